@@ -27,6 +27,8 @@ BEGINNINGS = frozenset(
         Kind.CARD_ISSUED,
         Kind.CARD_ACTIVATED,
         Kind.CARD_RESUMED,
+        Kind.CARD_RENEWED,
+        Kind.CARD_REPLACED,
         Kind.CARD_WRITTEN,
         Kind.CARD_RESET,
         Kind.MANAGEMENT_KEY_SET,

@@ -50,6 +50,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.CARD_ACTIVATED: "{who} set the first passcode of card {card}, which is in use now",
         Kind.CARD_SUSPENDED: "{who} suspended card {card}{because}",
         Kind.CARD_RESUMED: "{who} put card {card} back in use",
+        Kind.CARD_REPLACED: "{who} replaced card {card}{because}",
+        Kind.CARD_RENEWED: "{who} renewed card {card}",
         Kind.CARD_REVOKED: "{who} revoked card {card}{because}",
         Kind.CARD_WRITTEN: "{who} wrote an object on card {card}",
         Kind.CARD_READ: "{who} read an object of card {card} that requires the PIN",

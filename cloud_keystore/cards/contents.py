@@ -107,6 +107,32 @@ def rebuild(
     fresh: dict[int, bytes] = {}
     if new_guid:
         fresh = _identity(card, own, now) | _certificates(keys, own)
+    return _changed(fresh, contents, own, now, touched)
+
+
+def renew(
+    card: Card,
+    user: User,
+    keys: Collection[Key],
+    contents: Contents,
+    authorities: Authorities,
+    now: datetime,
+) -> dict[int, bytes]:
+    """The data objects that must be replaced on a card that has become another: all that a new card
+    has. `contents` are the card's; those that an administrator wrote or removed are not changed.
+    """
+    fresh = build(card, user, keys, authorities, now)
+    del fresh[ObjectTag.SECURITY_OBJECT]  # signed below, over what the card has then
+    return _changed(fresh, contents, authorities.of_cards(PROFILES[card.profile]), now)
+
+
+def _changed(
+    fresh: dict[int, bytes],
+    contents: Contents,
+    own: CardAuthorities,
+    now: datetime,
+    touched: Collection[int] = (),
+) -> dict[int, bytes]:
     retired = sum(tag in contents.objects for tag in RETIRED_CERTIFICATES)
     fresh[ObjectTag.KEY_HISTORY] = encode.key_history(on_card=retired)
     changed = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from card_os.piv.algorithms import SUITE_ALGORITHM
@@ -44,6 +46,25 @@ SERIAL_DIGITS = 16
 SERIAL_DRAWS = 3
 
 
+There: TypeAlias = Callable[[Connection], Card | None]
+Then: TypeAlias = Callable[[Connection, Card], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which card to make."""
+
+    request_id: bytes
+    user_id: str
+    profile: CardProfile
+    organisation_id: str
+    replaces_id: str | None = None
+
+
+def nothing_more(_connection: Connection, _card: Card) -> None:
+    """Leave a new card as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Issuing:
     """Makes cards."""
@@ -76,66 +97,79 @@ class Issuing:
         check_request_id(request_id)
         with self.database.read() as connection:
             wanted = people.user(connection, user_id)
-            organisation_id = organisation_id or wanted.organisation_id
-            profile = profile_named(profile_name or wanted.profile)
+        organisation_id = organisation_id or wanted.organisation_id
+        order = Order(
+            request_id, user_id, profile_named(profile_name or wanted.profile), organisation_id
+        )
+
+        def there(connection: Connection) -> Card | None:
             made = cards.find_by_request(connection, request_id)
             if made is not None:
-                _check_same(made, user_id, profile.name, organisation_id)
+                _check_same(made, order)
+            return made
+
+        with self.database.read() as connection:
+            if there(connection) is None:
+                organisations.check(connection, organisation_id)
+        return self.make(order, there, actor)
+
+    def make(
+        self, order: Order, there: There, actor: Actor, then: Then = nothing_more
+    ) -> CardListing:
+        """Make a card as ordered, and do `then` with it in the same transaction, unless it is
+        `there` already. Raises UserNotFound, UserClosed, and what `there` and `then` raise.
+        """
+        with self.database.read() as connection:
+            if (made := there(connection)) is not None:
                 return listing_of(connection, made)
-            organisations.check(connection, organisation_id)
-            user = people.present(connection, user_id)
+            user = people.present(connection, order.user_id)
         for _ in range(SERIAL_DRAWS - 1):
             # If another card has the number, the next turn draws another one.
             with suppress(IntegrityError):
-                return self._issue(request_id, user, profile, organisation_id, actor)
-        return self._issue(request_id, user, profile, organisation_id, actor)
+                return self._make(order, user, there, actor, then)
+        return self._make(order, user, there, actor, then)
 
-    def _issue(
-        self,
-        request_id: bytes,
-        user: User,
-        profile: CardProfile,
-        organisation_id: str,
-        actor: Actor,
+    def _make(
+        self, order: Order, user: User, there: There, actor: Actor, then: Then
     ) -> CardListing:
-        card = self._new_card(user, profile, organisation_id)
+        profile, card = order.profile, self._new_card(order)
         keys = self._new_keys(profile, card, user)
         objects = contents.build(card, user, keys, self.authorities, card.create_time)
         first = self.passcodes.factory(card.id) if profile.factory_passcodes else {}
         with self.database.write() as connection:
-            made = cards.find_by_request(connection, request_id)
-            if made is None:
-                people.present(connection, user.id)
-                cards.add(connection, card, request_id, keys)
-                recording.record(connection, keys)
-                self.data_objects.add(connection, card.id, objects)
-                for key_ref, hashed in first.items():
-                    passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
-                if profile.management is not None:
-                    key = factory_key(profile.management)
-                    put_key(connection, card, profile.management, key, self.seal)
-                journal.append(connection, _issued(card, keys, actor))
-                if card.state is CardState.PENDING:
-                    at = card.create_time
-                    outbox.about_card(connection, Template.CARD_ISSUED, card, at, card.id)
-                made = card
-            _check_same(made, user.id, profile.name, organisation_id)
-            return listing_of(connection, made)
+            if (made := there(connection)) is not None:
+                return listing_of(connection, made)
+            people.present(connection, user.id)
+            cards.add(connection, card, order.request_id, keys)
+            recording.record(connection, keys)
+            self.data_objects.add(connection, card.id, objects)
+            for key_ref, hashed in first.items():
+                passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
+            if profile.management is not None:
+                key = factory_key(profile.management)
+                put_key(connection, card, profile.management, key, self.seal)
+            journal.append(connection, _issued(card, keys, actor))
+            if card.state is CardState.PENDING:
+                at = card.create_time
+                outbox.about_card(connection, Template.CARD_ISSUED, card, at, card.id)
+            then(connection, card)
+            return listing_of(connection, card)
 
-    def _new_card(self, user: User, profile: CardProfile, organisation_id: str) -> Card:
-        now = self.clock()
+    def _new_card(self, order: Order) -> Card:
+        profile, now = order.profile, self.clock()
         digits = SERIAL_DIGITS - len(profile.serial_prefix)
         number = int.from_bytes(self.random(16)) % 10**digits
         return Card(
             id=new_id(now, self.random),
             serial=f"{profile.serial_prefix}{number:0{digits}}",
             guid=new_guid(self.random),
-            user_id=user.id,
+            user_id=order.user_id,
             profile=profile.name,
             state=CardState.ACTIVE if profile.factory_passcodes else CardState.PENDING,
             create_time=now,
             expire_time=_whole_second(now) + timedelta(days=profile.validity_days),
-            organisation_id=organisation_id,
+            organisation_id=order.organisation_id,
+            replaces_id=order.replaces_id,
         )
 
     def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[HeldKey]:
@@ -165,9 +199,9 @@ class Issuing:
         return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
 
 
-def _check_same(made: Card, user_id: str, profile: str, organisation_id: str) -> None:
+def _check_same(made: Card, order: Order) -> None:
     """Raise RequestIdReused unless a card is the one that is asked for with its request id."""
-    asked = (user_id, profile, organisation_id)
+    asked = (order.user_id, order.profile.name, order.organisation_id)
     if (made.user_id, made.profile, made.organisation_id) != asked:
         raise RequestIdReused(REUSED)
 
@@ -181,6 +215,8 @@ def _issued(card: Card, keys: Sequence[Key], actor: Actor) -> Entry:
         "state": card.state.value,
         **{f"key_{key.key_ref:02X}": key.id for key in keys},
     }
+    if card.replaces_id is not None:
+        details["replaces"] = card.replaces_id
     return entries.about_card(Kind.CARD_ISSUED, card, card.create_time, actor, details)
 
 

@@ -25,16 +25,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from card_os.piv.names import Cipher, KeyRef
+from card_os.piv.issuing import encode
+from card_os.piv.names import CERTIFICATE_OF_KEY, RETIRED, Cipher, KeyRef
 from cloud_keystore.cards import contents
 from cloud_keystore.cards.contents import Contents
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import Card, HeldKey, Key
-from cloud_keystore.model.certificates import NOWHERE, Published
+from cloud_keystore.model.certificates import NOWHERE, CertificateProfile, Published
 from cloud_keystore.model.clock import Clock, Random
-from cloud_keystore.model.errors import KeyNotFound
+from cloud_keystore.model.errors import IllegalCardChange, KeyNotFound
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki import certificates, cvc, public_keys
 from cloud_keystore.pki.issuers import Authorities
@@ -122,9 +123,68 @@ class Renewal:
         gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
         for tag in gone:
             self.data_objects.put(connection, card.id, tag, b"", written=False)
-        for tag, value in fresh.items():
-            self.data_objects.put(connection, card.id, tag, value, written=False)
+        self._put(connection, card, fresh)
         return Changes({**gone, **fresh}, keys)
+
+    def prolong(
+        self, connection: Connection, card: Card, made: Collection[HeldKey], end: datetime
+    ) -> Changes:
+        """Let the card end later, with new keys in place of those under their references, and
+        certificates until then. The key management key before becomes a retired one, so that what
+        was encrypted for it can still be read; the others are destroyed.
+
+        Raises IllegalCardChange if the card has no room for another retired key.
+        """
+        now, templates = self.clock(), {each.key_ref: each for each in PROFILES[card.profile].keys}
+        retired: dict[int, Key] = {}
+        for key in made:
+            if key.key_ref == KeyRef.KEY_MANAGEMENT:
+                retired |= self._retire(connection, card, now)
+            else:
+                # What was signed for good is checked by a certificate for as long as that lasts.
+                lasts = "content_commitment" in templates[key.key_ref].certificate.key_usage
+                self._remove(connection, card, key.key_ref, supersede=not lasts)
+        renewed = replace(card, guid=new_guid(self.random), expire_time=end)
+        cards.prolong(connection, renewed)
+        fresh: dict[int, Key] = {}
+        for key in made:
+            profile = templates[key.key_ref].certificate
+            certificate = self._certificate(connection, renewed, key, profile, now)
+            cards.add_key(connection, replace(key, certificate=certificate))
+            fresh[key.key_ref] = replace(key, certificate=certificate)
+        recording.record(connection, fresh.values())
+        fresh |= self._rename(connection, card, renewed, now)
+        user, keys = people.holder(connection, card), cards.keys(connection, card.id)
+        objects = contents.renew(
+            renewed, user, keys, self._contents(connection, card), self.authorities, now
+        )
+        self._put(connection, card, objects)
+        return Changes(objects, {**retired, **fresh})
+
+    def place_for_retired(self, connection: Connection, card: Card) -> int:
+        """The reference under which the card can keep its key management key of now; raises
+        IllegalCardChange if all are taken.
+        """
+        there = {key.key_ref for key in cards.keys(connection, card.id)}
+        objects = cards.objects(connection, card.id)
+        for key_ref in RETIRED:
+            if key_ref not in there and CERTIFICATE_OF_KEY[key_ref] not in objects:
+                return key_ref
+        raise IllegalCardChange(
+            f"card {card.serial} has no room for another retired key: issue another card"
+        )
+
+    def _retire(self, connection: Connection, card: Card, now: datetime) -> dict[int, Key]:
+        """Keep the key management key under another reference, with its certificate."""
+        key = cards.key_under(connection, card.id, KeyRef.KEY_MANAGEMENT)
+        if key is None:
+            return {}
+        to = self.place_for_retired(connection, card)
+        moved = replace(key, key_ref=to, pin_policy=key.asks_for_pin)
+        cards.move_key(connection, key.id, to, moved.pin_policy)
+        recording.supersede(connection, card.id, key.id, now)
+        self._put(connection, card, {CERTIFICATE_OF_KEY[to]: encode.certificate(key.certificate)})
+        return {to: moved}
 
     def _renew(
         self, connection: Connection, card: Card, changed: Mapping[int, Key | None]
@@ -133,6 +193,14 @@ class Renewal:
         now = self.clock()
         renamed = replace(card, guid=new_guid(self.random))
         cards.set_guid(connection, card.id, renamed.guid)
+        certified = self._rename(connection, card, renamed, now)
+        fresh = self._rebuild(connection, renamed, now, new_guid=True, keys=certified.values())
+        return Changes(fresh, {**changed, **certified})
+
+    def _rename(
+        self, connection: Connection, card: Card, renamed: Card, now: datetime
+    ) -> dict[int, Key]:
+        """Certify anew the keys whose certificates name the GUID that the card had."""
         certified = {
             key.key_ref: self._certify(connection, renamed, key, now)
             for key in cards.keys(connection, card.id)
@@ -142,34 +210,44 @@ class Renewal:
             cards.set_certificate(connection, key.id, key.certificate)
             recording.supersede(connection, card.id, key.id, now)
         recording.record(connection, certified.values())
-        fresh = self._rebuild(connection, renamed, now, new_guid=True, keys=certified.values())
-        return Changes(fresh, {**changed, **certified})
+        return certified
 
-    def _remove(self, connection: Connection, card: Card, key_ref: int) -> bool:
-        """Take a key off the card, and destroy it; its certificate is revoked. False if there is
-        none.
+    def _remove(
+        self, connection: Connection, card: Card, key_ref: int, *, supersede: bool = True
+    ) -> bool:
+        """Take a key off the card, and destroy it; its certificate is revoked unless that can wait
+        until its end. False if there is none.
         """
         now, key = self.clock(), cards.key_under(connection, card.id, key_ref)
-        if key is not None:
+        if key is not None and supersede:
             recording.supersede(connection, card.id, key.id, now)
         return destroying.remove_key(connection, card.id, key_ref, now, KEYSTORE)
 
     def _certify(self, connection: Connection, card: Card, key: Key, now: datetime) -> Key:
-        profile = PROFILES[card.profile]
-        authorities = self.authorities.of_cards(profile)
         if key.key_ref == KeyRef.SECURE_MESSAGING:
+            authorities = self.authorities.of_cards(PROFILES[card.profile])
             certificate = cvc.issue(key.algorithm, key.public_key, card.guid, authorities)
             return replace(key, certificate=certificate)
-        user = people.holder(connection, card)
-        certificate = certificates.issue(
-            certificates.naming_profile(key.certificate),
+        profile = certificates.naming_profile(key.certificate)
+        return replace(key, certificate=self._certificate(connection, card, key, profile, now))
+
+    def _certificate(
+        self,
+        connection: Connection,
+        card: Card,
+        key: Key,
+        profile: CertificateProfile,
+        now: datetime,
+    ) -> bytes:
+        of_card = PROFILES[card.profile]
+        return certificates.issue(
+            profile,
             public_keys.load(key.public_key),
-            certificates.Subject(card, user),
-            authorities.cards,
+            certificates.Subject(card, people.holder(connection, card)),
+            self.authorities.of_cards(of_card).cards,
             now,
-            NOWHERE if profile.developer else self.published,
+            NOWHERE if of_card.developer else self.published,
         )
-        return replace(key, certificate=certificate)
 
     def _rebuild(
         self,
@@ -181,21 +259,26 @@ class Renewal:
         keys: Collection[Key] = (),
         touched: Collection[int] = (),
     ) -> dict[int, bytes]:
-        stored = cards.objects(connection, card.id)
-        written = frozenset(tag for tag, each in stored.items() if each.written)
-        after = Contents(self.data_objects.all_of(connection, card.id), written)
         fresh = contents.rebuild(
             card,
             keys,
-            after,
+            self._contents(connection, card),
             self.authorities,
             now,
             new_guid=new_guid,
             touched=touched,
         )
-        for tag, value in fresh.items():
-            self.data_objects.put(connection, card.id, tag, value, written=False)
+        self._put(connection, card, fresh)
         return fresh
+
+    def _contents(self, connection: Connection, card: Card) -> Contents:
+        stored = cards.objects(connection, card.id)
+        written = frozenset(tag for tag, each in stored.items() if each.written)
+        return Contents(self.data_objects.all_of(connection, card.id), written)
+
+    def _put(self, connection: Connection, card: Card, objects: Mapping[int, bytes]) -> None:
+        for tag, value in objects.items():
+            self.data_objects.put(connection, card.id, tag, value, written=False)
 
 
 def _urn(card: Card) -> bytes:

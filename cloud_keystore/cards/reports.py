@@ -56,6 +56,7 @@ class Expiring:
     about: str
     holder: str
     expire_time: datetime
+    card_serial: str = ""  # of a card, or of a certificate's
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def _cards(connection: Connection, before: datetime) -> Iterator[Expiring]:
     names = people.names(connection, {card.user_id for card in found})
     for card in found:
         holder = names.get(card.user_id, "")
-        yield Expiring(Ending.CARD, card.serial, card.profile, holder, card.expire_time)
+        end = card.expire_time
+        yield Expiring(Ending.CARD, card.serial, card.profile, holder, end, card.serial)
 
 
 def _certificates(connection: Connection, before: datetime) -> Iterator[Expiring]:
@@ -130,7 +132,8 @@ def _certificates(connection: Connection, before: datetime) -> Iterator[Expiring
             end = signs_until(key)
             if end is not None and end < min(before, card.expire_time):
                 about = f"card {card.serial}"
-                yield Expiring(Ending.CERTIFICATE, f"{key.key_ref:02X}", about, holder, end)
+                name = f"{key.key_ref:02X}"
+                yield Expiring(Ending.CERTIFICATE, name, about, holder, end, card.serial)
 
 
 def _fractions() -> dict[str, float]:

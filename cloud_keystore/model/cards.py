@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from hashlib import sha256
 from typing import TypeAlias
@@ -35,6 +35,15 @@ class CardState(StrEnum):
     REVOKED = "revoked"
 
 
+class Replacement(StrEnum):
+    """Why a card is replaced."""
+
+    LOST = "lost"
+    DAMAGED = "damaged"
+    COMPROMISED = "compromised"  # its keys are, or may be, in wrong hands
+
+
+RENEWED_BEFORE = timedelta(days=90)  # the end of a card, or of what its keys sign
 IN_USE = (CardState.ACTIVE, CardState.SUSPENDED)  # its holder has finished enrolling
 
 
@@ -44,6 +53,7 @@ class CardEvent(Enum):
     ACTIVATE = auto()
     SUSPEND = auto()
     RESUME = auto()
+    RENEW = auto()
     REVOKE = auto()
 
 
@@ -51,6 +61,7 @@ CARD_TRANSITIONS = {
     (CardState.PENDING, CardEvent.ACTIVATE): CardState.ACTIVE,
     (CardState.ACTIVE, CardEvent.SUSPEND): CardState.SUSPENDED,
     (CardState.SUSPENDED, CardEvent.RESUME): CardState.ACTIVE,
+    (CardState.ACTIVE, CardEvent.RENEW): CardState.ACTIVE,
     (CardState.PENDING, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.ACTIVE, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.SUSPENDED, CardEvent.REVOKE): CardState.REVOKED,
@@ -70,6 +81,7 @@ class Card:
     create_time: datetime
     expire_time: datetime
     organisation_id: str = "default"
+    replaces_id: str | None = None  # the card in whose place it is
 
 
 @dataclass(frozen=True, slots=True)

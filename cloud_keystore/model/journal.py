@@ -58,6 +58,8 @@ class Kind(StrEnum):
     CARD_ACTIVATED = "card.activated"
     CARD_SUSPENDED = "card.suspended"
     CARD_RESUMED = "card.resumed"
+    CARD_REPLACED = "card.replaced"  # there is another in its place
+    CARD_RENEWED = "card.renewed"  # it has new keys, of which other entries tell
     CARD_REVOKED = "card.revoked"
     CARD_WRITTEN = "card.written"  # the card's administrator has stored an object
     CARD_READ = "card.read"  # an object that requires the PIN was given out

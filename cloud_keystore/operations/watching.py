@@ -33,6 +33,7 @@ KINDS = (
 )
 # What changes the card that a reader shows: its open sign-ins are woken.
 OF_CARDS = (
+    Kind.CARD_RENEWED,
     Kind.CARD_WRITTEN,
     Kind.CARD_RESET,
     Kind.KEY_MADE,

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from card_os.piv.names import KeyRef
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.cards.prolonging import Prolonged, Prolonging
+from cloud_keystore.cards.replacing import Replaced, Replacing
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.model.actors import Actor
-from cloud_keystore.model.cards import CardState, Key
+from cloud_keystore.model.cards import CardState, Key, Replacement
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import page
 from cloud_keystore.model.people import Identity
@@ -44,6 +48,14 @@ REVOCATION_REASON: Mapping[int, RevocationReason] = MappingProxyType(
     }
 )
 
+WHY_REPLACED: Mapping[int, Replacement] = MappingProxyType(
+    {
+        pb.REPLACEMENT_REASON_LOST: Replacement.LOST,
+        pb.REPLACEMENT_REASON_DAMAGED: Replacement.DAMAGED,
+        pb.REPLACEMENT_REASON_COMPROMISED: Replacement.COMPROMISED,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class CardServicer(cards_pb2_grpc.CardServiceServicer):
@@ -52,6 +64,8 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     door: Door
     issuing: Issuing
     cards: Life
+    prolonging: Prolonging
+    replacing: Replacing
     unlocking: Unlocking
     announcing: Announcing
 
@@ -119,15 +133,47 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         )
         return pb.ResumeCardResponse(card=card)
 
+    async def RenewCard(
+        self, request: pb.RenewCardRequest, context: Context
+    ) -> pb.RenewCardResponse:
+        def renew(caller: Identity) -> pb.RenewCardResponse:
+            if request.dry_run:
+                return _renewed(self.prolonging.foresee(request.card_serial))
+            known = (
+                _time(request.expire_time, "expire_time")
+                if request.HasField("expire_time")
+                else None
+            )
+            done = self.prolonging.renew(request.card_serial, known, actor=caller.actor)
+            return _renewed(done)
+
+        return await self.door.call(context, renew)
+
+    async def ReplaceCard(
+        self, request: pb.ReplaceCardRequest, context: Context
+    ) -> pb.ReplaceCardResponse:
+        def replace(caller: Identity) -> pb.ReplaceCardResponse:
+            why = WHY_REPLACED.get(request.reason, "")
+            if request.dry_run:
+                return _replaced(self.replacing.foresee(request.card_serial))
+            return _replaced(self.replacing.replace(request.card_serial, why, actor=caller.actor))
+
+        return await self.door.call(context, replace)
+
     async def RevokeCard(
         self, request: pb.RevokeCardRequest, context: Context
     ) -> pb.RevokeCardResponse:
         def revoke(who: Actor) -> CardListing:
+            since = (
+                _time(request.invalid_time, "invalid_time")
+                if request.HasField("invalid_time")
+                else None
+            )
             return self.cards.revoke(
                 request.card_serial,
                 request.reason,
                 _code(request.code),
-                _time(request),
+                since,
                 actor=who,
             )
 
@@ -140,6 +186,8 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         card = card_message(self.cards.find(serial))
         keys = self.cards.keys(serial)
         card.keys.extend(_key(key) for key in keys)
+        neighbours = self.replacing.neighbours(serial)
+        card.replaces_serial, card.replaced_by_serial = neighbours.before, neighbours.after
         card.issuer_certificate = self.announcing.card_issuer(card.profile, _certified(keys))
         return card
 
@@ -175,19 +223,36 @@ def _code(code: pb.RevocationReason.ValueType) -> RevocationReason:
     return REVOCATION_REASON[code]
 
 
-def _time(request: pb.RevokeCardRequest) -> datetime | None:
-    """The time that a request names; raises InvalidInput if it is none."""
-    if not request.HasField("invalid_time"):
-        return None
+def _replaced(done: Replaced) -> pb.ReplaceCardResponse:
+    card = None if done.card is None else card_message(done.card)
+    return pb.ReplaceCardResponse(replaced=card_message(done.before), card=card)
+
+
+def _renewed(done: Prolonged) -> pb.RenewCardResponse:
+    message = pb.RenewCardResponse(
+        card=card_message(done.listing),
+        renewed_key_refs=done.renewed,
+        retired_key_ref=done.retired or 0,
+    )
+    message.new_expire_time.FromDatetime(done.end)
+    return message
+
+
+def _time(stamp: Timestamp, name: str) -> datetime:
+    """The time in a field of a request; raises InvalidInput if it is none."""
     try:
-        return request.invalid_time.ToDatetime(UTC)
+        time: datetime = stamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput("invalid_time is no time") from None
+        raise InvalidInput(f"{name} is no time") from None
+    return time
 
 
 def _certified(keys: Collection[Key]) -> bytes | None:
-    """The certificate of any key that has one of X.509."""
-    return next((key.certificate for key in keys if key.key_ref != KeyRef.SECURE_MESSAGING), None)
+    """The certificate of the newest key that has one of X.509: another authority can have certified
+    older ones.
+    """
+    found = [key for key in keys if key.key_ref != KeyRef.SECURE_MESSAGING and key.certificate]
+    return max(found, key=lambda key: key.create_time).certificate if found else None
 
 
 def _profile(profile: CardProfile) -> pb.Profile:

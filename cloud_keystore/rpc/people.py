@@ -214,7 +214,11 @@ def _pending(pending: Pending) -> pb.Pending:
 
 def _expiring(expiring: Expiring) -> pb.Expiring:
     message = pb.Expiring(
-        sort=expiring.sort, name=expiring.name, about=expiring.about, holder=expiring.holder
+        sort=expiring.sort,
+        name=expiring.name,
+        about=expiring.about,
+        holder=expiring.holder,
+        card_serial=expiring.card_serial,
     )
     message.expire_time.FromDatetime(expiring.expire_time)
     return message

@@ -15,7 +15,9 @@ from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.cards.replacing import Replacing, end_replaced
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.unlocking import Unlocking
@@ -75,6 +77,8 @@ class MainUseCases:
     management_keys: ManagementKeys
     administration: Administration
     cards: Life
+    prolonging: Prolonging
+    replacing: Replacing
     unlocking: Unlocking
     alerts: Alerts
     deciding: Deciding
@@ -171,6 +175,11 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "cards.suspend": OPERATOR,
         "cards.resume": OPERATOR,
         "cards.revoke": OPERATOR,
+        "prolonging.foresee": OPERATOR,
+        "prolonging.renew": OPERATOR,
+        "replacing.foresee": OPERATOR,
+        "replacing.replace": OPERATOR,
+        "replacing.neighbours": OPERATOR,
         "unlocking.agree": DEVICE,
         "unlocking.ask": OPERATOR,
         "alerts.told_to": DEVICE,
@@ -259,11 +268,34 @@ def main_use_cases(
     """Make the use cases of the main port from an open keystore."""
     database, seal, clock = parts.database, parts.seal, parts.clock
     passcodes = Passcodes(
-        database=database, seal=seal, clock=clock, random=os.urandom, hasher=new_hasher()
+        database=database,
+        seal=seal,
+        clock=clock,
+        random=os.urandom,
+        hasher=new_hasher(),
+        activated=end_replaced,
     )
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
     data_objects = DataObjects(database=database, seal=seal, clock=clock, random=os.urandom)
     finding = Finding(database)
+    renewal = Renewal(
+        clock=clock,
+        random=os.urandom,
+        authorities=parts.authorities,
+        data_objects=data_objects,
+        published=parts.settings.published,
+    )
+    issuing = Issuing(
+        database=database,
+        seal=seal,
+        clock=clock,
+        random=os.urandom,
+        custody=parts.custody,
+        authorities=parts.authorities,
+        passcodes=passcodes,
+        data_objects=data_objects,
+        published=parts.settings.published,
+    )
     return MainUseCases(
         callers=Callers(database, clock),
         announcing=_announcing(parts),
@@ -290,18 +322,14 @@ def main_use_cases(
             clock=clock,
             random=os.urandom,
             custody=parts.custody,
-            renewal=Renewal(
-                clock=clock,
-                random=os.urandom,
-                authorities=parts.authorities,
-                data_objects=data_objects,
-                published=parts.settings.published,
-            ),
+            renewal=renewal,
             management_keys=management_keys,
             passcodes=passcodes,
             wake=wake,
         ),
         cards=Life(database=database, clock=clock, wake=wake),
+        prolonging=Prolonging(database, clock, os.urandom, parts.custody, renewal, wake),
+        replacing=Replacing(database, clock, os.urandom, issuing, wake),
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
         alerts=Alerts(database=database, clock=clock),
         deciding=Deciding(
@@ -325,17 +353,7 @@ def main_use_cases(
         showing=Showing(database=database, clock=clock),
         leaving=Leaving(database=database, clock=clock, wake=wake),
         reports=Reports(database=database, clock=clock),
-        issuing=Issuing(
-            database=database,
-            seal=seal,
-            clock=clock,
-            random=os.urandom,
-            custody=parts.custody,
-            authorities=parts.authorities,
-            passcodes=passcodes,
-            data_objects=data_objects,
-            published=parts.settings.published,
-        ),
+        issuing=issuing,
         organisations=Organisations(database=database, clock=clock, random=os.urandom),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         importing=Importing(parts.people),

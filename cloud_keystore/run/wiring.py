@@ -161,6 +161,8 @@ def add_services(
             door=operators,
             issuing=our.issuing,
             cards=our.cards,
+            prolonging=our.prolonging,
+            replacing=our.replacing,
             unlocking=our.unlocking,
             announcing=our.announcing,
         ),

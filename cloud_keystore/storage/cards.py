@@ -99,6 +99,14 @@ def find_by_request(connection: Connection, request_id: bytes) -> Card | None:
     return _one(rows.one(connection, t.card, request_id=request_id))
 
 
+def in_place_of(connection: Connection, card_id: str) -> Card | None:
+    """The card that replaces another and is not revoked; None if there is none."""
+    c = t.card.c
+    query = select(t.card).where(c.replaces_id == card_id, c.state != CardState.REVOKED)
+    found = rows.read(connection, t.card, query)
+    return _to_card(found[0]) if found else None
+
+
 def list_all(
     connection: Connection, user_id: str | None = None, page: Page | None = None
 ) -> list[Card]:
@@ -150,11 +158,15 @@ def ending(connection: Connection, before: datetime) -> list[Card]:
 def signing_until(
     connection: Connection, before: datetime, fractions: Mapping[str, float]
 ) -> list[Card]:
-    """Cards that are not revoked and of whose life a fraction is over before a time, by profile."""
+    """Cards that are not revoked and of whose time a fraction is over before a time, by profile."""
     c = t.card.c
+    # By the end, because the time of a renewed card did not begin when it was made.
     over = [
         (c.profile == profile)
-        & (c.create_time < before - timedelta(days=PROFILES[profile].validity_days) * fraction)
+        & (
+            c.expire_time
+            < before + timedelta(days=PROFILES[profile].validity_days) * (1 - fraction)
+        )
         for profile, fraction in fractions.items()
     ]
     query = select(t.card).where(c.state != CardState.REVOKED, or_(*over)).order_by(c.id)
@@ -238,6 +250,12 @@ def key_under(connection: Connection, card_id: str, key_ref: int) -> Key | None:
 def set_guid(connection: Connection, card_id: str, guid: bytes) -> None:
     """Give a card another GUID."""
     rows.change(connection, t.card, [t.card.c.id == card_id], {"guid": guid})
+
+
+def prolong(connection: Connection, card: Card) -> None:
+    """Let a card end later, under another GUID."""
+    later: Values = {"guid": card.guid, "expire_time": card.expire_time}
+    rows.change(connection, t.card, [t.card.c.id == card.id], later)
 
 
 def set_certificate(connection: Connection, key_id: str, certificate: bytes) -> None:

@@ -101,7 +101,9 @@ card = authentic(
     Column("create_time", Instant, nullable=False),
     Column("expire_time", Instant, nullable=False),
     Column("organisation_id", String, nullable=False, server_default="default"),
+    Column("replaces_id", String),  # the card in whose place it is
     Index("card_by_end", "expire_time"),
+    partial("card_in_place_of", "replaces_id", where="replaces_id IS NOT NULL"),
 )
 
 organisation = Table(

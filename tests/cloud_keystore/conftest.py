@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud_keystore.model.people import User
+from support.checking import Checker
 from support.keystore_world import DATABASE, Enrolled, World, new_world
 from support.postgres import Server, server
 
@@ -35,6 +36,8 @@ ON_BOTH_DATABASES = {
     "test_domains",
     "test_leaving",
     "test_posting",
+    "test_prolonging",
+    "test_replacing",
     "test_reports",
     "test_states",
     "test_forged_certificates",
@@ -109,3 +112,9 @@ def pc(world: World) -> Enrolled:
 def serial(world: World, ada: tuple[User, Enrolled]) -> str:
     """An active card of hers."""
     return world.card(ada[0])
+
+
+@pytest.fixture
+def checker(world: World) -> Checker:
+    """Whoever checks cards."""
+    return Checker(world)

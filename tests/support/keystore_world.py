@@ -30,7 +30,9 @@ from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
+from cloud_keystore.cards.replacing import Replacing, end_replaced
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.unlocking import Unlocking
@@ -155,6 +157,8 @@ class World:
     enrolment: Enrolment
     issuing: Issuing
     cards: Life
+    prolonging: Prolonging
+    replacing: Replacing
     unlocking: Unlocking
     organisations: Organisations
     domains: Domains
@@ -454,11 +458,14 @@ def new_world(
     authority = authorities.load_or_make(database, seal, clock)
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    passcodes = Passcodes(database, seal, clock, os.urandom, fast)
+    passcodes = Passcodes(database, seal, clock, os.urandom, fast, end_replaced)
     data_objects = DataObjects(database, seal, clock, os.urandom)
     renewal = Renewal(clock, os.urandom, authority, data_objects)
     management_keys = ManagementKeys(database, seal, clock, os.urandom)
     people_ = People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256, seal)
+    issuing = Issuing(
+        database, seal, clock, os.urandom, custody, authority, passcodes, data_objects
+    )
     return World(
         database=database,
         clock=clock,
@@ -467,10 +474,10 @@ def new_world(
         domains=Domains(database, clock, os.urandom),
         importing=Importing(people_),
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
-        issuing=Issuing(
-            database, seal, clock, os.urandom, custody, authority, passcodes, data_objects
-        ),
+        issuing=issuing,
         cards=Life(database, clock, woken.extend),
+        prolonging=Prolonging(database, clock, os.urandom, custody, renewal, woken.extend),
+        replacing=Replacing(database, clock, os.urandom, issuing, woken.extend),
         showing=Showing(database, clock),
         leaving=Leaving(database, clock, woken.extend),
         reports=Reports(database, clock),

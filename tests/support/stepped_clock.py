@@ -26,8 +26,11 @@ from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.registry.v1 import cards_pb2
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.enrolment.living import living
 from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Child, Nursery
 from support.keystore_process import PASSCODE, Workstation
 from support.registry import Registry
 
@@ -45,6 +48,25 @@ def environment(folder: Path) -> dict[str, str]:
         "STEPPED_DAYS": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
+
+
+def start(nursery: Nursery, folder: Path, home: Path) -> tuple[Child, identity.Identity]:
+    """A keystore in a folder, whose clock `step` steps, and its operator, enrolled in `home`."""
+    listen, enrol_listen = (f"127.0.0.1:{port}" for port in free_ports(2))
+    data = folder / "keystore"
+    child = nursery.start_python(
+        *("keystore", "-m", "support.stepped_clock", "serve", str(data), listen, enrol_listen),
+        **environment(folder),
+    )
+    child.wait_for("Keystore ready", timeout=60)
+    token = (data / "operator.token").read_text()
+    return child, spending.enrol(token, home / "operator", "operator")
+
+
+def step(keystore: Child, days: int) -> None:
+    """Put the keystore's clock so many days ahead."""
+    keystore.send(str(days))
+    keystore.wait_for(f"stepped {days}$", timeout=60)
 
 
 def _steps() -> Iterator[str]:

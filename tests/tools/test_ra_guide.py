@@ -87,6 +87,7 @@ SAYS = {
     "card unlock": r"^Agree until +\d{4}-",
     "card suspend": r"^State +suspended$",
     "card resume": r"^State +active$",
+    "card replace": r"^Replaces +\d{16}$",
     "card revoke": r"^State +revoked$",
 }
 DOCTORS = """name,email

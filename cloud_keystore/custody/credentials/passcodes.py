@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -56,6 +57,8 @@ NAMES: Mapping[int, str] = {  # for people
     KeyRef.GLOBAL_PIN: "global PIN",
 }
 
+# What else happens when a card is in use, in the same transaction; returns the topics to wake.
+Activated: TypeAlias = Callable[[Connection, Card, datetime], list[str]]
 Outcome: TypeAlias = Verified | Mismatch | PolicyViolation
 
 
@@ -115,6 +118,7 @@ class Passcodes:
     clock: Clock
     random: Random
     hasher: PasswordHasher
+    activated: Activated
     hashing: Hashing = field(default_factory=Hashing)
 
     def status(self, serial: str, key_ref: int) -> Status:
@@ -200,6 +204,7 @@ class Passcodes:
             told.append(entries.about_card(Kind.CARD_ACTIVATED, card, now, actor))
             journal.append(connection, *told)
             outbox.about_card(connection, Template.CARD_ACTIVE, card, now, card.id)
+            self.activated(connection, card, now)
         return puk
 
     def _new_puk(self) -> str:

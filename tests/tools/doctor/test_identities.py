@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from cloudcard.registry.v1 import identities_pb2, people_pb2
-from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.doctor import identities, keystore
 from cloudcard_tools.doctor.checks import Finding, Level
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import home, identity
 from cloudcard_tools.shared.processes import Child, Nursery
+from support import stepped_clock
 from support.listeners import AUTHORITY, KEY, NOW, enrolled
 from support.registry import Registry
-from support.stepped_clock import environment
 
 ROLES = tuple(identities.ROLES)
 
@@ -34,8 +33,7 @@ class Enrolled:
 
     def step(self, days: int) -> None:
         """Put the keystore's clock so many days ahead."""
-        self.keystore.send(str(days))
-        self.keystore.wait_for(f"stepped {days}$", timeout=60)
+        stepped_clock.step(self.keystore, days)
 
     def workstation(self, folder: Path, role: str = "workstation") -> str:
         """One more workstation, enrolled in a home folder; its identifier."""
@@ -48,16 +46,8 @@ class Enrolled:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Enrolled]:
     folder = tmp_path_factory.mktemp("doctor")
-    listen, enrol_listen = (f"127.0.0.1:{port}" for port in free_ports(2))
-    data = folder / "keystore"
     with Nursery(folder / "logs") as nursery:
-        child = nursery.start_python(
-            *("keystore", "-m", "support.stepped_clock", "serve", str(data), listen, enrol_listen),
-            **environment(folder),
-        )
-        child.wait_for("Keystore ready", timeout=60)
-        token = (data / "operator.token").read_text()
-        own = spending.enrol(token, folder / "home" / "operator", "operator")
+        child, own = stepped_clock.start(nursery, folder, folder / "home")
         with identity.channel(own) as channel:
             registry = Registry(channel)
             user = registry.people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada"))

@@ -19,11 +19,12 @@ from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools import new_files
 from cloudcard_tools.new_files import INTO
+from cloudcard_tools.ra import renewing
 from cloudcard_tools.ra.registry import ALGORITHM, expiry, find, operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
-from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_option
 from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row, Value, counted
 
@@ -51,11 +52,18 @@ CARD_LABELS = {
     "issued": "Issued",
     "expires": "Expires",
 }
+LINKS = {"replaces": "Replaces", "replaced_by": "Replaced by"}
 CARD_COLUMNS = {key: CARD_LABELS[key] for key in CARD_LABELS if key != "issued"}
 
 AGREE = (
     "The holder agrees on the phone (cloudcard authenticator unlock), or a second operator gives "
     "this command too."
+)
+
+REVOKED_AT_ONCE = (
+    "The card {card} is taken out of use for ever, at once, and its keys are destroyed: what was "
+    "encrypted for them can never be read again. Whatever it has signed counts for nothing any "
+    "longer."
 )
 
 card_argument = click.argument("card")
@@ -69,6 +77,8 @@ Examples:
   cloudcard ra card unlock 1500000000000017
   cloudcard ra card suspend 1500000000000017
   cloudcard ra card resume 1500000000000017
+  cloudcard ra card renew 1500000000000017
+  cloudcard ra card replace 1500000000000017 --reason damaged
   cloudcard ra card revoke 1500000000000017 --reason "left the trust"
 
 \b
@@ -134,8 +144,14 @@ def card_show(card: str, export: Path | None, caller: Caller) -> None:
     with caller.service(CardServiceStub) as stub:
         found = stub.GetCard(pb.GetCardRequest(card_serial=serial)).card
     written = [] if export is None else _export(found, export)
-    facts = {**_whole_card(found), "written": [str(path) for path in written]}
-    labels = CARD_LABELS | {"keys": "Keys"} | ({"written": "Written"} if written else {})
+    facts = {
+        **_whole_card(found),
+        "replaces": found.replaces_serial or None,
+        "replaced_by": found.replaced_by_serial or None,
+        "written": [str(path) for path in written],
+    }
+    linked = {key: label for key, label in LINKS.items() if facts[key]}
+    labels = CARD_LABELS | linked | {"keys": "Keys"} | ({"written": "Written"} if written else {})
     caller.print_facts(facts, labels)
 
 
@@ -174,6 +190,54 @@ def card_resume(card: str, caller: Caller) -> None:
     """Put the suspended CARD back in use."""
     serial = find(caller, Sort.CARD, card, in_use=True)
     _change(caller, lambda stub: stub.ResumeCard(pb.ResumeCardRequest(card_serial=serial)).card)
+
+
+@card.command("renew")
+@card_argument
+@dry_run_option
+@operator_options
+def card_renew(card: str, dry_run: bool, caller: Caller) -> None:
+    """Renew CARD, which ends within 90 days or has ended: new keys and certificates on the same
+    card. Its passcode stays, and what was encrypted for it can still be read.
+    """
+    serial = find(caller, Sort.CARD, card, in_use=True)
+    with caller.service(CardServiceStub) as stub:
+        done = renewing.renew(stub, serial, dry_run=dry_run)
+    facts = card_row(done.card) | renewing.facts(done) | {"dry_run": dry_run}
+    labels = CARD_LABELS | renewing.LABELS
+    caller.print_facts(facts, labels | ({"new_expiry": "Would expire"} if dry_run else {}))
+    if dry_run and not caller.as_json:
+        click.echo("Nothing was changed: this is what would.", err=True)
+
+
+@card.command("replace")
+@card_argument
+@click.option("--reason", type=click.Choice(list(renewing.REASONS)), required=True, help="Why.")
+@dry_run_option
+@yes_option
+@operator_options
+def card_replace(card: str, reason: str, dry_run: bool, yes: bool, caller: Caller) -> None:
+    """Issue a card in the place of CARD, to the same holder. CARD is revoked when the new one is in
+    use, or at once if it is compromised. Repeated, it issues no other card.
+    """
+    serial = find(caller, Sort.CARD, card, in_use=True)
+    with caller.service(CardServiceStub) as stub:
+        if reason == renewing.COMPROMISED and not dry_run:
+            confirm(REVOKED_AT_ONCE.format(card=both(card, serial)), yes=yes)
+        request = pb.ReplaceCardRequest(
+            card_serial=serial, reason=renewing.REASONS[reason], dry_run=dry_run
+        )
+        done = stub.ReplaceCard(request)
+    shown = card_row(done.card) if done.HasField("card") else dict.fromkeys(CARD_LABELS)
+    facts = {
+        **shown,
+        "replaces": done.replaced.serial,
+        "before": CARD_STATE.get(done.replaced.state, "unknown"),
+        "dry_run": dry_run,
+    }
+    caller.print_facts(facts, CARD_LABELS | {"replaces": "Replaces", "before": "Which is"})
+    if dry_run and not caller.as_json:
+        click.echo("Nothing was changed.", err=True)
 
 
 @card.command("revoke")

@@ -18,7 +18,7 @@ from cloudcard_tools.ra.progress import called, next_step
 from cloudcard_tools.ra.registry import find, operator_options, token_facts, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
-from cloudcard_tools.shared.confirming import confirm, yes_option
+from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_option
 from cloudcard_tools.shared.output import Row, Value, print_rows
 
 FACTS = {"uuid12": "UUID", "name": "Name", "email": "E-mail", "state": "State"}
@@ -182,7 +182,7 @@ def user_edit(  # one argument for each option
 @user.command("close")
 @click.argument("who")
 @click.option("--reason", default="left", show_default=True, help="Why; kept in the journal.")
-@click.option("--dry-run", is_flag=True, help="Say what would end, and change nothing.")
+@dry_run_option
 @yes_option
 @operator_options
 def user_close(who: str, reason: str, dry_run: bool, yes: bool, caller: Caller) -> None:

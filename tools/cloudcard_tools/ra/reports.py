@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from cloud_keystore.model.limits import MOST_DAYS
 from cloudcard.registry.v1 import people_pb2 as pb
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard_tools.ra import renewing
 from cloudcard_tools.ra.progress import next_step
 from cloudcard_tools.ra.registry import expiry, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
-from cloudcard_tools.shared.output import Row
+from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_option
+from cloudcard_tools.shared.output import Row, counted
 
 DAYS = 90
 PENDING_COLUMNS = {
@@ -60,6 +64,7 @@ def pending(caller: Caller) -> None:
 Examples:
   cloudcard ra expiring
   cloudcard ra expiring --days 30 --json
+  cloudcard ra expiring --renew --dry-run
 """
 )
 @click.option(
@@ -69,18 +74,39 @@ Examples:
     show_default=True,
     help="How far to look ahead.",
 )
+@click.option("--renew", is_flag=True, help="Renew the cards among them.")
+@dry_run_option
+@yes_option
 @operator_options
-def expiring(days: int, caller: Caller) -> None:
+def expiring(days: int, renew: bool, dry_run: bool, yes: bool, caller: Caller) -> None:
     """Cards, certificates, identities and authorities that end soon or have ended, the first to end
-    first. A certificate ends when its key signs no longer.
+    first. A certificate ends when its key signs no longer. With --renew, each of the cards is
+    renewed as by `card renew`.
     """
+    if dry_run and not renew:
+        raise click.UsageError("--dry-run goes with --renew: the list changes nothing")
     with caller.service(PeopleServiceStub) as stub:
         pages = listed(stub.ListExpiring, pb.ListExpiringRequest(days=days))
         found = [each for page in pages for each in page.expiring]
+    if renew:
+        _renew(found, dry_run=dry_run, yes=yes, caller=caller)
+        return
     now = datetime.now(UTC)
     rows = [_expiring(each, now) for each in found]
     nothing = f"Nothing ends within {days} days."
     caller.print_rows(rows, EXPIRING_COLUMNS, nothing, ("about", "days_left"))
+
+
+def _renew(found: Sequence[pb.Expiring], *, dry_run: bool, yes: bool, caller: Caller) -> None:
+    ending = renewing.cards_of(found)
+    if ending and not dry_run:
+        cards = counted(len(ending), "card gets", "cards get")
+        consequence = f"{cards} new keys; the old ones are destroyed, but for those that decrypt."
+        confirm(consequence, yes=yes)
+    with caller.service(CardServiceStub) as stub:
+        rows = renewing.renew_all(stub, ending, dry_run=dry_run)
+    nothing = "No card ends so soon."
+    caller.print_rows(rows, renewing.COLUMNS, nothing, ("expires", "holder"))
 
 
 def _pending(message: pb.Pending) -> Row:

@@ -17,6 +17,9 @@ from cloudcard_tools.shared.failures import Failure
 Command: TypeAlias = Callable[..., None]
 
 
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would change, and change nothing."
+)
 yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
 
 

@@ -27,17 +27,19 @@ from cloudcard.workstation.v1 import workstation_pb2 as cloudcard_dot_workstatio
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cloudcard/registry/v1/cards.proto\x12\x15\x63loudcard.registry.v1\x1a$cloudcard/approval/v1/approval.proto\x1a*cloudcard/workstation/v1/workstation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\nProfileKey\x12\x0f\n\x07key_ref\x18\x01 \x01(\r\x12\x33\n\talgorithm\x18\x02 \x01(\x0e\x32 .cloudcard.approval.v1.Algorithm\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\t\"\x8d\x02\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x03 \x01(\x08\x12\x0e\n\x06series\x18\x04 \x01(\r\x12\x15\n\rserial_prefix\x18\x05 \x01(\t\x12\x15\n\rvalidity_days\x18\x06 \x01(\r\x12/\n\x04keys\x18\x07 \x03(\x0b\x32!.cloudcard.registry.v1.ProfileKey\x12\x34\n\x08\x66\x65\x61tures\x18\x08 \x01(\x0b\x32\".cloudcard.workstation.v1.Features\x12\x14\n\x0c\x63ipher_suite\x18\t \x01(\r\x12\x19\n\x11\x66\x61\x63tory_passcodes\x18\n \x01(\x08\"`\n\x03Key\x12\x0f\n\x07key_ref\x18\x01 \x01(\r\x12\x33\n\talgorithm\x18\x02 \x01(\x0e\x32 .cloudcard.approval.v1.Algorithm\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\"\xe7\x02\n\x04\x43\x61rd\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\x0c\n\x04guid\x18\x02 \x01(\x0c\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x19\n\x11user_display_name\x18\x04 \x01(\t\x12\x0f\n\x07profile\x18\x05 \x01(\t\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .cloudcard.registry.v1.CardState\x12\x12\n\ntries_left\x18\x07 \x01(\r\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x04keys\x18\n \x03(\x0b\x32\x1a.cloudcard.registry.v1.Key\x12\x1a\n\x12issuer_certificate\x18\x0b \x01(\x0c\x12\x17\n\x0forganisation_id\x18\x0c \x01(\t\"\x15\n\x13ListProfilesRequest\"H\n\x14ListProfilesResponse\x12\x30\n\x08profiles\x18\x01 \x03(\x0b\x32\x1e.cloudcard.registry.v1.Profile\"a\n\x10IssueCardRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x17\n\x0forganisation_id\x18\x04 \x01(\t\">\n\x11IssueCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"4\n\x10ListCardsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"?\n\x11ListCardsResponse\x12*\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.Card\"%\n\x0eGetCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"<\n\x0fGetCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"(\n\x11UnlockCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"p\n\x12UnlockCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x12SuspendCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"@\n\x13SuspendCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"(\n\x11ResumeCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"?\n\x12ResumeCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"\xa1\x01\n\x11RevokeCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x35\n\x04\x63ode\x18\x03 \x01(\x0e\x32\'.cloudcard.registry.v1.RevocationReason\x12\x30\n\x0cinvalid_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\x12RevokeCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card*\x88\x01\n\tCardState\x12\x1a\n\x16\x43\x41RD_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41RD_STATE_PENDING\x10\x01\x12\x15\n\x11\x43\x41RD_STATE_ACTIVE\x10\x02\x12\x18\n\x14\x43\x41RD_STATE_SUSPENDED\x10\x03\x12\x16\n\x12\x43\x41RD_STATE_REVOKED\x10\x04*\x81\x02\n\x10RevocationReason\x12!\n\x1dREVOCATION_REASON_UNSPECIFIED\x10\x00\x12$\n REVOCATION_REASON_KEY_COMPROMISE\x10\x01\x12)\n%REVOCATION_REASON_AFFILIATION_CHANGED\x10\x02\x12 \n\x1cREVOCATION_REASON_SUPERSEDED\x10\x03\x12,\n(REVOCATION_REASON_CESSATION_OF_OPERATION\x10\x04\x12)\n%REVOCATION_REASON_PRIVILEGE_WITHDRAWN\x10\x05\x32\xa1\x06\n\x0b\x43\x61rdService\x12g\n\x0cListProfiles\x12*.cloudcard.registry.v1.ListProfilesRequest\x1a+.cloudcard.registry.v1.ListProfilesResponse\x12^\n\tIssueCard\x12\'.cloudcard.registry.v1.IssueCardRequest\x1a(.cloudcard.registry.v1.IssueCardResponse\x12`\n\tListCards\x12\'.cloudcard.registry.v1.ListCardsRequest\x1a(.cloudcard.registry.v1.ListCardsResponse0\x01\x12X\n\x07GetCard\x12%.cloudcard.registry.v1.GetCardRequest\x1a&.cloudcard.registry.v1.GetCardResponse\x12\x61\n\nUnlockCard\x12(.cloudcard.registry.v1.UnlockCardRequest\x1a).cloudcard.registry.v1.UnlockCardResponse\x12\x64\n\x0bSuspendCard\x12).cloudcard.registry.v1.SuspendCardRequest\x1a*.cloudcard.registry.v1.SuspendCardResponse\x12\x61\n\nResumeCard\x12(.cloudcard.registry.v1.ResumeCardRequest\x1a).cloudcard.registry.v1.ResumeCardResponse\x12\x61\n\nRevokeCard\x12(.cloudcard.registry.v1.RevokeCardRequest\x1a).cloudcard.registry.v1.RevokeCardResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cloudcard/registry/v1/cards.proto\x12\x15\x63loudcard.registry.v1\x1a$cloudcard/approval/v1/approval.proto\x1a*cloudcard/workstation/v1/workstation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\nProfileKey\x12\x0f\n\x07key_ref\x18\x01 \x01(\r\x12\x33\n\talgorithm\x18\x02 \x01(\x0e\x32 .cloudcard.approval.v1.Algorithm\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\t\"\x8d\x02\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x03 \x01(\x08\x12\x0e\n\x06series\x18\x04 \x01(\r\x12\x15\n\rserial_prefix\x18\x05 \x01(\t\x12\x15\n\rvalidity_days\x18\x06 \x01(\r\x12/\n\x04keys\x18\x07 \x03(\x0b\x32!.cloudcard.registry.v1.ProfileKey\x12\x34\n\x08\x66\x65\x61tures\x18\x08 \x01(\x0b\x32\".cloudcard.workstation.v1.Features\x12\x14\n\x0c\x63ipher_suite\x18\t \x01(\r\x12\x19\n\x11\x66\x61\x63tory_passcodes\x18\n \x01(\x08\"`\n\x03Key\x12\x0f\n\x07key_ref\x18\x01 \x01(\r\x12\x33\n\talgorithm\x18\x02 \x01(\x0e\x32 .cloudcard.approval.v1.Algorithm\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\"\x9c\x03\n\x04\x43\x61rd\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\x0c\n\x04guid\x18\x02 \x01(\x0c\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x19\n\x11user_display_name\x18\x04 \x01(\t\x12\x0f\n\x07profile\x18\x05 \x01(\t\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .cloudcard.registry.v1.CardState\x12\x12\n\ntries_left\x18\x07 \x01(\r\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x04keys\x18\n \x03(\x0b\x32\x1a.cloudcard.registry.v1.Key\x12\x1a\n\x12issuer_certificate\x18\x0b \x01(\x0c\x12\x17\n\x0forganisation_id\x18\x0c \x01(\t\x12\x17\n\x0freplaces_serial\x18\r \x01(\t\x12\x1a\n\x12replaced_by_serial\x18\x0e \x01(\t\"\x15\n\x13ListProfilesRequest\"H\n\x14ListProfilesResponse\x12\x30\n\x08profiles\x18\x01 \x03(\x0b\x32\x1e.cloudcard.registry.v1.Profile\"a\n\x10IssueCardRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x17\n\x0forganisation_id\x18\x04 \x01(\t\">\n\x11IssueCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"4\n\x10ListCardsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"?\n\x11ListCardsResponse\x12*\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.Card\"%\n\x0eGetCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"<\n\x0fGetCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"(\n\x11UnlockCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"p\n\x12UnlockCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x12SuspendCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"@\n\x13SuspendCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"(\n\x11ResumeCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\"?\n\x12ResumeCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"i\n\x10RenewCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xa6\x01\n\x11RenewCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\x12\x33\n\x0fnew_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10renewed_key_refs\x18\x03 \x03(\r\x12\x17\n\x0fretired_key_ref\x18\x04 \x01(\r\"t\n\x12ReplaceCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x38\n\x06reason\x18\x02 \x01(\x0e\x32(.cloudcard.registry.v1.ReplacementReason\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"o\n\x13ReplaceCardResponse\x12-\n\x08replaced\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\x12)\n\x04\x63\x61rd\x18\x02 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card\"\xa1\x01\n\x11RevokeCardRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x35\n\x04\x63ode\x18\x03 \x01(\x0e\x32\'.cloudcard.registry.v1.RevocationReason\x12\x30\n\x0cinvalid_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\x12RevokeCardResponse\x12)\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.Card*\x88\x01\n\tCardState\x12\x1a\n\x16\x43\x41RD_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41RD_STATE_PENDING\x10\x01\x12\x15\n\x11\x43\x41RD_STATE_ACTIVE\x10\x02\x12\x18\n\x14\x43\x41RD_STATE_SUSPENDED\x10\x03\x12\x16\n\x12\x43\x41RD_STATE_REVOKED\x10\x04*\x81\x02\n\x10RevocationReason\x12!\n\x1dREVOCATION_REASON_UNSPECIFIED\x10\x00\x12$\n REVOCATION_REASON_KEY_COMPROMISE\x10\x01\x12)\n%REVOCATION_REASON_AFFILIATION_CHANGED\x10\x02\x12 \n\x1cREVOCATION_REASON_SUPERSEDED\x10\x03\x12,\n(REVOCATION_REASON_CESSATION_OF_OPERATION\x10\x04\x12)\n%REVOCATION_REASON_PRIVILEGE_WITHDRAWN\x10\x05*\x98\x01\n\x11ReplacementReason\x12\"\n\x1eREPLACEMENT_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17REPLACEMENT_REASON_LOST\x10\x01\x12\x1e\n\x1aREPLACEMENT_REASON_DAMAGED\x10\x02\x12\"\n\x1eREPLACEMENT_REASON_COMPROMISED\x10\x03\x32\xe7\x07\n\x0b\x43\x61rdService\x12g\n\x0cListProfiles\x12*.cloudcard.registry.v1.ListProfilesRequest\x1a+.cloudcard.registry.v1.ListProfilesResponse\x12^\n\tIssueCard\x12\'.cloudcard.registry.v1.IssueCardRequest\x1a(.cloudcard.registry.v1.IssueCardResponse\x12`\n\tListCards\x12\'.cloudcard.registry.v1.ListCardsRequest\x1a(.cloudcard.registry.v1.ListCardsResponse0\x01\x12X\n\x07GetCard\x12%.cloudcard.registry.v1.GetCardRequest\x1a&.cloudcard.registry.v1.GetCardResponse\x12\x61\n\nUnlockCard\x12(.cloudcard.registry.v1.UnlockCardRequest\x1a).cloudcard.registry.v1.UnlockCardResponse\x12\x64\n\x0bSuspendCard\x12).cloudcard.registry.v1.SuspendCardRequest\x1a*.cloudcard.registry.v1.SuspendCardResponse\x12\x61\n\nResumeCard\x12(.cloudcard.registry.v1.ResumeCardRequest\x1a).cloudcard.registry.v1.ResumeCardResponse\x12^\n\tRenewCard\x12\'.cloudcard.registry.v1.RenewCardRequest\x1a(.cloudcard.registry.v1.RenewCardResponse\x12\x64\n\x0bReplaceCard\x12).cloudcard.registry.v1.ReplaceCardRequest\x1a*.cloudcard.registry.v1.ReplaceCardResponse\x12\x61\n\nRevokeCard\x12(.cloudcard.registry.v1.RevokeCardRequest\x1a).cloudcard.registry.v1.RevokeCardResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.registry.v1.cards_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CARDSTATE']._serialized_start=2094
-  _globals['_CARDSTATE']._serialized_end=2230
-  _globals['_REVOCATIONREASON']._serialized_start=2233
-  _globals['_REVOCATIONREASON']._serialized_end=2490
+  _globals['_CARDSTATE']._serialized_start=2654
+  _globals['_CARDSTATE']._serialized_end=2790
+  _globals['_REVOCATIONREASON']._serialized_start=2793
+  _globals['_REVOCATIONREASON']._serialized_end=3050
+  _globals['_REPLACEMENTREASON']._serialized_start=3053
+  _globals['_REPLACEMENTREASON']._serialized_end=3205
   _globals['_PROFILEKEY']._serialized_start=175
   _globals['_PROFILEKEY']._serialized_end=278
   _globals['_PROFILE']._serialized_start=281
@@ -45,39 +47,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY']._serialized_start=552
   _globals['_KEY']._serialized_end=648
   _globals['_CARD']._serialized_start=651
-  _globals['_CARD']._serialized_end=1010
-  _globals['_LISTPROFILESREQUEST']._serialized_start=1012
-  _globals['_LISTPROFILESREQUEST']._serialized_end=1033
-  _globals['_LISTPROFILESRESPONSE']._serialized_start=1035
-  _globals['_LISTPROFILESRESPONSE']._serialized_end=1107
-  _globals['_ISSUECARDREQUEST']._serialized_start=1109
-  _globals['_ISSUECARDREQUEST']._serialized_end=1206
-  _globals['_ISSUECARDRESPONSE']._serialized_start=1208
-  _globals['_ISSUECARDRESPONSE']._serialized_end=1270
-  _globals['_LISTCARDSREQUEST']._serialized_start=1272
-  _globals['_LISTCARDSREQUEST']._serialized_end=1324
-  _globals['_LISTCARDSRESPONSE']._serialized_start=1326
-  _globals['_LISTCARDSRESPONSE']._serialized_end=1389
-  _globals['_GETCARDREQUEST']._serialized_start=1391
-  _globals['_GETCARDREQUEST']._serialized_end=1428
-  _globals['_GETCARDRESPONSE']._serialized_start=1430
-  _globals['_GETCARDRESPONSE']._serialized_end=1490
-  _globals['_UNLOCKCARDREQUEST']._serialized_start=1492
-  _globals['_UNLOCKCARDREQUEST']._serialized_end=1532
-  _globals['_UNLOCKCARDRESPONSE']._serialized_start=1534
-  _globals['_UNLOCKCARDRESPONSE']._serialized_end=1646
-  _globals['_SUSPENDCARDREQUEST']._serialized_start=1648
-  _globals['_SUSPENDCARDREQUEST']._serialized_end=1689
-  _globals['_SUSPENDCARDRESPONSE']._serialized_start=1691
-  _globals['_SUSPENDCARDRESPONSE']._serialized_end=1755
-  _globals['_RESUMECARDREQUEST']._serialized_start=1757
-  _globals['_RESUMECARDREQUEST']._serialized_end=1797
-  _globals['_RESUMECARDRESPONSE']._serialized_start=1799
-  _globals['_RESUMECARDRESPONSE']._serialized_end=1862
-  _globals['_REVOKECARDREQUEST']._serialized_start=1865
-  _globals['_REVOKECARDREQUEST']._serialized_end=2026
-  _globals['_REVOKECARDRESPONSE']._serialized_start=2028
-  _globals['_REVOKECARDRESPONSE']._serialized_end=2091
-  _globals['_CARDSERVICE']._serialized_start=2493
-  _globals['_CARDSERVICE']._serialized_end=3294
+  _globals['_CARD']._serialized_end=1063
+  _globals['_LISTPROFILESREQUEST']._serialized_start=1065
+  _globals['_LISTPROFILESREQUEST']._serialized_end=1086
+  _globals['_LISTPROFILESRESPONSE']._serialized_start=1088
+  _globals['_LISTPROFILESRESPONSE']._serialized_end=1160
+  _globals['_ISSUECARDREQUEST']._serialized_start=1162
+  _globals['_ISSUECARDREQUEST']._serialized_end=1259
+  _globals['_ISSUECARDRESPONSE']._serialized_start=1261
+  _globals['_ISSUECARDRESPONSE']._serialized_end=1323
+  _globals['_LISTCARDSREQUEST']._serialized_start=1325
+  _globals['_LISTCARDSREQUEST']._serialized_end=1377
+  _globals['_LISTCARDSRESPONSE']._serialized_start=1379
+  _globals['_LISTCARDSRESPONSE']._serialized_end=1442
+  _globals['_GETCARDREQUEST']._serialized_start=1444
+  _globals['_GETCARDREQUEST']._serialized_end=1481
+  _globals['_GETCARDRESPONSE']._serialized_start=1483
+  _globals['_GETCARDRESPONSE']._serialized_end=1543
+  _globals['_UNLOCKCARDREQUEST']._serialized_start=1545
+  _globals['_UNLOCKCARDREQUEST']._serialized_end=1585
+  _globals['_UNLOCKCARDRESPONSE']._serialized_start=1587
+  _globals['_UNLOCKCARDRESPONSE']._serialized_end=1699
+  _globals['_SUSPENDCARDREQUEST']._serialized_start=1701
+  _globals['_SUSPENDCARDREQUEST']._serialized_end=1742
+  _globals['_SUSPENDCARDRESPONSE']._serialized_start=1744
+  _globals['_SUSPENDCARDRESPONSE']._serialized_end=1808
+  _globals['_RESUMECARDREQUEST']._serialized_start=1810
+  _globals['_RESUMECARDREQUEST']._serialized_end=1850
+  _globals['_RESUMECARDRESPONSE']._serialized_start=1852
+  _globals['_RESUMECARDRESPONSE']._serialized_end=1915
+  _globals['_RENEWCARDREQUEST']._serialized_start=1917
+  _globals['_RENEWCARDREQUEST']._serialized_end=2022
+  _globals['_RENEWCARDRESPONSE']._serialized_start=2025
+  _globals['_RENEWCARDRESPONSE']._serialized_end=2191
+  _globals['_REPLACECARDREQUEST']._serialized_start=2193
+  _globals['_REPLACECARDREQUEST']._serialized_end=2309
+  _globals['_REPLACECARDRESPONSE']._serialized_start=2311
+  _globals['_REPLACECARDRESPONSE']._serialized_end=2422
+  _globals['_REVOKECARDREQUEST']._serialized_start=2425
+  _globals['_REVOKECARDREQUEST']._serialized_end=2586
+  _globals['_REVOKECARDRESPONSE']._serialized_start=2588
+  _globals['_REVOKECARDRESPONSE']._serialized_end=2651
+  _globals['_CARDSERVICE']._serialized_start=3208
+  _globals['_CARDSERVICE']._serialized_end=4207
 # @@protoc_insertion_point(module_scope)

@@ -90,6 +90,34 @@ REVOCATION_REASON_PRIVILEGE_WITHDRAWN: RevocationReason.ValueType  # 5
 """The holder has lost the right to it."""
 Global___RevocationReason: _TypeAlias = RevocationReason  # noqa: Y015
 
+class _ReplacementReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReplacementReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplacementReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPLACEMENT_REASON_UNSPECIFIED: _ReplacementReason.ValueType  # 0
+    """Not set; refused."""
+    REPLACEMENT_REASON_LOST: _ReplacementReason.ValueType  # 1
+    """It is lost."""
+    REPLACEMENT_REASON_DAMAGED: _ReplacementReason.ValueType  # 2
+    """It cannot be used any longer."""
+    REPLACEMENT_REASON_COMPROMISED: _ReplacementReason.ValueType  # 3
+    """Its keys are, or may be, in wrong hands: it is revoked at once, and what it has signed counts for nothing."""
+
+class ReplacementReason(_ReplacementReason, metaclass=_ReplacementReasonEnumTypeWrapper):
+    """ReplacementReason is why a card is replaced."""
+
+REPLACEMENT_REASON_UNSPECIFIED: ReplacementReason.ValueType  # 0
+"""Not set; refused."""
+REPLACEMENT_REASON_LOST: ReplacementReason.ValueType  # 1
+"""It is lost."""
+REPLACEMENT_REASON_DAMAGED: ReplacementReason.ValueType  # 2
+"""It cannot be used any longer."""
+REPLACEMENT_REASON_COMPROMISED: ReplacementReason.ValueType  # 3
+"""Its keys are, or may be, in wrong hands: it is revoked at once, and what it has signed counts for nothing."""
+Global___ReplacementReason: _TypeAlias = ReplacementReason  # noqa: Y015
+
 @_typing.final
 class ProfileKey(_message.Message):
     """ProfileKey is a key that a new card has."""
@@ -230,6 +258,8 @@ class Card(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     ISSUER_CERTIFICATE_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    REPLACES_SERIAL_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_SERIAL_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     guid: _builtins.bytes
@@ -248,6 +278,10 @@ class Card(_message.Message):
     """Certificate of the authority that issued the certificates, DER."""
     organisation_id: _builtins.str
     """Identifier of the organisation for which it was issued."""
+    replaces_serial: _builtins.str
+    """Serial number of the card that it replaces, of a single card; empty if there is none."""
+    replaced_by_serial: _builtins.str
+    """Serial number of the card that replaces it, of a single card; empty if there is none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was issued."""
@@ -275,10 +309,12 @@ class Card(_message.Message):
         keys: _abc.Iterable[Global___Key] | None = ...,
         issuer_certificate: _builtins.bytes = ...,
         organisation_id: _builtins.str = ...,
+        replaces_serial: _builtins.str = ...,
+        replaced_by_serial: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "serial", b"serial", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -622,6 +658,140 @@ class ResumeCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResumeCardResponse: _TypeAlias = ResumeCardResponse  # noqa: Y015
+
+@_typing.final
+class RenewCardRequest(_message.Message):
+    """RenewCardRequest names a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number."""
+    dry_run: _builtins.bool
+    """Whether to tell only what would change."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the card ends, as the caller knows it. If it ends later, it was renewed meanwhile and stays as it is, so that
+        the call can be repeated. Absent: whenever it ends.
+        """
+
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "dry_run", b"dry_run", "expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCardRequest: _TypeAlias = RenewCardRequest  # noqa: Y015
+
+@_typing.final
+class RenewCardResponse(_message.Message):
+    """RenewCardResponse says what has changed, or would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    NEW_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    RENEWED_KEY_REFS_FIELD_NUMBER: _builtins.int
+    RETIRED_KEY_REF_FIELD_NUMBER: _builtins.int
+    retired_key_ref: _builtins.int
+    """The reference under which the key management key of before is kept; 0 if there was none."""
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The card, without keys and certificates."""
+
+    @_builtins.property
+    def new_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends after the renewal."""
+
+    @_builtins.property
+    def renewed_key_refs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """PIV references of the keys that are new; none if it was renewed before."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+        new_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        renewed_key_refs: _abc.Iterable[_builtins.int] | None = ...,
+        retired_key_ref: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "new_expire_time", b"new_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "new_expire_time", b"new_expire_time", "renewed_key_refs", b"renewed_key_refs", "retired_key_ref", b"retired_key_ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCardResponse: _TypeAlias = RenewCardResponse  # noqa: Y015
+
+@_typing.final
+class ReplaceCardRequest(_message.Message):
+    """ReplaceCardRequest names a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number."""
+    reason: Global___ReplacementReason.ValueType
+    """Why."""
+    dry_run: _builtins.bool
+    """Whether to tell only what there is: nothing changes."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        reason: Global___ReplacementReason.ValueType = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "dry_run", b"dry_run", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceCardRequest: _TypeAlias = ReplaceCardRequest  # noqa: Y015
+
+@_typing.final
+class ReplaceCardResponse(_message.Message):
+    """ReplaceCardResponse holds both cards, without keys and certificates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLACED_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replaced(self) -> Global___Card:
+        """The card that is replaced."""
+
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The card in its place; absent after a dry run if there is none yet."""
+
+    def __init__(
+        self,
+        *,
+        replaced: Global___Card | None = ...,
+        card: Global___Card | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "replaced", b"replaced"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "replaced", b"replaced"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceCardResponse: _TypeAlias = ReplaceCardResponse  # noqa: Y015
 
 @_typing.final
 class RevokeCardRequest(_message.Message):

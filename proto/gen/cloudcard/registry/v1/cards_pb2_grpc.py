@@ -70,6 +70,16 @@ class CardServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardResponse.FromString,
                 _registered_method=True)
+        self.RenewCard = channel.unary_unary(
+                '/cloudcard.registry.v1.CardService/RenewCard',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.RenewCardRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.RenewCardResponse.FromString,
+                _registered_method=True)
+        self.ReplaceCard = channel.unary_unary(
+                '/cloudcard.registry.v1.CardService/ReplaceCard',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ReplaceCardRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ReplaceCardResponse.FromString,
+                _registered_method=True)
         self.RevokeCard = channel.unary_unary(
                 '/cloudcard.registry.v1.CardService/RevokeCard',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.RevokeCardRequest.SerializeToString,
@@ -131,6 +141,22 @@ class CardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenewCard(self, request, context):
+        """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
+        passcode stay; the key management key before is kept as a retired one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaceCard(self, request, context):
+        """ReplaceCard makes a card in the place of another: of the same holder, profile and organisation. The one before is
+        revoked when the new one is in use, or at once if its keys are compromised. A repeated call makes no other card.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeCard(self, request, context):
         """RevokeCard takes a card out of use for ever and destroys its keys.
         """
@@ -175,6 +201,16 @@ def add_CardServiceServicer_to_server(servicer, server):
                     servicer.ResumeCard,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardResponse.SerializeToString,
+            ),
+            'RenewCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCard,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.RenewCardRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.RenewCardResponse.SerializeToString,
+            ),
+            'ReplaceCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceCard,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ReplaceCardRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ReplaceCardResponse.SerializeToString,
             ),
             'RevokeCard': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeCard,
@@ -372,6 +408,60 @@ class CardService:
             '/cloudcard.registry.v1.CardService/ResumeCard',
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.CardService/RenewCard',
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.RenewCardRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.RenewCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.CardService/ReplaceCard',
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.ReplaceCardRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.ReplaceCardResponse.FromString,
             options,
             channel_credentials,
             insecure,

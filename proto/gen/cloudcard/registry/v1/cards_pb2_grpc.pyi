@@ -49,6 +49,14 @@ class CardServiceStub:
     """SuspendCard takes a card out of use until it is resumed."""
     ResumeCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ResumeCardRequest, _cards_pb2.ResumeCardResponse]
     """ResumeCard puts a suspended card back in use."""
+    RenewCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.RenewCardRequest, _cards_pb2.RenewCardResponse]
+    """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
+    passcode stay; the key management key before is kept as a retired one.
+    """
+    ReplaceCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ReplaceCardRequest, _cards_pb2.ReplaceCardResponse]
+    """ReplaceCard makes a card in the place of another: of the same holder, profile and organisation. The one before is
+    revoked when the new one is in use, or at once if its keys are compromised. A repeated call makes no other card.
+    """
     RevokeCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.RevokeCardRequest, _cards_pb2.RevokeCardResponse]
     """RevokeCard takes a card out of use for ever and destroys its keys."""
 
@@ -73,6 +81,14 @@ class CardServiceAsyncStub(CardServiceStub):
     """SuspendCard takes a card out of use until it is resumed."""
     ResumeCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.ResumeCardRequest, _cards_pb2.ResumeCardResponse]  # type: ignore[assignment]
     """ResumeCard puts a suspended card back in use."""
+    RenewCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.RenewCardRequest, _cards_pb2.RenewCardResponse]  # type: ignore[assignment]
+    """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
+    passcode stay; the key management key before is kept as a retired one.
+    """
+    ReplaceCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.ReplaceCardRequest, _cards_pb2.ReplaceCardResponse]  # type: ignore[assignment]
+    """ReplaceCard makes a card in the place of another: of the same holder, profile and organisation. The one before is
+    revoked when the new one is in use, or at once if its keys are compromised. A repeated call makes no other card.
+    """
     RevokeCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.RevokeCardRequest, _cards_pb2.RevokeCardResponse]  # type: ignore[assignment]
     """RevokeCard takes a card out of use for ever and destroys its keys."""
 
@@ -136,6 +152,26 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cards_pb2.ResumeCardResponse, _abc.Awaitable[_cards_pb2.ResumeCardResponse]]:
         """ResumeCard puts a suspended card back in use."""
+
+    @_abc_1.abstractmethod
+    def RenewCard(
+        self,
+        request: _cards_pb2.RenewCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.RenewCardResponse, _abc.Awaitable[_cards_pb2.RenewCardResponse]]:
+        """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
+        passcode stay; the key management key before is kept as a retired one.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplaceCard(
+        self,
+        request: _cards_pb2.ReplaceCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.ReplaceCardResponse, _abc.Awaitable[_cards_pb2.ReplaceCardResponse]]:
+        """ReplaceCard makes a card in the place of another: of the same holder, profile and organisation. The one before is
+        revoked when the new one is in use, or at once if its keys are compromised. A repeated call makes no other card.
+        """
 
     @_abc_1.abstractmethod
     def RevokeCard(

@@ -693,6 +693,7 @@ class Expiring(_message.Message):
     ABOUT_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
     sort: _builtins.str
     """"card", "certificate", "workstation", "device", "operator", "auditor", or "authority" of the keystore."""
     name: _builtins.str
@@ -701,6 +702,8 @@ class Expiring(_message.Message):
     """What tells it apart: a card's profile, a certificate's card, a place; may be empty."""
     holder: _builtins.str
     """Name of its holder; may be empty."""
+    card_serial: _builtins.str
+    """Serial number of the card that ends, or of the certificate's; empty for all others."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it ends; of a certificate, when its key signs no longer."""
@@ -713,10 +716,11 @@ class Expiring(_message.Message):
         about: _builtins.str = ...,
         holder: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        card_serial: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "expire_time", b"expire_time", "holder", b"holder", "name", b"name", "sort", b"sort"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "card_serial", b"card_serial", "expire_time", b"expire_time", "holder", b"holder", "name", b"name", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,137 @@
+"""Replacing a card by another of the same holder and profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from card_os.uses import REQUEST_ID_BYTES
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.cards.issuing import Issuing, Order
+from cloud_keystore.cards.life import CardListing, listing_of, move_card
+from cloud_keystore.model.actors import KEYSTORE, Actor
+from cloud_keystore.model.cards import Card, CardEvent, CardState, Replacement
+from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.pki.revocation import RevocationReason
+from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.storage import cards
+from cloud_keystore.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A card, and the one in its place; None if there is none yet."""
+
+    before: CardListing
+    card: CardListing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Serial numbers of the card that a card replaces, and of the one that replaces it; empty
+    without one.
+    """
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """Replaces cards."""
+
+    database: Database
+    clock: Clock
+    random: Random
+    issuing: Issuing
+    wake: Wake
+
+    def foresee(self, serial: str) -> Replaced:
+        """A card with the one that is in its place already; raises CardNotFound."""
+        with self.database.read() as connection:
+            return _replaced(connection, cards.named(connection, serial))
+
+    def replace(self, serial: str, why: str, *, actor: Actor) -> Replaced:
+        """Make a card in the place of another, which goes on until the new one is in use, and is
+        revoked then; at once if its keys may be in wrong hands. A card that was replaced before is
+        not replaced again, so that a call can be repeated, and be more severe.
+
+        Raises CardNotFound, UserClosed, InvalidInput.
+        """
+        if why not in set(Replacement):
+            raise InvalidInput(f"reason is {why!r}: use one of {', '.join(Replacement)}")
+        with self.database.read() as connection:
+            before = cards.named(connection, serial)
+        topics = [before.user_id]
+
+        def there(connection: Connection) -> Card | None:
+            return cards.in_place_of(connection, before.id)
+
+        def then(connection: Connection, card: Card) -> None:
+            now = self.clock()
+            said = {"reason": why, "by": card.id}
+            journal.append(
+                connection, entries.about_card(Kind.CARD_REPLACED, before, now, actor, said)
+            )
+            if card.state is CardState.ACTIVE:
+                topics.extend(end_replaced(connection, card, now))
+
+        order = Order(
+            self.random(REQUEST_ID_BYTES),
+            before.user_id,
+            PROFILES[before.profile],
+            before.organisation_id,
+            before.id,
+        )
+        if why == Replacement.COMPROMISED:
+            self.wake(self._revoke(serial, why, actor))
+        self.issuing.make(order, there, actor, then)
+        self.wake(topics)
+        return self.foresee(serial)
+
+    def _revoke(self, serial: str, why: str, actor: Actor) -> list[str]:
+        """Revoke a card that can do harm, before the other is made, which can fail."""
+        with self.database.write() as connection:
+            card = cards.named(connection, serial)
+            if card.state is CardState.REVOKED:
+                return []
+            code = RevocationReason.KEY_COMPROMISE
+            now = self.clock()
+            return move_card(connection, card, CardEvent.REVOKE, now, actor, why, code)
+
+    def neighbours(self, serial: str) -> Neighbours:
+        """The cards before and after a card; raises CardNotFound."""
+        with self.database.read() as connection:
+            card = cards.named(connection, serial)
+            before = cards.find(connection, card.replaces_id) if card.replaces_id else None
+            after = cards.in_place_of(connection, card.id)
+        return Neighbours(before.serial if before else "", after.serial if after else "")
+
+
+def end_replaced(connection: Connection, card: Card, now: datetime) -> list[str]:
+    """Revoke what a card that is now in use replaces, and what that has replaced. Returns the
+    topics to wake.
+    """
+    topics: list[str] = []
+    before = card
+    while before.replaces_id is not None:
+        found = cards.find(connection, before.replaces_id)
+        if found is None:
+            break
+        before = found
+        if before.state is not CardState.REVOKED:
+            reason, code = f"replaced by card {card.serial}", RevocationReason.SUPERSEDED
+            topics += move_card(connection, before, CardEvent.REVOKE, now, KEYSTORE, reason, code)
+    return topics
+
+
+def _replaced(connection: Connection, before: Card) -> Replaced:
+    after = cards.in_place_of(connection, before.id)
+    return Replaced(
+        listing_of(connection, before), None if after is None else listing_of(connection, after)
+    )

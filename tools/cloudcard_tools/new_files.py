@@ -96,11 +96,10 @@ def growing(path: Path, mode: int = ANYBODY) -> Iterator[TextIOWrapper]:
     was written. Raises FileExists if there is something already, and OSError.
     """
     try:
-        path.touch(mode, exist_ok=False)
-        file = path.open("w", encoding="utf-8", newline="\n")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
         raise FileExists(f"{path} exists: {ANOTHER}") from None
-    with file:
+    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
         yield file
 
 

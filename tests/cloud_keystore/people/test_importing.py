@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
@@ -161,9 +161,8 @@ def test_a_portion_costs_no_statement_for_each_person(world: World) -> None:
         def note(*said: object, asked: list[str] = asked) -> None:
             asked.append(str(said[2]))
 
-        engine = world.database._engine
-        event.listen(engine, "before_cursor_execute", note)
+        event.listen(Engine, "before_cursor_execute", note)
         assert outcomes(world, *people) == [Outcome.ADDED] * number
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", note)
         counts.append(len(asked))
     assert counts[0] == counts[1]

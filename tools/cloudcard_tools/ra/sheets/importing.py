@@ -43,6 +43,12 @@ FAULT_COLUMNS = {
     "fix": "What to do",
 }
 LABELS = {"rows": "Rows", "added": "Added", "there": "There before", "refused": "Refused"}
+CHECKED_LABELS = {
+    "rows": "Rows",
+    "would_be_added": "Would be added",
+    "there": "There before",
+    "refused": "Refused",
+}
 TOKEN_HEADERS = ("name", "email", "uuid12", "token", "token_expires")
 
 
@@ -259,7 +265,7 @@ def _tell(
     if not caller.as_json and faults:
         caller.print_rows(faults, FAULT_COLUMNS, "", ("value",))
         click.echo()
-    labels = LABELS if done else LABELS | {"added": "Added", "would_be_added": "Would be added"}
+    labels = LABELS if done else CHECKED_LABELS
     caller.print_facts(facts, labels | ({"rejected": "Refused rows"} if rejected else {}))
     if not done and not caller.as_json:
         click.echo(_next(found), err=True)

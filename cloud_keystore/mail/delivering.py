@@ -12,11 +12,13 @@ import structlog
 
 from cloud_keystore.mail.letters import Letter
 from cloud_keystore.mail.sending import Sender, Tried
+from cloud_keystore.model.errors import StorageUnavailable
 from cloud_keystore.model.outbox.notifications import Outcome
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
+MOST_TELLS = 30  # custody can be starting again
 UNTRIED = Tried(Outcome.UNTRIED)
 
 
@@ -59,8 +61,20 @@ class Delivering:
             for letter in letters:
                 tried = UNTRIED if stop.is_set() else await self.sender.send(letter)
                 log.info("an e-mail was tried", id=letter.notification_id, outcome=tried.outcome)
-                told = (letter.notification_id, letter.tries, tried.outcome, tried.why)
-                await asyncio.to_thread(self.outbox.tell, *told)
+                await self._tell(letter, tried)
         finally:
             await self.sender.end_portion()
         return len(letters)
+
+    async def _tell(self, letter: Letter, tried: Tried) -> None:
+        """Let the outbox know. It is waited for: what it does not know, it sends once more."""
+        told = (letter.notification_id, letter.tries, tried.outcome, tried.why)
+        for left in reversed(range(MOST_TELLS)):
+            try:
+                await asyncio.to_thread(self.outbox.tell, *told)
+            except StorageUnavailable:
+                if not left:
+                    raise
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                return

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import alerts
@@ -13,6 +14,7 @@ from cloud_keystore.config import Mail
 from cloud_keystore.mail.letters import Letter, time_in_words, write
 from cloud_keystore.mail.texts import TEXTS
 from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.outbox.notifications import (
     INVITATIONS,
     MOST_TRIES,
@@ -28,6 +30,8 @@ from cloud_keystore.storage import people
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications
+
+log = structlog.get_logger()
 
 PORTION = 10  # letters under one lease
 LONGEST_WHY = 500
@@ -54,15 +58,14 @@ class Posting:
         letters: list[Letter] = []
         with self.database.write() as connection:
             for leased in notifications.lease(connection, now, PORTION):
-                letter = self._letter(connection, leased)
+                letter = self._letter_or_why(connection, leased)
+                changes: Values
                 if isinstance(letter, Letter):
                     letters.append(letter)
-                    if not leased.is_fixed:
-                        to: Values = {"address": letter.address}
-                        notifications.move(connection, leased, to)
+                    changes = {"address": letter.address}
                 else:
-                    gone: Values = {"state": State.CANCELLED, "why": letter, "end_time": now}
-                    notifications.move(connection, leased, gone)
+                    changes = {"state": State.CANCELLED, "why": letter, "end_time": now}
+                notifications.move(connection, leased, changes)
         return letters
 
     def tell(self, notification_id: str, tries: int, outcome: Outcome, why: str) -> None:
@@ -87,6 +90,17 @@ class Posting:
             moved = notifications.move(connection, leased, changes)
             if moved and changes["state"] is State.FAILED:
                 alerts.undelivered(connection, now, self.random)
+
+    def _letter_or_why(self, connection: Connection, leased: Notification) -> Letter | str:
+        """The letter, or why there is none: a record that cannot be used keeps no other waiting."""
+        try:
+            return self._letter(connection, leased)
+        except RecordDamaged as damaged:
+            log.critical("a record is passed over", record=str(damaged))
+            return "a record of it is damaged"
+        except (LookupError, ValueError):
+            log.exception("a notification could not be written", id=leased.id)
+            return "this version of the keystore cannot write it"
 
     def _letter(self, connection: Connection, leased: Notification) -> Letter | str:
         """The letter, or why it is of no use any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
 from cloud_keystore.model.journal import Kind
@@ -16,6 +17,7 @@ from cloud_keystore.model.outbox.notifications import (
     Template,
     pause,
 )
+from cloud_keystore.storage import tables
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.past import removing
 from support.keystore_world import OPERATOR, World, secret_of
@@ -258,3 +260,25 @@ def test_what_was_told_long_ago_is_removed(told: Told, world: World) -> None:
     # What still waits stays: the reminders.
     left = told.notifications.list_all("", failed=False)
     assert {each.notification.state for each in left} == {State.WAITING}
+
+
+@pytest.mark.parametrize("what", ["user", "facts"])
+def test_a_record_that_cannot_be_used_keeps_no_other_waiting(
+    told: Told, world: World, what: str
+) -> None:
+    """Somebody has changed the record of a user; an earlier version has told other facts."""
+    user, _ = told.person()
+    if what == "user":
+        with world.database.write() as connection:
+            forged = update(tables.user).where(tables.user.c.id == user.id)
+            connection.execute(forged.values(email="eve@example.org"))
+    else:
+        told.send()
+        with world.database.write() as connection:
+            notifications.put(connection, Template.DEVICE_ADDED, user.id, world.clock())
+    told.person("bob@example.org", "Bob")
+    (letter,) = told.send()
+    assert letter.address == "bob@example.org"
+    with world.database.read() as connection:
+        states = connection.execute(select(notifications.n.why)).scalars().all()
+    assert any(each.endswith(("is damaged", "cannot write it")) for each in states)

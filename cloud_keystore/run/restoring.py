@@ -51,10 +51,9 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
 
     Operations are withdrawn and approvals void, because they can have been used after the backup.
     Sessions and sign-ins end; proofs, challenges and unlocks that somebody asked for are dropped.
-    Unused tokens expire, because they can have been used after the backup, and e-mail that waits is
-    not sent, because it can have been. Each passcode keeps at
-    most one try, because it is not known how many were spent after the backup; a correct passcode
-    restores all tries.
+    Unused tokens expire, because they can have been used after the backup, and e-mail that waited
+    is not sent, because it can have been. Each passcode keeps at most one try, because it is not
+    known how many were spent after the backup; a correct passcode restores all tries.
     """
     with database.write(long=True) as connection:
         withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Index,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     RowMapping,
     String,
     func,
+    literal_column,
     select,
 )
 
@@ -63,6 +65,8 @@ notification = authentic(
     partial("notification_failed", "user_id", where=FAILED),
 )
 n = notification.c
+# Within the statement: of a parameter, no database knows that it is that of the index.
+HAS_FAILED: ColumnElement[bool] = literal_column(FAILED, Boolean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def about_card(
 ) -> None:
     """Let a card's holder be told something of it, as `put` does."""
     named = {"card": card.serial, "profile": card.profile, **facts}
+    once = once or f"{card.id} {now.isoformat()}"
     put(connection, template, card.user_id, now, once, facts=named)
 
 
@@ -184,7 +189,7 @@ def list_all(connection: Connection, user_id: str, *, failed: bool) -> list[Noti
     if user_id:
         query = query.where(n.user_id == user_id)
     if failed:
-        query = query.where(n.state == State.FAILED)
+        query = query.where(HAS_FAILED)
     return [_to_notification(row) for row in rows.read(connection, notification, query)]
 
 
@@ -192,7 +197,7 @@ def retry(connection: Connection, user_id: str, now: datetime) -> int:
     """Let what has failed for a user (empty: for anybody) be tried again; return how much that is,
     at most as much as one transaction takes.
     """
-    failed = [n.state == State.FAILED, *([n.user_id == user_id] if user_id else [])]
+    failed = [HAS_FAILED, *([n.user_id == user_id] if user_id else [])]
     again: Values = {"state": State.WAITING, "tries": 0, "next_time": now, "end_time": None}
     return len(rows.sweep(connection, notification, failed, [n.id], again))
 
@@ -206,7 +211,7 @@ def cancel_all(connection: Connection, why: str, now: datetime) -> int:
 def count(connection: Connection) -> Mapping[str, int]:
     """How many were tried and are tried again, and how many have failed, by these words."""
     retrying = select(func.count()).where(is_open(n.end_time), n.tries > 0)
-    failed = select(func.count()).where(n.state == State.FAILED)
+    failed = select(func.count()).where(HAS_FAILED)
     return {
         "retrying": connection.execute(retrying).scalar_one(),
         "failed": connection.execute(failed).scalar_one(),

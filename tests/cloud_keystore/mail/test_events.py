@@ -88,6 +88,16 @@ def test_the_holder_is_told_of_what_staff_change(ada: Holder, subject: str) -> N
     assert (letter.subject, letter.address) == (subject, "ada@example.org")
 
 
+def test_each_card_is_told(ada: Holder) -> None:
+    serials = {ada.serial, ada.world.card(ada.user)}
+    ada.told.send()
+    for serial in serials:
+        ada.world.cards.suspend(serial, actor=OPERATOR)
+    texts = [each.text for each in ada.told.send()]
+    assert len(texts) == 2
+    assert all(any(serial in text for text in texts) for serial in serials)
+
+
 def test_reasons_are_told(ada: Holder) -> None:
     ada.world.cards.revoke(ada.serial, "left the trust", actor=OPERATOR)
     (letter,) = ada.told.send()

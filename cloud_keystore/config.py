@@ -151,6 +151,7 @@ class Settings:
     sealing_keys: tuple[str, ...] = ()  # "file:PATH", "passphrase:PATH"; the first is current
     token: Token | None = None
     key_backend: str = SOFTWARE  # where new keys are made: SOFTWARE or PKCS11
+    spare_keys: int = 0  # of each kind, made in advance
     published: Published = NOWHERE  # what the certificates of new cards name
     webauthn_rp_id: str = ""  # domain for which passkeys are made; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>

@@ -18,7 +18,7 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards import contents
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import new_guid
-from cloud_keystore.custody.backends.keys import Keys, MadeKey
+from cloud_keystore.cards.spares import NewKey, Spares
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
@@ -73,7 +73,7 @@ class Issuing:
     seal: Seal
     clock: Clock
     random: Random
-    custody: Keys
+    spares: Spares
     authorities: Authorities
     passcodes: Passcodes
     data_objects: DataObjects
@@ -173,30 +173,31 @@ class Issuing:
         )
 
     def _new_keys(self, profile: CardProfile, card: Card, user: User) -> list[HeldKey]:
-        keys = [self._new_key(template, card, user) for template in profile.keys]
+        made = self.spares.new([template.algorithm for template in profile.keys])
+        keys = [
+            self._certified(template, card, user, new)
+            for template, new in zip(profile.keys, made, strict=True)
+        ]
         if profile.secure_messaging is not None:
             algorithm = SUITE_ALGORITHM[profile.secure_messaging]
-            key_id = new_id(card.create_time, self.random)
-            made = self.custody.make(key_id, algorithm)
+            [new] = self.spares.new([algorithm])
             certificate = cvc.issue(
-                algorithm, made.public_der, card.guid, self.authorities.of_cards(profile)
+                algorithm, new.made.public_der, card.guid, self.authorities.of_cards(profile)
             )
-            keys.append(_key(key_id, card, KeyRef.SECURE_MESSAGING, algorithm, certificate, made))
+            keys.append(_key(new, card, KeyRef.SECURE_MESSAGING, algorithm, certificate))
         return keys
 
-    def _new_key(self, template: KeyTemplate, card: Card, user: User) -> HeldKey:
-        key_id = new_id(card.create_time, self.random)
-        made = self.custody.make(key_id, template.algorithm)
+    def _certified(self, template: KeyTemplate, card: Card, user: User, new: NewKey) -> HeldKey:
         profile = PROFILES[card.profile]
         certificate = certificates.issue(
             template.certificate,
-            made.public,
+            new.made.public,
             certificates.Subject(card, user),
             self.authorities.of_cards(profile).cards,
             card.create_time,
             NOWHERE if profile.developer else self.published,
         )
-        return _key(key_id, card, template.key_ref, template.algorithm, certificate, made)
+        return _key(new, card, template.key_ref, template.algorithm, certificate)
 
 
 def _check_same(made: Card, order: Order) -> None:
@@ -221,17 +222,17 @@ def _issued(card: Card, keys: Sequence[Key], actor: Actor) -> Entry:
 
 
 def _key(
-    key_id: str, card: Card, key_ref: int, algorithm: Algorithm, certificate: bytes, made: MadeKey
+    new: NewKey, card: Card, key_ref: int, algorithm: Algorithm, certificate: bytes
 ) -> HeldKey:
     return HeldKey(
-        id=key_id,
+        id=new.id,
         card_id=card.id,
         key_ref=key_ref,
         algorithm=algorithm,
         certificate=certificate,
         create_time=card.create_time,
-        public_key=made.public_der,
-        private=made.private,
+        public_key=new.made.public_der,
+        private=new.made.private,
     )
 
 

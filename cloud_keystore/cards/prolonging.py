@@ -14,7 +14,7 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import Changes, Renewal
 from cloud_keystore.cards.reports import signs_until
-from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.cards.spares import NewKey, Spares
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import (
@@ -25,7 +25,7 @@ from cloud_keystore.model.cards import (
     HeldKey,
     Key,
 )
-from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.profiles import PROFILES
@@ -55,8 +55,7 @@ class Prolonging:
 
     database: Database
     clock: Clock
-    random: Random
-    custody: Keys
+    spares: Spares
     renewal: Renewal
     wake: Wake
 
@@ -82,7 +81,8 @@ class Prolonging:
             if known_end is not None and known_end < card.expire_time:
                 return _unchanged(connection, card)
             due = self._due(connection, card)
-        made = [self._new_key(key) for key in due]
+        fresh = self.spares.new([key.algorithm for key in due])
+        made = [self._key(key, new) for key, new in zip(due, fresh, strict=True)]
         with self.database.write() as connection:
             present = cards.named(connection, serial)
             if present.expire_time > card.expire_time:
@@ -120,19 +120,16 @@ class Prolonging:
         days = PROFILES[card.profile].validity_days
         return self.clock().replace(microsecond=0) + timedelta(days=days)
 
-    def _new_key(self, before: Key) -> HeldKey:
-        now = self.clock()
-        key_id = new_id(now, self.random)
-        made = self.custody.make(key_id, before.algorithm)
+    def _key(self, before: Key, new: NewKey) -> HeldKey:
         return HeldKey(
-            id=key_id,
+            id=new.id,
             card_id=before.card_id,
             key_ref=before.key_ref,
             algorithm=before.algorithm,
             certificate=b"",
-            create_time=now,
-            public_key=made.public_der,
-            private=made.private,
+            create_time=self.clock(),
+            public_key=new.made.public_der,
+            private=new.made.private,
         )
 
     def _close(self, connection: Connection, card: Card, now: datetime) -> list[str]:

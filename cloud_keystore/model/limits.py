@@ -10,6 +10,7 @@ from types import MappingProxyType
 from cloud_keystore.model.actors import ActorKind
 from cloud_keystore.model.errors import InvalidInput
 
+MOST_SPARE_KEYS = 1000  # of each kind
 MOST_DAYS = 3650  # that a report looks ahead
 
 

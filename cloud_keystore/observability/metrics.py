@@ -27,6 +27,7 @@ class Gauges:
     notifications: Mapping[str, float]  # by what became of them
     disk_has_room: bool
     keys_usable: bool
+    spare_keys: Mapping[str, float]  # by algorithm
 
 
 class Metrics:
@@ -102,6 +103,9 @@ class Metrics:
             ("state",),
             registry=at,
         )
+        self.spare_keys = Gauge(
+            "cloudcard_spare_keys", "Keys made in advance", ("algorithm",), registry=at
+        )
         self.disk_has_room = Gauge(
             "cloudcard_disk_has_room", "1 while the disk of SQLite has room", registry=at
         )
@@ -127,6 +131,8 @@ class Metrics:
             self.notifications.labels(state).set(count)
         self.disk_has_room.set(gauges.disk_has_room)
         self.keys_usable.set(gauges.keys_usable)
+        for algorithm, keys in gauges.spare_keys.items():
+            self.spare_keys.labels(algorithm).set(keys)
 
     def limited(self, limit: str) -> None:
         """Count a call that a limit has refused."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import select
 
+from cloud_keystore.cards.spares import KINDS
 from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.observability.metrics import Gauges
 from cloud_keystore.pki.revocation.publishing import Publishing
@@ -16,6 +17,7 @@ from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.storage import operations
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing import spare_keys
 from cloud_keystore.storage.outbox import notifications
 
 T = TypeVar("T")
@@ -48,6 +50,7 @@ class Looks:
             _measured(self._notifications, {}),
             self.database.has_room,
             self.probe.works(),
+            _measured(self._spare_keys, {}),
         )
 
     def _waiting(self) -> int | None:
@@ -57,6 +60,12 @@ class Looks:
     def _notifications(self) -> Mapping[str, float]:
         with self.database.read() as connection:
             return notifications.count(connection)
+
+    def _spare_keys(self) -> Mapping[str, float]:
+        with self.database.read() as connection:
+            there = spare_keys.levels(connection)
+        # None of a kind is a level too.
+        return {each.name: there.get(each, 0) for each in KINDS}
 
 
 def answers(database: Database) -> bool:

@@ -49,6 +49,7 @@ from cloud_keystore.run.use_cases import (
     MailUseCases,
     MainUseCases,
     StatusUseCases,
+    new_spares,
 )
 
 log = structlog.get_logger()
@@ -292,6 +293,7 @@ class Keeping:
             budgets=Budgets(parts.database, parts.clock),
             publishing=publishing,
             presence=presence,
+            spares=new_spares(parts),
             keep_time=timedelta(days=parts.settings.limits.keep_days),
         )
         return cls(parts, sessions, presence, publishing, upkeep)

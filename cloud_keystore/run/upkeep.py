@@ -13,6 +13,7 @@ import structlog
 from cloud_keystore.audit import bundling, entries, sequencing
 from cloud_keystore.audit import journal as evidence
 from cloud_keystore.audit.sequencing import Log
+from cloud_keystore.cards.spares import Spares
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.backends.starting import TokenKeys
 from cloud_keystore.custody.sealing import rotation
@@ -56,6 +57,7 @@ class Upkeep:
     budgets: Budgets
     publishing: Publishing
     presence: Presence
+    spares: Spares
     keep_time: timedelta  # for rows of what is over
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
@@ -75,6 +77,7 @@ class Upkeep:
             self.bundle_old,
             self.ends.look,
             self.budgets.tell,
+            self.spares.fill,
         )
 
     def sweep_at_start(self) -> None:

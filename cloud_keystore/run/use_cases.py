@@ -20,6 +20,7 @@ from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing, end_replaced
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
+from cloud_keystore.cards.spares import Spares
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.config import Mail, Settings
 from cloud_keystore.custody.credentials.data_objects import DataObjects
@@ -285,12 +286,13 @@ def main_use_cases(
         data_objects=data_objects,
         published=parts.settings.published,
     )
+    spares = new_spares(parts)
     issuing = Issuing(
         database=database,
         seal=seal,
         clock=clock,
         random=os.urandom,
-        custody=parts.custody,
+        spares=spares,
         authorities=parts.authorities,
         passcodes=passcodes,
         data_objects=data_objects,
@@ -328,7 +330,7 @@ def main_use_cases(
             wake=wake,
         ),
         cards=Life(database=database, clock=clock, wake=wake),
-        prolonging=Prolonging(database, clock, os.urandom, parts.custody, renewal, wake),
+        prolonging=Prolonging(database, clock, spares, renewal, wake),
         replacing=Replacing(database, clock, os.urandom, issuing, wake),
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
         alerts=Alerts(database=database, clock=clock),
@@ -366,6 +368,12 @@ def main_use_cases(
         finding=finding,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
+
+
+def new_spares(parts: Parts) -> Spares:
+    """The spare keys of an open keystore."""
+    size = parts.settings.spare_keys
+    return Spares(parts.database, parts.custody, parts.clock, os.urandom, size)
 
 
 def enrolment_use_cases(parts: Parts) -> EnrolmentUseCases:

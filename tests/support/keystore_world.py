@@ -35,6 +35,7 @@ from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing, end_replaced
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
+from cloud_keystore.cards.spares import Spares
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
@@ -463,9 +464,8 @@ def new_world(
     renewal = Renewal(clock, os.urandom, authority, data_objects)
     management_keys = ManagementKeys(database, seal, clock, os.urandom)
     people_ = People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256, seal)
-    issuing = Issuing(
-        database, seal, clock, os.urandom, custody, authority, passcodes, data_objects
-    )
+    spares = Spares(database, custody, clock, os.urandom)
+    issuing = Issuing(database, seal, clock, os.urandom, spares, authority, passcodes, data_objects)
     return World(
         database=database,
         clock=clock,
@@ -476,7 +476,7 @@ def new_world(
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=issuing,
         cards=Life(database, clock, woken.extend),
-        prolonging=Prolonging(database, clock, os.urandom, custody, renewal, woken.extend),
+        prolonging=Prolonging(database, clock, spares, renewal, woken.extend),
         replacing=Replacing(database, clock, os.urandom, issuing, woken.extend),
         showing=Showing(database, clock),
         leaving=Leaving(database, clock, woken.extend),

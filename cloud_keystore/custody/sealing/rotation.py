@@ -27,6 +27,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing.spare_keys import spare_key
 from cloud_keystore.storage.sealing import sealing_keys
 from cloud_keystore.storage.sealing.sealing_keys import SealedColumn, SealingKey
 
@@ -38,6 +39,7 @@ SEALED = (  # all columns with sealed values
         t.authority.c.name, t.authority.c.sealed_private, lambda row: f"authority {row.key}"
     ),
     SealedColumn(t.key.c.id, t.key.c.sealed_private, lambda row: key_context(row.key)),
+    SealedColumn(spare_key.c.id, spare_key.c.sealed_private, lambda row: key_context(row.key)),
     SealedColumn(
         t.management_key.c.card_id,
         t.management_key.c.sealed,

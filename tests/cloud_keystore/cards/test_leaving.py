@@ -93,13 +93,13 @@ def test_a_card_that_is_being_made_meanwhile_is_not_issued(
     world: World, ada: tuple[User, Enrolled], operator: Enrolled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys are made before the transaction that adds the card."""
-    make = type(world.issuing.custody).make
+    make = type(world.custody).make
 
     def leave_then_make(*given: object, **named: object) -> object:
         world.leaving.close(ada[0].id, "left", operator.identity)
         return make(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(world.issuing.custody), "make", leave_then_make)
+    monkeypatch.setattr(type(world.custody), "make", leave_then_make)
     with pytest.raises(UserClosed):
         world.issuing.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR)
     assert world.cards.list_all() == []

@@ -41,6 +41,7 @@ def test_the_numbers_are_the_cards() -> None:
 
 
 def test_only_v2_has_serials_of_its_series() -> None:
+    """CARD-04."""
     for name, profile in PROFILES.items():
         starts = profile.serial_prefix.startswith(SIGNATURE_PREFIX)
         assert starts is (name == "v2")
@@ -67,6 +68,7 @@ def test_a_profile_hangs_together(name: str) -> None:
 
 @every_profile
 def test_a_card_of_every_profile(world: World, ada: tuple[User, Enrolled], name: str) -> None:
+    """BUG-23: of v1 and v2 too."""
     serial = world.card(ada[0], name)
     image, profile = world.image(serial), PROFILES[name]
     assert re.fullmatch(rf"{profile.serial_prefix}\d{{13}}", serial)
@@ -92,6 +94,7 @@ def test_a_card_of_every_profile(world: World, ada: tuple[User, Enrolled], name:
 def test_v1_has_no_key_for_signatures(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
+    """CARD-02."""
     serial = world.card(ada[0], "v1")
     for key in world.cards.keys(serial):
         certificate = x509.load_der_x509_certificate(key.certificate)

@@ -268,6 +268,7 @@ names = st.one_of(
 @example("a" + "\u0301" * 100)
 @example("👩\u200d⚕\ufe0f" * 20)
 def test_a_long_name_is_cut_between_letters(name: str) -> None:
+    """BUG-01: of 1 to 256 characters, in any script."""
     short = cut(name)
     assert name.startswith(short)
     assert len(short.encode()) <= 64

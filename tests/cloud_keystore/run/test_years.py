@@ -107,7 +107,7 @@ class Town:
             self.ends,
             Budgets(self.world.database, self.world.clock),
             self.publishing,
-            Probe(self.world.issuing.custody, self.world.clock, os.urandom, self._monotonic),
+            Probe(self.world.issuing.spares.custody, self.world.clock, os.urandom, self._monotonic),
         )
 
     def _monotonic(self) -> float:

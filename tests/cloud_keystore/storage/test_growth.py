@@ -46,6 +46,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "operation.used_by IN": "a process has gone: it can have any of the uses under way",
     "FROM budget": "the index has the budgets alone that are nearly used up",
     "SELECT count(*)": "the index has the operations alone that have not ended",
+    "FROM spare_key GROUP BY": "there are two thousand at most, however old the keystore is",
     "key.destroy_time IS NOT NULL": "the index has the keys alone that are to be destroyed",
 }
 GONE = 7  # the number of a process
@@ -92,6 +93,7 @@ class Ward:
             budgets=Budgets(world.database, world.clock),
             publishing=self.publishing,
             presence=Presence(world.database, 0, clock),
+            spares=world.issuing.spares,
             keep_time=KEEP_TIME,
         )
 
@@ -116,7 +118,7 @@ class Ward:
             task()
         upkeep = self.upkeep
         probe = Probe(
-            self.world.issuing.custody, self.world.clock, os.urandom, lambda: self.monotonic
+            self.world.issuing.spares.custody, self.world.clock, os.urandom, lambda: self.monotonic
         )
         Looks(self.world.database, upkeep.ends, upkeep.budgets, self.publishing, probe).gauges()
 

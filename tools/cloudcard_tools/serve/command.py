@@ -24,7 +24,7 @@ from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.hardening import harden
 from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.model.limits import Limits, with_limits
+from cloud_keystore.model.limits import MOST_SPARE_KEYS, Limits, with_limits
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
@@ -136,6 +136,14 @@ Examples:
     help="Where the keys of new cards are made.",
 )
 @click.option(
+    "--spare-keys",
+    type=click.IntRange(0, MOST_SPARE_KEYS),
+    default=0,
+    show_default=True,
+    help="How many software keys of each kind, RSA-2048 and P-256, are made in advance, so that "
+    "cards are issued at once.",
+)
+@click.option(
     "--http-listen",
     default="",
     help="Address for /metrics and /health, plain HTTP, such as 127.0.0.1:7445. Default: none.",
@@ -184,6 +192,7 @@ def serve(  # one argument for each option
     attestation_files: tuple[Path, ...],
     sealing: SealingKeys,
     key_backend: str,
+    spare_keys: int,
     http_listen: str,
     reflection: bool,
     workers: int,
@@ -218,6 +227,7 @@ def serve(  # one argument for each option
             sealing_keys=sealing.named,
             token=sealing.token,
             key_backend=key_backend,
+            spare_keys=spare_keys,
             http_listen=Address.parse(http_listen) if http_listen else None,
             reflection=reflection,
             limits=with_limits(Limits(), limits),

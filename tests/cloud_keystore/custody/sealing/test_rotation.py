@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def test_every_sealed_value_of_a_keystore_changes(
     world.decide(operation, ada[1])
     world.perform(operation, pc)
     world.use(world.session(serial, pc, ada[1]), pc)
+    assert replace(world.issuing.spares, size=1, is_idle=lambda: True).fill()
     before = sealed_values(world.database)
     assert all(before.values())  # there is one of each kind
 

@@ -1,0 +1,1 @@
+"""Rows of what is made before there are cards for it."""

@@ -43,6 +43,8 @@ BEGINNINGS = frozenset(
         Kind.ORGANISATION_ADDED,
         Kind.EMAIL_DOMAIN_ADDED,
         Kind.EMAIL_DOMAIN_REMOVED,
+        Kind.ROLE_GRANTED,
+        Kind.RIGHT_REFUSED,
         Kind.POLICY_SET,
         Kind.JOURNAL_READ,
     }

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import entries, journal, naming, proofs
+from cloud_keystore.audit import acting, entries, journal, naming, proofs
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.audit.tree import leaf_hash, root_of
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import (
-    EntryNotFound,
-    IdentityRejected,
-    InvalidInput,
-)
+from cloud_keystore.model.errors import EntryNotFound, InvalidInput
 from cloud_keystore.model.finding import Findable, Sort
 from cloud_keystore.model.journal import Detail, Kind, decode
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity
-from cloud_keystore.storage import cards, people
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.bundles.contents import SIZE
 from cloud_keystore.storage.engine import Database
@@ -31,14 +30,22 @@ MOST_PROOFS = 500
 MOST_KINDS = 64
 
 
+class Finding(Protocol):
+    """Finds what a text names, among that which an actor sees."""
+
+    def __call__(self, sort: Sort, text: str, *, actor: Actor) -> list[Findable]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The use cases of auditors."""
+    """The use cases of auditors. Those of an organisation read what is about its people; the whole
+    journal is exported by auditors of the whole.
+    """
 
     database: Database
     clock: Clock
     log: Log
-    finding: Callable[[Sort, str], list[Findable]]
+    finding: Finding
 
     def key(self) -> tuple[str, bytes]:
         """The journal's origin, and the public key that signs its checkpoints."""
@@ -57,13 +64,19 @@ class Reading:
         """Entries that match and are older than `before`, the newest first: `most` of them, and one
         more if there are more.
 
-        Raises CardNotFound, InvalidInput.
+        Raises CardNotFound, UserNotFound, NotAllowed, InvalidInput.
         """
         if not 1 <= most <= MOST_ENTRIES or len(query.kinds) > MOST_KINDS:
             raise InvalidInput(f"ask for 1 to {MOST_ENTRIES} entries and {MOST_KINDS} kinds")
-        with self.database.read() as connection:
+        with acting.looking(self.database, auditor.actor, self.clock()) as by:
             if card_serial:
-                query = replace(query, card_id=cards.named(connection, card_serial).id)
+                card_id = by.card(card_serial, Right.JOURNAL).id
+                query = replace(query, card_id=card_id)
+            if not by.held.has(Right.JOURNAL, ROOT):
+                if query.user_id:
+                    by.user(query.user_id, Right.JOURNAL)
+                elif not card_serial:
+                    by.need(Right.JOURNAL, ROOT)
         self._note(auditor, "search", **_words(query))
         with self.database.read() as connection:
             return rows.search(connection, query, before, most + 1)
@@ -71,7 +84,7 @@ class Reading:
     def find(self, auditor: Identity, sort: Sort, text: str) -> list[Findable]:
         """What a text names, among that which entries can be about; raises InvalidInput."""
         self._note(auditor, "find", sort=sort.name.lower())
-        return self.finding(sort, text)
+        return self.finding(sort, text, actor=auditor.actor)
 
     def names(self, found: Sequence[Row]) -> Mapping[str, str]:
         """What the identifiers in some entries stand for now."""
@@ -85,17 +98,18 @@ class Reading:
         self._check_covered(end)
         if not 0 <= first <= end:
             raise InvalidInput("the first place comes before the last")
+        with acting.looking(self.database, auditor.actor, self.clock()) as by:
+            by.need(Right.JOURNAL, ROOT)
         self._note(auditor, "export", first=first, end=end)
 
     def export(self, auditor: Identity, first: int, end: int) -> Sequence[Row]:
         """The next entries of an export that has begun, in order; at least one if any is left.
 
-        Raises IdentityRejected if the auditor has been removed since.
+        Raises IdentityRejected if the auditor has been removed since, and NotAllowed.
         """
-        with self.database.read() as connection:
-            if not people.is_active(connection, auditor.id, self.clock()):
-                raise IdentityRejected("this auditor was removed: enrol again")
-            return rows.between(connection, first, end)
+        with acting.looking(self.database, auditor.actor, self.clock()) as by:
+            by.need(Right.JOURNAL, ROOT)
+            return rows.between(by.connection, first, end)
 
     def checkpoints(self, auditor: Identity, after_size: int, most: int) -> list[bytes]:
         """Checkpoints of more than `after_size` entries, the smallest first.
@@ -155,10 +169,11 @@ class Reading:
             raise EntryNotFound(f"checkpoints cover {covered} entries so far, not {size}")
 
     def _note(self, auditor: Identity, call: str, **details: Detail) -> None:
-        read = {"call": call, **details}
-        entry = entries.about_keystore(Kind.JOURNAL_READ, self.clock(), auditor.actor, read)
-        with self.database.write(shared=True) as connection:
-            journal.append(connection, entry)
+        now, read = self.clock(), {"call": call, **details}
+        entry = entries.about_keystore(Kind.JOURNAL_READ, now, auditor.actor, read)
+        with acting.changing(self.database, auditor.actor, now, shared=True) as by:
+            by.need_somewhere(Right.JOURNAL)
+            journal.append(by.connection, entry)
 
 
 def _leaves(connection: Connection, size: int, number: int) -> list[bytes]:

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from card_os.piv.algorithms import SUITE_ALGORITHM
 from card_os.piv.names import Algorithm, KeyRef
 from card_os.piv.sizes import TRIES
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.cards import contents
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import new_guid
@@ -34,7 +35,7 @@ from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES, CardProfile, KeyTemplate, profile_named
-from cloud_keystore.people import organisations
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.pki import certificates, cvc
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
@@ -88,19 +89,18 @@ class Issuing:
         *,
         actor: Actor,
     ) -> CardListing:
-        """Make a card in one transaction, so that a crash leaves no part of it.
+        """Make a card in one transaction, so that a crash leaves no part of it. Without an
+        organisation, it is issued for that of its holder; else the actor needs the right in both.
 
-        Where no profile or organisation is named, it is the user's own. A repeated call with the
-        same request id returns the card that was made before. Raises
-        UserNotFound, UserClosed, OrganisationNotFound, RequestIdReused, InvalidInput.
+        Where no profile is named, it is the user's own. A repeated call with the same request id
+        returns the card that was made before. Raises UserNotFound, UserClosed,
+        OrganisationNotFound, NotAllowed, RequestIdReused, InvalidInput.
         """
         check_request_id(request_id)
-        with self.database.read() as connection:
-            wanted = people.user(connection, user_id)
-        organisation_id = organisation_id or wanted.organisation_id
-        order = Order(
-            request_id, user_id, profile_named(profile_name or wanted.profile), organisation_id
-        )
+        with acting.looking(self.database, actor, self.clock()) as by:
+            user, organisation_id = _allowed(by, user_id, organisation_id)
+        profile = profile_named(profile_name or user.profile)
+        order = Order(request_id, user_id, profile, organisation_id)
 
         def there(connection: Connection) -> Card | None:
             made = cards.find_by_request(connection, request_id)
@@ -108,21 +108,20 @@ class Issuing:
                 _check_same(made, order)
             return made
 
-        with self.database.read() as connection:
-            if there(connection) is None:
-                organisations.check(connection, organisation_id)
         return self.make(order, there, actor)
 
     def make(
         self, order: Order, there: There, actor: Actor, then: Then = nothing_more
     ) -> CardListing:
         """Make a card as ordered, and do `then` with it in the same transaction, unless it is
-        `there` already. Raises UserNotFound, UserClosed, and what `there` and `then` raise.
+        `there` already. Raises UserNotFound, UserClosed, OrganisationNotFound, NotAllowed, and what
+        `there` and `then` raise.
         """
-        with self.database.read() as connection:
-            if (made := there(connection)) is not None:
-                return listing_of(connection, made)
-            user = people.present(connection, order.user_id)
+        with acting.looking(self.database, actor, self.clock()) as by:
+            _allowed(by, order.user_id, order.organisation_id)
+            if (made := there(by.connection)) is not None:
+                return listing_of(by.connection, made)
+            user = people.present(by.connection, order.user_id)
         for _ in range(SERIAL_DRAWS - 1):
             # If another card has the number, the next turn draws another one.
             with suppress(IntegrityError):
@@ -136,7 +135,9 @@ class Issuing:
         keys = self._new_keys(profile, card, user)
         objects = contents.build(card, user, keys, self.authorities, card.create_time)
         first = self.passcodes.factory(card.id) if profile.factory_passcodes else {}
-        with self.database.write() as connection:
+        with acting.changing(self.database, actor, self.clock()) as by:
+            connection = by.connection
+            _allowed(by, order.user_id, order.organisation_id)
             if (made := there(connection)) is not None:
                 return listing_of(connection, made)
             people.present(connection, user.id)
@@ -198,6 +199,14 @@ class Issuing:
             NOWHERE if profile.developer else self.published,
         )
         return _key(new, card, template.key_ref, template.algorithm, certificate)
+
+
+def _allowed(by: Acting, user_id: str, organisation_id: str) -> tuple[User, str]:
+    """The holder of a card to be, and the organisation for which it is; raises UserNotFound,
+    OrganisationNotFound, NotAllowed.
+    """
+    user = by.user(user_id, Right.ISSUE)
+    return user, by.place(Right.ISSUE, organisation_id or user.organisation_id)
 
 
 def _check_same(made: Card, order: Order) -> None:

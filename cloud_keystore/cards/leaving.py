@@ -9,16 +9,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.cards.life import move_card
 from cloud_keystore.model.cards import Card, CardEvent, CardState
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, User, UserState
 from cloud_keystore.model.pki.revocation import RevocationReason
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.devices import remove_device
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
@@ -49,24 +49,24 @@ class Leaving:
     clock: Clock
     wake: Wake
 
-    def foresee(self, user_id: str) -> Consequences:
-        """What `close` would end; raises UserNotFound."""
-        with self.database.read() as connection:
-            return _consequences(connection, user_id, self.clock())
+    def foresee(self, user_id: str, operator: Identity) -> Consequences:
+        """What `close` would end; raises UserNotFound, NotAllowed."""
+        now = self.clock()
+        with acting.looking(self.database, operator.actor, now) as by:
+            return _consequences(by.connection, by.user(user_id, Right.REVOKE), now)
 
     def close(self, user_id: str, reason: str, operator: Identity) -> Consequences:
         """End all that a user has, in one transaction, and return what was ended. Who repeats this
         ends nothing more.
 
-        Raises UserNotFound, InvalidInput, and IdentityRejected if the operator was removed
-        meanwhile.
+        Raises UserNotFound, NotAllowed, InvalidInput, and IdentityRejected if the operator was
+        removed meanwhile.
         """
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         now = self.clock()
-        with self.database.write() as connection:
-            if not people.is_active(connection, operator.id, now):
-                raise IdentityRejected("this operator was removed: ask another one")
-            ended = _consequences(connection, user_id, now)
+        with acting.changing(self.database, operator.actor, now) as by:
+            connection = by.connection
+            ended = _consequences(connection, by.user(user_id, Right.REVOKE), now)
             topics = [user_id]
             for card in ended.cards:
                 topics += move_card(
@@ -90,8 +90,7 @@ class Leaving:
         return replace(ended, user=user)
 
 
-def _consequences(connection: Connection, user_id: str, now: datetime) -> Consequences:
-    user = people.user(connection, user_id)
+def _consequences(connection: Connection, user: User, now: datetime) -> Consequences:
     held = cards.list_all(connection, user.id)
     devices = people.list_devices(connection, user.id)
     return Consequences(

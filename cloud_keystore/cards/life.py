@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
@@ -22,6 +22,7 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
@@ -37,6 +38,12 @@ TOLD = {
     CardEvent.SUSPEND: Template.SUSPENDED,
     CardEvent.RESUME: Template.RESUMED,
     CardEvent.REVOKE: Template.REVOKED,
+}
+# Whoever can only suspend a card does not put it back in use.
+NEEDED = {
+    CardEvent.SUSPEND: Right.SUSPEND,
+    CardEvent.RESUME: Right.REVOKE,
+    CardEvent.REVOKE: Right.REVOKE,
 }
 
 
@@ -62,11 +69,15 @@ class Life:
     clock: Clock
     wake: Wake
 
-    def list_all(self, page: Page | None = None) -> list[CardListing]:
-        """All cards, oldest first; or a page of them, by serial number."""
-        with self.database.read() as connection:
-            found = cards.list_all(connection, page=page)
-            return [listing_of(connection, card) for card in found]
+    def list_all(self, page: Page | None = None, *, actor: Actor) -> list[CardListing]:
+        """All cards whose holders the actor sees, oldest first; or a page of them, by serial
+        number.
+        """
+        with acting.looking(self.database, actor, self.clock()) as by:
+            by.need_somewhere(Right.VIEW)
+            found = cards.list_all(by.connection, page=page)
+            holders = by.seen_users({card.user_id for card in found})
+            return [listing_of(by.connection, card) for card in found if card.user_id in holders]
 
     def list_of(self, device: Identity) -> list[CardListing]:
         """The cards of a device's holder, oldest first."""
@@ -74,15 +85,15 @@ class Life:
             found = cards.list_all(connection, device.user_id or "")
             return [listing_of(connection, card) for card in found]
 
-    def find(self, serial: str) -> CardListing:
-        """One card; raises CardNotFound."""
-        with self.database.read() as connection:
-            return listing_of(connection, cards.named(connection, serial))
+    def find(self, serial: str, *, actor: Actor) -> CardListing:
+        """One card; raises CardNotFound, NotAllowed."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            return listing_of(by.connection, by.card(serial, Right.VIEW))
 
-    def keys(self, serial: str) -> tuple[Key, ...]:
-        """A card's keys, without their private parts; raises CardNotFound."""
-        with self.database.read() as connection:
-            return tuple(cards.keys(connection, cards.named(connection, serial).id))
+    def keys(self, serial: str, *, actor: Actor) -> tuple[Key, ...]:
+        """A card's keys, without their private parts; raises CardNotFound, NotAllowed."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            return tuple(cards.keys(by.connection, by.card(serial, Right.VIEW).id))
 
     def suspend(self, serial: str, *, actor: Actor) -> CardListing:
         """Take a card out of use; its open operations are withdrawn, its sessions end, and its
@@ -106,8 +117,8 @@ class Life:
         """Take a card out of use for ever, revoke its certificates and erase its keys.
 
         After the compromise of a key, what it signed after `invalid_time` counts for nothing;
-        without that time, all that it has signed. Raises CardNotFound, IllegalCardChange,
-        InvalidInput.
+        without that time, all that it has signed. Raises CardNotFound, NotAllowed,
+        IllegalCardChange, InvalidInput.
         """
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         if code is RevocationReason.CERTIFICATE_HOLD:
@@ -132,8 +143,8 @@ class Life:
         invalid_time: datetime | None = None,
     ) -> CardListing:
         now = self.clock()
-        with self.database.write() as connection:
-            card = cards.named(connection, serial)
+        with acting.changing(self.database, actor, now) as by:
+            connection, card = by.connection, by.card(serial, NEEDED[event])
             withdrawn = move_card(connection, card, event, now, actor, reason, code, invalid_time)
             outbox.about_card(
                 connection, TOLD[event], card, now, reason=reason, who="your registration authority"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from card_os.piv.names import RETIRED, KeyRef
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import Changes, Renewal
 from cloud_keystore.cards.reports import signs_until
@@ -29,6 +29,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, operations, passcodes
 from cloud_keystore.storage.engine import Database
@@ -59,10 +60,10 @@ class Prolonging:
     renewal: Renewal
     wake: Wake
 
-    def foresee(self, serial: str) -> Prolonged:
-        """What renewing a card would change; raises CardNotFound, IllegalCardChange."""
-        with self.database.read() as connection:
-            card = cards.named(connection, serial)
+    def foresee(self, serial: str, *, actor: Actor) -> Prolonged:
+        """What renewing a card would change; raises CardNotFound, NotAllowed, IllegalCardChange."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            connection, card = by.connection, by.card(serial, Right.ISSUE)
             keys = self._due(connection, card)
             retires = any(key.key_ref == KeyRef.KEY_MANAGEMENT for key in keys)
             retired = self.renewal.place_for_retired(connection, card) if retires else None
@@ -73,18 +74,18 @@ class Prolonging:
         """Renew a card in one transaction. If it ends later than the caller knows, it was renewed
         meanwhile, and stays as it is: so a call can be repeated.
 
-        Raises CardNotFound, and IllegalCardChange unless the card is in use and ends within
-        RENEWED_BEFORE, or has ended.
+        Raises CardNotFound, NotAllowed, and IllegalCardChange unless the card is in use and ends
+        within RENEWED_BEFORE, or has ended.
         """
-        with self.database.read() as connection:
-            card = cards.named(connection, serial)
+        with acting.looking(self.database, actor, self.clock()) as by:
+            connection, card = by.connection, by.card(serial, Right.ISSUE)
             if known_end is not None and known_end < card.expire_time:
                 return _unchanged(connection, card)
             due = self._due(connection, card)
         fresh = self.spares.new([key.algorithm for key in due])
         made = [self._key(key, new) for key, new in zip(due, fresh, strict=True)]
-        with self.database.write() as connection:
-            present = cards.named(connection, serial)
+        with acting.changing(self.database, actor, self.clock()) as by:
+            connection, present = by.connection, by.card(serial, Right.ISSUE)
             if present.expire_time > card.expire_time:
                 return _unchanged(connection, present)
             if not cards.move(connection, card.id, CardEvent.RENEW):

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from card_os.uses import REQUEST_ID_BYTES
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.cards.issuing import Issuing, Order
 from cloud_keystore.cards.life import CardListing, listing_of, move_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
@@ -18,6 +18,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
@@ -51,22 +52,22 @@ class Replacing:
     issuing: Issuing
     wake: Wake
 
-    def foresee(self, serial: str) -> Replaced:
-        """A card with the one that is in its place already; raises CardNotFound."""
-        with self.database.read() as connection:
-            return _replaced(connection, cards.named(connection, serial))
+    def foresee(self, serial: str, *, actor: Actor) -> Replaced:
+        """A card with the one that is in its place already; raises CardNotFound, NotAllowed."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            return _replaced(by.connection, by.card(serial, Right.ISSUE))
 
     def replace(self, serial: str, why: str, *, actor: Actor) -> Replaced:
         """Make a card in the place of another, which goes on until the new one is in use, and is
         revoked then; at once if its keys may be in wrong hands. A card that was replaced before is
         not replaced again, so that a call can be repeated, and be more severe.
 
-        Raises CardNotFound, UserClosed, InvalidInput.
+        Raises CardNotFound, NotAllowed, UserClosed, InvalidInput.
         """
         if why not in set(Replacement):
             raise InvalidInput(f"reason is {why!r}: use one of {', '.join(Replacement)}")
-        with self.database.read() as connection:
-            before = cards.named(connection, serial)
+        with acting.looking(self.database, actor, self.clock()) as by:
+            before = by.card(serial, Right.ISSUE)
         topics = [before.user_id]
 
         def there(connection: Connection) -> Card | None:
@@ -92,22 +93,23 @@ class Replacing:
             self.wake(self._revoke(serial, why, actor))
         self.issuing.make(order, there, actor, then)
         self.wake(topics)
-        return self.foresee(serial)
+        return self.foresee(serial, actor=actor)
 
     def _revoke(self, serial: str, why: str, actor: Actor) -> list[str]:
         """Revoke a card that can do harm, before the other is made, which can fail."""
-        with self.database.write() as connection:
-            card = cards.named(connection, serial)
+        now = self.clock()
+        with acting.changing(self.database, actor, now) as by:
+            # Whoever can give a holder another card can end the one before.
+            card = by.card(serial, Right.ISSUE)
             if card.state is CardState.REVOKED:
                 return []
             code = RevocationReason.KEY_COMPROMISE
-            now = self.clock()
-            return move_card(connection, card, CardEvent.REVOKE, now, actor, why, code)
+            return move_card(by.connection, card, CardEvent.REVOKE, now, actor, why, code)
 
-    def neighbours(self, serial: str) -> Neighbours:
-        """The cards before and after a card; raises CardNotFound."""
-        with self.database.read() as connection:
-            card = cards.named(connection, serial)
+    def neighbours(self, serial: str, *, actor: Actor) -> Neighbours:
+        """The cards before and after a card; raises CardNotFound, NotAllowed."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            connection, card = by.connection, by.card(serial, Right.VIEW)
             before = cards.find(connection, card.replaces_id) if card.replaces_id else None
             after = cards.in_place_of(connection, card.id)
         return Neighbours(before.serial if before else "", after.serial if after else "")

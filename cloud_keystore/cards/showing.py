@@ -8,11 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import entries, journal, naming, words
+from cloud_keystore.audit import acting, entries, journal, naming, words
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import Identity, Progress, Stage, User
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.devices import DeviceListing, listing_of_device
 from cloud_keystore.people.progress import progress_of
 from cloud_keystore.storage import cards, people
@@ -35,7 +36,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A user with cards, devices and the last entries of the journal, the newest first."""
+    """A user with cards, devices and the last entries of the journal, the newest first: all, or
+    those of whoever looks.
+    """
 
     user: User
     progress: Progress
@@ -53,23 +56,24 @@ class Showing:
     clock: Clock
 
     def show(self, user_id: str, operator: Identity) -> Whole:
-        """One user; raises UserNotFound."""
-        now = self.clock()
-        with self.database.read() as connection:
-            people.user(connection, user_id)
+        """One user; raises UserNotFound, NotAllowed."""
+        now, actor = self.clock(), operator.actor
         # The user is a detail, so that this is not among what happened to the user.
         read = {"call": "show", "user": user_id}
-        looked = entries.about_keystore(Kind.JOURNAL_READ, now, operator.actor, read)
-        with self.database.write(shared=True) as connection:
-            journal.append(connection, looked)
-        with self.database.read() as connection:
-            user = people.user(connection, user_id)
+        looked = entries.about_keystore(Kind.JOURNAL_READ, now, actor, read)
+        with acting.changing(self.database, actor, now, shared=True) as by:
+            by.user(user_id, Right.VIEW)
+            journal.append(by.connection, looked)
+        with acting.looking(self.database, actor, now) as by:
+            connection, user = by.connection, by.user(user_id, Right.VIEW)
             held = cards.list_all(connection, user.id)
             devices = people.list_devices(connection, user.id)
             terms = tokens.terms(connection, [each.id for each in devices])
             progress = progress_of(user, devices, terms, held, now)
             last = rows.search(connection, Query(user_id=user.id), None, MOST_EVENTS)
             told = [decode(row.entry) for row in last]
+            if not by.held.has(Right.JOURNAL, user.organisation_id):
+                told = [each for each in told if each.actor == actor]
             names = naming.names(connection, told)
             return Whole(
                 user,

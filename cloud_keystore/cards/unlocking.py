@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
-from cloud_keystore.audit import alerts, entries, journal
+from cloud_keystore.audit import acting, alerts, entries, journal
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import Card
@@ -20,6 +20,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.passcodes import UNLOCK_TIME, UNLOCKS_TOLD, Status, Unlock
 from cloud_keystore.model.people import Identity
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, passcodes, unlocks
 from cloud_keystore.storage.engine import Database
@@ -48,15 +49,15 @@ class Unlocking:
     def ask(self, serial: str, *, actor: Actor) -> Asked:
         """Ask for an unlock, or agree to the one for which another operator has asked.
 
-        Raises CardNotFound, and IllegalCardChange if no passcode is set yet.
+        Raises CardNotFound, NotAllowed, and IllegalCardChange if no passcode is set yet.
         """
-        with self.database.write() as connection:
-            card = cards.named(connection, serial)
+        now = self.clock()
+        with acting.changing(self.database, actor, now) as by:
+            connection, card = by.connection, by.card(serial, Right.UNLOCK)
             if passcodes.find(connection, card.id, KeyRef.PIN) is None:
                 raise IllegalCardChange(
                     f"card {serial} has no passcode yet: its holder sets it on the device"
                 )
-            now = self.clock()
             waiting = unlocks.find(connection, card.id, now)
             if waiting is None:
                 waiting = Unlock(card.id, actor.id, now + UNLOCK_TIME)

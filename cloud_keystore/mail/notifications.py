@@ -6,13 +6,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import emails
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.outbox.notifications import Notification, Template
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications
@@ -36,15 +38,22 @@ class Notifications:
     clock: Clock
     sends: bool  # whether this keystore sends e-mail
 
-    def list_all(self, user_id: str, *, failed: bool) -> list[NotificationListing]:
-        """Notifications of a user (empty: of all), oldest first; all, or those that have failed.
-        Raises UserNotFound.
+    def list_all(self, user_id: str, *, failed: bool, actor: Actor) -> list[NotificationListing]:
+        """Notifications of a user (empty: of all whom the actor sees), oldest first; all, or those
+        that have failed. Raises UserNotFound, NotAllowed.
         """
-        with self.database.read() as connection:
+        with acting.looking(self.database, actor, self.clock()) as by:
+            by.need_somewhere(Right.VIEW)
             if user_id:
-                people.user(connection, user_id)
-            found = notifications.list_all(connection, user_id, failed=failed)
-            known = people.with_ids(connection, {each.user_id for each in found if each.user_id})
+                by.user(user_id, Right.VIEW)
+            found = notifications.list_all(by.connection, user_id, failed=failed)
+            seen = by.seen_users({each.user_id for each in found if each.user_id})
+            found = [
+                each
+                for each in found
+                if each.user_id in seen or (each.user_id is None and by.held.sees_all)
+            ]
+            known = people.with_ids(by.connection, seen)
         users = {user.id: user for user in known}
         listings = []
         for each in found:
@@ -56,13 +65,17 @@ class Notifications:
 
     def retry(self, user_id: str, *, actor: Actor) -> int:
         """Let what has failed for a user (empty: for anybody) be tried again, to the address that
-        the user has by now; return how much that is. Raises UserNotFound, InvalidInput.
+        the user has by now; return how much that is. Raises UserNotFound, NotAllowed,
+        InvalidInput.
         """
-        self._check()
         now, retried = self.clock(), 0
         while True:
-            with self.database.write() as connection:
-                user = people.user(connection, user_id) if user_id else None
+            with acting.changing(self.database, actor, now) as by:
+                connection = by.connection
+                user = by.user(user_id, Right.PEOPLE) if user_id else None
+                if user is None:
+                    by.need(Right.PEOPLE, ROOT)
+                self._check()
                 some = notifications.retry(connection, user_id, now)
                 if not some:
                     return retried
@@ -77,12 +90,14 @@ class Notifications:
             retried += some
 
     def test(self, address: str, *, actor: Actor) -> None:
-        """Send an e-mail to an address, to see whether it arrives; raises InvalidInput."""
-        self._check()
+        """Send an e-mail to an address, to see whether it arrives. Raises InvalidInput, NotAllowed."""
         to, now = emails.email(address), self.clock()
         if not to:
             raise InvalidInput("email is empty: give an address")
-        with self.database.write() as connection:
+        with acting.changing(self.database, actor, now) as by:
+            by.need(Right.POLICY, ROOT)
+            self._check()
+            connection = by.connection
             notifications.put(connection, Template.TEST, None, now, address=to)
             told = entries.about_keystore(Kind.NOTIFICATION_TESTED, now, actor)
             journal.append(connection, told)

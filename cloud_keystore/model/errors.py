@@ -63,7 +63,7 @@ class IdentityNotFound(KeystoreError):
 
 
 class LastOperator(KeystoreError):
-    """The operator is the last one: without it nobody could invite another."""
+    """The operator is the last RA manager of the whole: nobody else could invite another."""
 
 
 class AuthorityNotFound(KeystoreError):
@@ -128,6 +128,18 @@ class OrganisationNotFound(KeystoreError):
 
 class OrganisationExists(KeystoreError):
     """There is an organisation of this name."""
+
+
+class NotAllowed(KeystoreError):
+    """The caller has no right to this where it was asked for, and may know that it exists."""
+
+    def __init__(self, text: str, right: str = "", organisation_id: str = "") -> None:
+        super().__init__(text)
+        self.right, self.organisation_id = right, organisation_id
+
+
+class RoleNotFound(KeystoreError):
+    """No such role, or it was not granted."""
 
 
 class OperationBusy(KeystoreError):

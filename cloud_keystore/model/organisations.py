@@ -1,15 +1,18 @@
-"""Organisations: groups of users, for which cards are issued and policies are set."""
+"""Organisations: groups of users, for which cards are issued and policies are set; a tree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+ROOT = "default"  # the organisation above all others, which every database has
+
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """An organisation. Every database has one with the identifier "default"."""
+    """An organisation. The root has no parent."""
 
     id: str
     name: str
     create_time: datetime
+    parent_id: str = ""

@@ -11,7 +11,7 @@ from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import Random
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.texts import text_field
-from cloud_keystore.model.policies import DEFAULT_ORGANISATION
+from cloud_keystore.model.organisations import ROOT
 
 LONGEST_UPN = 254
 IDENTITY_LIFETIME = timedelta(days=730)  # of an identity's certificate
@@ -71,7 +71,7 @@ class User:
     state: UserState = UserState.ACTIVE
     reason: str = ""  # why it was closed
     phone: str = ""  # E.164; several people can have the same one
-    organisation_id: str = DEFAULT_ORGANISATION  # for which cards are issued, unless one says more
+    organisation_id: str = ROOT  # for which cards are issued, unless one says more
     profile: str = ""  # of which cards are issued then; empty for the default one
 
 
@@ -124,6 +124,9 @@ class Identity:
     former_certificate_sha256: bytes | None = None
     former_end_time: datetime | None = None  # until when the former certificate is still known
     warn_time: datetime | None = None  # when people were warned that the identity ends
+    organisation_id: str = ROOT  # devices belong to that of their holder
+    # Whether it has the roles that it was granted; one of before there were roles has all rights.
+    assigned: bool = False
 
     def is_active(self, now: datetime) -> bool:
         """Whether it is enrolled, not removed, and its certificate has not ended."""

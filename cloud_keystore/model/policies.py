@@ -15,7 +15,6 @@ MOST_INPUTS = 250  # of one batch
 LONGEST_SESSION = timedelta(hours=12)
 SHORTEST_SESSION = timedelta(seconds=1)
 MOST_SESSION_USES = 100_000
-DEFAULT_ORGANISATION = "default"
 COMMITMENT = "largest_commitment_batch"
 MODELS = "passkey_models"
 MOST_MODELS = 100

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKey
@@ -17,6 +17,7 @@ from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, Role
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
@@ -39,25 +40,25 @@ class Devices:
     clock: Clock
     wake: Wake
 
-    def list_of(self, user_id: str) -> list[DeviceListing]:
-        """A user's devices, oldest first, removed ones included; raises UserNotFound."""
-        with self.database.read() as connection:
-            user = people.user(connection, user_id)
-            found = people.list_devices(connection, user.id)
-            return [listing_of_device(connection, device) for device in found]
+    def list_of(self, user_id: str, *, actor: Actor) -> list[DeviceListing]:
+        """A user's devices, oldest first, also removed ones; raises UserNotFound, NotAllowed."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            found = people.list_devices(by.connection, by.user(user_id, Right.VIEW).id)
+            return [listing_of_device(by.connection, device) for device in found]
 
     def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceListing:
         """Take a device out of use for ever; does nothing if it is removed already.
 
         Its unused approvals are void, and the sessions that it approved end. Waiting operations
-        stay for the holder's other devices. Raises DeviceNotFound, InvalidInput.
+        stay for the holder's other devices. Raises DeviceNotFound, NotAllowed, InvalidInput.
         """
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         now = self.clock()
-        with self.database.write() as connection:
-            device = people.find_identity(connection, device_id)
-            if device is None or device.role is not Role.DEVICE:
+        with acting.changing(self.database, operator.actor, now) as by:
+            connection, device = by.connection, people.find_identity(by.connection, device_id)
+            if device is None or device.role is not Role.DEVICE or not by.sees_identity(device):
                 raise DeviceNotFound("there is no such device: list those of its holder")
+            by.user(device.user_id or "", Right.DEVICES)
             withdrawn = remove_device(connection, device, reason, now, operator.actor)
             if device.state is IdentityState.ACTIVE:
                 outbox.about_device(connection, Template.DEVICE_REMOVED, device, now, reason=reason)

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from cloud_keystore.audit import acting
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model import finding
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, Findable, Sort
 from cloud_keystore.model.people import Identity, IdentityState, Role, User, UserState
+from cloud_keystore.people.alerts import organisation_of
 from cloud_keystore.storage import alerts, cards, journal, organisations, people
 from cloud_keystore.storage.engine import Database
 
@@ -20,21 +25,23 @@ MOST_OPERATIONS = 1000  # that one beginning finds
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Finds things; whoever asks is already known to be allowed to."""
+    """Finds things among those that whoever asks sees."""
 
     database: Database
+    clock: Clock
 
-    def find(self, sort: Sort, text: str) -> list[Findable]:
+    def find(self, sort: Sort, text: str, *, actor: Actor) -> list[Findable]:
         """What a text names, oldest first, and last what has ended. Raises InvalidInput for a text
         that names nothing.
         """
         text = finding.as_written(text_field("text", text, LONGEST_TEXT))
-        with self.database.read() as connection:
-            return finding.find(text, FINDABLE[sort](connection, text))
+        with acting.looking(self.database, actor, self.clock()) as by:
+            return finding.find(text, FINDABLE[sort](by, text))
 
 
-def _users(connection: Connection, text: str) -> Iterable[Findable]:
-    users = people.with_ids(connection, _holding(connection, text))
+def _users(by: Acting, text: str) -> Iterable[Findable]:
+    connection = by.connection
+    users = people.with_ids(connection, _holding(by, text))
     serials = _serials(connection, users)
     for user in users:
         own = serials.get(user.id, ())
@@ -50,12 +57,16 @@ def _users(connection: Connection, text: str) -> Iterable[Findable]:
         )
 
 
-def _cards(connection: Connection, text: str) -> Iterable[Findable]:
+def _cards(by: Acting, text: str) -> Iterable[Findable]:
+    connection = by.connection
     found = {card.id: card for card in cards.beginning(connection, text)}
     meant = people.search(connection, text)
     found |= {card.id: card for card in cards.of_holders(connection, meant)}
-    holders = _holders(connection, {card.user_id for card in found.values()})
+    seen = by.seen_users({card.user_id for card in found.values()})
+    holders = _holders(connection, seen)
     for _, card in sorted(found.items()):
+        if card.user_id not in seen:
+            continue
         holder = holders.get(card.user_id)
         yield Findable(
             card.serial,
@@ -69,10 +80,10 @@ def _cards(connection: Connection, text: str) -> Iterable[Findable]:
         )
 
 
-def _devices(connection: Connection, text: str) -> Iterable[Findable]:
-    meant = _holding(connection, text)
-    devices = {each.id: each for each in people.devices_of(connection, meant)}
-    devices |= {each.id: each for each in _named(connection, Role.DEVICE, text)}
+def _devices(by: Acting, text: str) -> Iterable[Findable]:
+    connection = by.connection
+    devices = {each.id: each for each in people.devices_of(connection, _holding(by, text))}
+    devices |= {each.id: each for each in _named(by, Role.DEVICE, text)}
     holders = _holders(connection, {each.user_id or "" for each in devices.values()})
     serials = _serials(connection, holders.values())
     for _, device in sorted(devices.items()):
@@ -83,21 +94,28 @@ def _devices(connection: Connection, text: str) -> Iterable[Findable]:
         yield _identity(device, called, about)
 
 
-def _identities(role: Role) -> Callable[[Connection, str], Iterable[Findable]]:
-    def of_role(connection: Connection, text: str) -> Iterable[Findable]:
-        for identity in _named(connection, role, text):
+def _identities(role: Role) -> Callable[[Acting, str], Iterable[Findable]]:
+    def of_role(by: Acting, text: str) -> Iterable[Findable]:
+        for identity in _named(by, role, text):
             yield _identity(identity, (identity.display_name,), (identity.site,))
 
     return of_role
 
 
-def _organisations(connection: Connection, _text: str) -> Iterable[Findable]:
-    for each in organisations.list_all(connection):
-        yield Findable(each.id, (each.id,), (each.name,), each.name, create_time=each.create_time)
+def _organisations(by: Acting, _text: str) -> Iterable[Findable]:
+    for each in organisations.list_all(by.connection):
+        if by.held.sees(each.id):
+            named, since = (each.name,), each.create_time
+            yield Findable(each.id, (each.id,), named, each.name, create_time=since)
 
 
-def _alerts(connection: Connection, _text: str) -> Iterable[Findable]:
-    known = alerts.list_all(connection, include_acknowledged=True)
+def _alerts(by: Acting, _text: str) -> Iterable[Findable]:
+    connection = by.connection
+    known = [
+        each
+        for each in alerts.list_all(connection, include_acknowledged=True)
+        if by.held.sees_all or by.held.sees(organisation_of(by, each))
+    ]
     holders = _holders(connection, {each.user_id or "" for each in known})
     named = {each for alert in known for each in (alert.card_id, alert.workstation_id) if each}
     names = {**cards.serials(connection, named), **people.names(connection, named)}
@@ -119,12 +137,14 @@ def _alerts(connection: Connection, _text: str) -> Iterable[Findable]:
         )
 
 
-def _operations(connection: Connection, text: str) -> Iterable[Findable]:
-    for each in journal.operations_beginning(connection, finding.folded(text), MOST_OPERATIONS):
+def _operations(by: Acting, text: str) -> Iterable[Findable]:
+    if not by.held.sees_all:
+        return
+    for each in journal.operations_beginning(by.connection, finding.folded(text), MOST_OPERATIONS):
         yield Findable(each, (each,), (), "")
 
 
-FINDABLE: Mapping[Sort, Callable[[Connection, str], Iterable[Findable]]] = {
+FINDABLE: Mapping[Sort, Callable[[Acting, str], Iterable[Findable]]] = {
     Sort.USER: _users,
     Sort.CARD: _cards,
     Sort.DEVICE: _devices,
@@ -150,9 +170,11 @@ def _identity(identity: Identity, called: tuple[str, ...], about: tuple[str, ...
     )
 
 
-def _holding(connection: Connection, text: str) -> set[str]:
+def _holding(by: Acting, text: str) -> Collection[str]:
     """Users whom a text can name, by themselves or by their cards."""
-    return people.search(connection, text) | cards.holders_by_serial(connection, text)
+    connection = by.connection
+    found = people.search(connection, text) | cards.holders_by_serial(connection, text)
+    return by.seen_users(found)
 
 
 def _serials(connection: Connection, users: Iterable[User]) -> Mapping[str, Sequence[str]]:
@@ -163,17 +185,18 @@ def _serials(connection: Connection, users: Iterable[User]) -> Mapping[str, Sequ
     return serials
 
 
-def _named(connection: Connection, role: Role, text: str) -> list[Identity]:
+def _named(by: Acting, role: Role, text: str) -> list[Identity]:
     """Those identities of a role that a text can name."""
     part = finding.unaccented(text)
-    return people.with_identity_ids(
-        connection,
+    found = people.with_identity_ids(
+        by.connection,
         [
             each
-            for each, name in people.identity_names(connection, role)
+            for each, name in people.identity_names(by.connection, role)
             if part in finding.unaccented(name) or each.startswith(part)
         ],
     )
+    return [each for each in found if by.sees_identity(each)]
 
 
 def _holders(connection: Connection, ids: Collection[str]) -> Mapping[str, User]:

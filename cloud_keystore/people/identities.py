@@ -8,19 +8,25 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
-
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.use.closing import close_workstation
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import IdentityNotFound, IdentityRejected, LastOperator
+from cloud_keystore.model.errors import IdentityNotFound
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.people.roles import check_manager_remains
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.rights import assignments
+
+LISTED_BY = {Role.WORKSTATION: Right.VIEW}  # others: with the right to grant roles
+REMOVED_BY = {Role.WORKSTATION: Right.WORKSTATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +37,22 @@ class Identities:
     clock: Clock
     wake: Wake
 
-    def list_of(self, role: Role) -> list[Identity]:
-        """All identities of a role, oldest first, removed ones included."""
-        with self.database.read() as connection:
-            return people.list_identities(connection, role)
+    def list_of(self, role: Role, *, actor: Actor) -> list[Identity]:
+        """The identities of a role that the actor sees, oldest first, removed ones included."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            right = LISTED_BY.get(role, Right.ROLES)
+            by.need_somewhere(right)
+            found = people.list_identities(by.connection, role)
+            return [each for each in found if by.held.has(right, each.organisation_id)]
 
-    def invitations(self, invited: Collection[str]) -> Mapping[str, datetime]:
-        """When the invitations of identities expire that are not enrolled yet, by identifier."""
-        with self.database.read() as connection:
-            found = tokens.terms(connection, invited)
+    def invitations(self, invited: Collection[str], *, actor: Actor) -> Mapping[str, datetime]:
+        """When the invitations of identities that the actor sees expire that are not enrolled yet,
+        by identifier.
+        """
+        with acting.looking(self.database, actor, self.clock()) as by:
+            known = people.with_identity_ids(by.connection, invited)
+            seen = [each.id for each in known if by.sees_identity(each)]
+            found = tokens.terms(by.connection, seen)
         return {identity: expire_time for identity, (expire_time, _) in found.items()}
 
     def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
@@ -48,20 +61,21 @@ class Identities:
 
         If it is a workstation, its open operations are withdrawn and its sessions end.
 
-        Raises IdentityNotFound, InvalidInput, LastOperator, and IdentityRejected if the operator
-        who asks was removed meanwhile.
+        Raises IdentityNotFound, NotAllowed, InvalidInput, LastOperator, and IdentityRejected if the
+        operator who asks was removed meanwhile.
         """
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         now = self.clock()
         topics: set[str] = set()
-        with self.database.write() as connection:
-            if not people.is_active(connection, operator.id, now):
-                raise IdentityRejected("this operator was removed: ask another one")
-            found = people.find_identity(connection, identity_id)
-            if found is None or found.role is not role:
-                word = role.name.lower()
-                raise IdentityNotFound(f"there is no such {word}: cloudcard ra {word} list")
-            _check_not_last(connection, found, now)
+        with acting.changing(self.database, operator.actor, now) as by:
+            connection = by.connection
+            found = named(by, role, identity_id)
+            by.need(REMOVED_BY.get(role, Right.ROLES), found.organisation_id)
+            granted = assignments.of(connection, found)
+            for each in granted:
+                if not each.has_ended(now):
+                    by.need(Right.ROLES, each.organisation_id)
+            check_manager_remains(connection, granted, now)
             if people.remove_identity(connection, found.id):
                 actor = operator.actor
                 said = {
@@ -81,14 +95,12 @@ class Identities:
         return removed
 
 
-def _check_not_last(connection: Connection, found: Identity, now: datetime) -> None:
-    """Raise LastOperator for the only active operator, which can only be the caller, because the
-    caller is active.
+def named(by: Acting, role: Role, identity_id: str) -> Identity:
+    """The identity of a role with an identifier; raises IdentityNotFound if there is none that the
+    actor sees.
     """
-    if found.role is not Role.OPERATOR or not found.is_active(now):
-        return
-    if people.count_active(connection, Role.OPERATOR, now) == 1:
-        raise LastOperator(
-            "you are the only operator, and nobody could invite another: cloudcard ra operator "
-            "invite NAME, and remove yourself when that operator has enrolled"
-        )
+    found = people.find_identity(by.connection, identity_id)
+    if found is None or found.role is not role or not by.sees_identity(found):
+        word = role.name.lower()
+        raise IdentityNotFound(f"there is no such {word}: cloudcard ra {word} list")
+    return found

@@ -8,17 +8,19 @@ from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 
-from sqlalchemy import Connection
-
+from cloud_keystore.audit import acting
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import emails, phones
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, comparable, text_field
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import User, principal_name, security_identifier
-from cloud_keystore.model.policies import DEFAULT_ORGANISATION
 from cloud_keystore.model.profiles import PROFILES, profile_named
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.model.sheets.candidates import Candidate, Fault, Outcome
+from cloud_keystore.people.likeness import ELSEWHERE, called
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.contacts import domains
@@ -52,8 +54,12 @@ class Imported:
 
 @dataclass(slots=True)
 class _Known:
-    """Who is there, by address and by account, those among the candidates included."""
+    """Who is there, by address and by account, those among the candidates included. `sees` tells
+    the organisations of those about whom something may be said.
+    """
 
+    sees: Callable[[str], bool]
+    place: str  # of who is said to be of no organisation
     by_email: dict[str, User] = field(default_factory=dict)
     by_upn: dict[str, User] = field(default_factory=dict)
 
@@ -76,31 +82,33 @@ class Importing:
         one of them is refused. With `dry_run`, say only what would become of each.
 
         A person is known by the e-mail address, and is there if whatever the candidate says is so.
-        Raises InvalidInput for too many candidates.
+        Raises NotAllowed, and InvalidInput for too many candidates.
         """
         if len(candidates) > MOST_CANDIDATES:
             raise InvalidInput(f"candidates are {len(candidates)}: give at most {MOST_CANDIDATES}")
+        database, now = self.people.database, self.people.clock()
         if dry_run:
-            with self.people.database.read() as connection:
-                return [outcome for _, outcome in self._checked(connection, candidates)]
-        with self.people.database.write() as connection:
-            checked = self._checked(connection, candidates)
+            with acting.looking(database, actor, now) as by:
+                return [outcome for _, outcome in self._checked(by, candidates)]
+        with acting.changing(database, actor, now) as by:
+            checked = self._checked(by, candidates)
             if any(each.outcome is Outcome.REFUSED for _, each in checked):
                 return [each for _, each in checked]
             wanted = [user for user, each in checked if user and each.outcome is Outcome.ADDED]
-            made = iter(self.people.add_all(connection, wanted, actor) if wanted else ())
+            made = iter(self.people.add_all(by.connection, wanted, actor) if wanted else ())
             return [
                 _added(*next(made)) if each.outcome is Outcome.ADDED else each
                 for _, each in checked
             ]
 
     def _checked(
-        self, connection: Connection, candidates: Sequence[Candidate]
+        self, by: Acting, candidates: Sequence[Candidate]
     ) -> list[tuple[User | None, Imported]]:
-        now = self.people.clock()
-        read = _Reader(domains.names(connection), _organisations(connection))
+        by.need_somewhere(Right.PEOPLE)
+        connection, now = by.connection, self.people.clock()
+        read = _Reader(domains.names(connection), _organisations(by), _place(by))
         users = [read.user(new_id(now, self.people.random), each, now) for each in candidates]
-        known = _Known()
+        known = _Known(by.held.sees, read.place)
         for each in people.like(connection, *(user for user, faults in users if not faults)):
             known.learn(each)
         return [(user, _judged(user, faults, known)) for user, faults in users]
@@ -112,6 +120,7 @@ class _Reader:
 
     allowed: Collection[str]  # domains
     organisations: Mapping[str, str]  # identifiers, by what can be said
+    place: str  # that of who is said to be of none; empty if one has to be named
 
     def user(self, user_id: str, said: Candidate, now: datetime) -> tuple[User, list[Fault]]:
         """The user, and what is wrong with it."""
@@ -134,7 +143,7 @@ class _Reader:
             upn=found["upn"],
             sid=found["sid"],
             phone=found["phone"],
-            organisation_id=found["organisation"] or DEFAULT_ORGANISATION,
+            organisation_id=found["organisation"],
             profile=found["profile"],
         )
         return user, faults
@@ -158,8 +167,10 @@ class _Reader:
         return address
 
     def _organisation(self, text: str) -> str:
+        if not text.strip() and self.place:
+            return self.place
         if not text.strip():
-            return ""
+            raise InvalidInput("organisation is empty, and you act for several")
         found = self.organisations.get(comparable(text.strip()))
         if found is None:
             raise InvalidInput("organisation is none that is there")
@@ -175,18 +186,22 @@ def _judged(user: User, faults: list[Fault], known: _Known) -> Imported:
     before = known.by_email.get(emails.key(user.email))
     holder = known.by_upn.get(comparable(user.upn)) if user.upn else None
     if holder is not None and holder is not before:
-        reason = f"the account is that of {_called(holder)}"
+        whose = called(holder) if known.sees(holder.organisation_id) else ELSEWHERE
+        reason = f"the account is that of {whose}"
         return Imported(Outcome.REFUSED, faults=(Fault("upn", reason, FIXES["upn"]),))
     if before is None:
         known.learn(user)
         return Imported(Outcome.ADDED)
-    different = tuple(_differing(user, before))
+    if not known.sees(before.organisation_id):
+        fault = Fault("email", f"the address is that of {ELSEWHERE}", FIXES["email"])
+        return Imported(Outcome.REFUSED, faults=(fault,))
+    different = tuple(_differing(user, before, known.place))
     if different:
         return Imported(Outcome.REFUSED, before.uuid12 or "", faults=different)
     return Imported(Outcome.THERE, before.uuid12 or "")
 
 
-def _differing(user: User, before: User) -> list[Fault]:
+def _differing(user: User, before: User, place: str) -> list[Fault]:
     """What a row says that is otherwise of the person who has the address."""
     pairs = (
         ("name", user.display_name, before.display_name),
@@ -196,25 +211,32 @@ def _differing(user: User, before: User) -> list[Fault]:
         ("profile", user.profile, before.profile),
     )
     told = [
-        (column, f"{_called(before)} has this address, and the {column} {is_ or 'is empty'}")
+        (column, f"{called(before)} has this address, and the {column} {is_ or 'is empty'}")
         for column, said, is_ in pairs
         if said and comparable(said) != comparable(is_)
     ]
-    if user.organisation_id not in (DEFAULT_ORGANISATION, before.organisation_id):
-        told.append(("organisation", f"{_called(before)} is of another organisation"))
+    if user.organisation_id not in (place, before.organisation_id):
+        told.append(("organisation", f"{called(before)} is of another organisation"))
     fix = f"correct the row, or change the person: cloudcard ra user edit {before.email}"
     return [Fault(column, reason, fix) for column, reason in told]
-
-
-def _called(user: User) -> str:
-    return f"{user.display_name}, UUID {user.uuid12}" if user.uuid12 else user.display_name
 
 
 def _added(user: User, token: Token) -> Imported:
     return Imported(Outcome.ADDED, user.uuid12 or "", token)
 
 
-def _organisations(connection: Connection) -> dict[str, str]:
-    """Identifiers of organisations, by these and by their names."""
-    found = organisations.list_all(connection)
-    return {comparable(word): each.id for each in found for word in (each.name, each.id)}
+def _organisations(by: Acting) -> dict[str, str]:
+    """Identifiers of the organisations where the actor can add people, by these and by their
+    names.
+    """
+    found = organisations.list_all(by.connection)
+    allowed = [each for each in found if by.held.has(Right.PEOPLE, each.id)]
+    return {comparable(word): each.id for each in allowed for word in (each.name, each.id)}
+
+
+def _place(by: Acting) -> str:
+    """The organisation where the actor can add people; empty if there are several."""
+    where = by.held.where(Right.PEOPLE)
+    if ROOT in where:
+        return ROOT
+    return where[0] if len(where) == 1 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cloud_keystore.model.errors import UserExists
 from cloud_keystore.model.fields import emails
@@ -10,13 +10,19 @@ from cloud_keystore.model.fields.texts import comparable
 from cloud_keystore.model.journal import Detail
 from cloud_keystore.model.people import User
 
+ELSEWHERE = "somebody elsewhere"  # whom the actor does not see
 
-def check_new(user: User, others: Sequence[User], *, namesake: bool) -> None:
+
+def check_new(
+    user: User, others: Sequence[User], sees: Callable[[str], bool], *, namesake: bool
+) -> None:
     """Raise UserExists if one of some others has the user's account or e-mail address, or has the
-    same name and neither has an address.
+    same name and neither has an address. Nothing is said of others whose organisation the actor
+    does not see.
     """
     for other in others:
-        whose = f"{other.display_name}, UUID {other.uuid12}"
+        seen = sees(other.organisation_id)
+        whose = called(other) if seen else ELSEWHERE
         if user.upn and comparable(other.upn) == comparable(user.upn):
             raise UserExists(f"upn {user.upn} is that of {whose}: an account belongs to one person")
         if user.email and emails.key(other.email) == emails.key(user.email):
@@ -24,11 +30,17 @@ def check_new(user: User, others: Sequence[User], *, namesake: bool) -> None:
                 f"{user.email} is the e-mail address of {whose}: an address belongs to one person, "
                 "until that person has left (cloudcard ra user close)"
             )
-        if not (namesake or user.email or other.email) and _same_name(other, user):
+        alike = seen and not (namesake or user.email or other.email)
+        if alike and _same_name(other, user):
             raise UserExists(
                 f"there is {whose} already: if this is somebody else, give an e-mail address, or "
                 "say so (--namesake)"
             )
+
+
+def called(user: User) -> str:
+    """How a user is named to operators."""
+    return f"{user.display_name}, UUID {user.uuid12}" if user.uuid12 else user.display_name
 
 
 def _same_name(one: User, other: User) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,8 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import entries, journal
+from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import IN_USE, Card
@@ -29,6 +30,7 @@ from cloud_keystore.model.fields.texts import (
 )
 from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import (
     Identity,
     IdentityState,
@@ -38,14 +40,15 @@ from cloud_keystore.model.people import (
     principal_name,
     security_identifier,
 )
-from cloud_keystore.model.policies import DEFAULT_ORGANISATION
 from cloud_keystore.model.profiles import profile_named
-from cloud_keystore.people import domains, organisations
+from cloud_keystore.model.rights.roles import Assignment, BuiltIn, Right
+from cloud_keystore.people import domains, roles
 from cloud_keystore.people.likeness import changes, check_new, facts
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.outbox import notifications as outbox
+from cloud_keystore.storage.rights import assignments
 
 TOKEN_TIME = timedelta(days=14)
 SECRET_BYTES = 16
@@ -78,6 +81,8 @@ class _Wanted:
     role: Role
     display_name: str
     site: str = ""
+    organisation_id: str = ROOT
+    granted: str = ""  # the role of an operator or auditor
 
 
 _DEVICE = _Wanted(Role.DEVICE, "device")
@@ -104,6 +109,7 @@ class People:
         sid: str = "",
         *,
         namesake: bool = False,
+        organisation_id: str = "",
         actor: Actor,
     ) -> tuple[User, Token | None]:
         """Add a user and invite the first device. Who repeats this gets the same user, and no
@@ -111,7 +117,7 @@ class People:
 
         `upn` and `sid` are those of the user's account in Active Directory, for logon certificates.
         A `namesake` is somebody else than the user with the same name, where neither has an
-        address. Raises InvalidInput, UserExists.
+        address. Raises InvalidInput, UserExists, OrganisationNotFound, NotAllowed.
         """
         upn, sid = principal_name(upn), security_identifier(sid)
         if sid and not upn:
@@ -125,13 +131,16 @@ class People:
             upn=upn,
             sid=sid,
         )
-        with self.database.write() as connection:
+        with acting.changing(self.database, actor, now) as by:
+            connection, place = by.connection, by.place(Right.PEOPLE, organisation_id)
             others = people.like(connection, user)
             for other in others:
-                if user.email and facts(other) == facts(user):
+                known = by.held.has(Right.PEOPLE, other.organisation_id)
+                if known and user.email and facts(other) == facts(user):
                     return other, None
-            check_new(user, others, namesake=namesake)
+            check_new(user, others, by.held.sees, namesake=namesake)
             domains.check(connection, user.email)
+            user = replace(user, organisation_id=place)
             [(user, token)] = self.add_all(connection, [user], actor)
         return user, token
 
@@ -148,7 +157,11 @@ class People:
         people.add_users(connection, *numbered)
         told = [
             entries.about_user(
-                Kind.USER_ADDED, user, user.create_time, actor, {"uuid12": user.uuid12 or ""}
+                Kind.USER_ADDED,
+                user,
+                user.create_time,
+                actor,
+                {"uuid12": user.uuid12 or "", "organisation": user.organisation_id},
             )
             for user in numbered
         ]
@@ -167,13 +180,15 @@ class People:
         *,
         actor: Actor,
     ) -> User:
-        """Give a user another name, e-mail address or phone number, or say for which organisation
-        and of which profile the next cards are; None keeps what there is. Certificates keep the
-        name under which they were issued. Raises InvalidInput, UserNotFound, UserClosed,
-        UserExists, OrganisationNotFound.
+        """Give a user another name, e-mail address, phone number or organisation, or say of which
+        profile the next cards are; None keeps what there is. Certificates keep the name under which
+        they were issued. Raises InvalidInput, UserNotFound, UserClosed, UserExists,
+        OrganisationNotFound, NotAllowed.
         """
         now = self.clock()
-        with self.database.write() as connection:
+        with acting.changing(self.database, actor, now) as by:
+            connection = by.connection
+            by.user(user_id, Right.PEOPLE)
             user = changed = people.present(connection, user_id)
             if display_name is not None:
                 name = text_field("name", display_name, LONGEST_DISPLAY_NAME)
@@ -183,8 +198,8 @@ class People:
             if phone is not None:
                 changed = replace(changed, phone=phones.phone(phone))
             if organisation_id is not None:
-                organisations.check(connection, organisation_id or DEFAULT_ORGANISATION)
-                changed = replace(changed, organisation_id=organisation_id or DEFAULT_ORGANISATION)
+                place = by.place(Right.PEOPLE, organisation_id or ROOT)
+                changed = replace(changed, organisation_id=place)
             if profile is not None:
                 changed = replace(changed, profile=profile and profile_named(profile).name)
             if changed == user:
@@ -192,37 +207,43 @@ class People:
             if changed.email != user.email:  # who has shared one since before can have another name
                 domains.check(connection, changed.email)
                 others = [each for each in people.like(connection, changed) if each.id != user.id]
-                check_new(replace(changed, upn=""), others, namesake=True)
+                check_new(replace(changed, upn=""), others, by.held.sees, namesake=True)
             people.change_user(connection, changed)
             told = entries.about_user(Kind.USER_CHANGED, user, now, actor, changes(user, changed))
             journal.append(connection, told)
             outbox.changed(connection, user, changed, now)
         return changed
 
-    def list_users(self, page: Page | None = None, text: str = "") -> list[UserListing]:
-        """All users, oldest first, those who have left included; or a page of them. With a text,
-        those whom `search` finds by it. Raises InvalidInput.
+    def list_users(
+        self, page: Page | None = None, text: str = "", *, actor: Actor
+    ) -> list[UserListing]:
+        """All users whom the actor sees, oldest first, those who have left included; or a page of
+        them. With a text, those whom `search` finds by it. Raises InvalidInput.
         """
-        with self.database.read() as connection:
-            if page is None and not text:
-                users = people.list_users(connection)
-                devices = people.count_devices(connection, self.clock())
-                return _listings(users, devices, cards.list_all(connection))
-            if not text:
-                return self._of(connection, people.list_users(connection, page))
-            ids = sorted(self._found(connection, text))
+        now = self.clock()
+        with acting.looking(self.database, actor, now) as by:
+            by.need_somewhere(Right.VIEW)
+            connection, seen = by.connection, by.seen_organisations()
+            if text:
+                ids = sorted(self._found(by, text))
+                if page is not None:
+                    ids = [each for each in ids if each > page.after][: page.size]
+                return self._of(connection, people.with_ids(connection, ids))
+            users = people.list_users(connection, page, seen)
             if page is not None:
-                ids = [each for each in ids if each > page.after][: page.size]
-            return self._of(connection, people.with_ids(connection, ids))
+                return self._of(connection, users)
+            devices = people.count_devices(connection, now)
+            return _listings(users, devices, cards.list_all(connection))
 
-    def search(self, text: str, most: int) -> list[UserListing]:
-        """Users of whom a text is any part of a name, UUID, address or account, or with which a
-        card's serial number begins, oldest first: at most so many, and one more if there are more.
-        Accents and case do not matter. Raises InvalidInput.
+    def search(self, text: str, most: int, *, actor: Actor) -> list[UserListing]:
+        """Users whom the actor sees, and of whom a text is any part of a name, UUID, address or
+        account, or with which a card's serial number begins, oldest first: at most so many, and one
+        more if there are more. Accents and case do not matter. Raises InvalidInput.
         """
-        with self.database.read() as connection:
-            ids = sorted(self._found(connection, text))[: most + 1]
-            return self._of(connection, people.with_ids(connection, ids))
+        with acting.looking(self.database, actor, self.clock()) as by:
+            by.need_somewhere(Right.VIEW)
+            ids = sorted(self._found(by, text))[: most + 1]
+            return self._of(by.connection, people.with_ids(by.connection, ids))
 
     def complete_users(self) -> int:
         """Give users from before there were 12-digit UUIDs theirs, and the forms in which addresses
@@ -242,48 +263,65 @@ class People:
         return numbered
 
     def invite_device(self, user_id: str, *, actor: Actor) -> Token:
-        """A token for one more device of a user; raises UserNotFound, UserClosed."""
-        with self.database.write() as connection:
-            people.present(connection, user_id)
-            [(_, token)] = self._put(connection, _DEVICE, [user_id], actor)
+        """A token for one more device of a user; raises UserNotFound, NotAllowed, UserClosed."""
+        with acting.changing(self.database, actor, self.clock()) as by:
+            by.user(user_id, Right.DEVICES)
+            people.present(by.connection, user_id)
+            [(_, token)] = self._put(by.connection, _DEVICE, [user_id], actor)
         return token
 
     def add_workstation(
-        self, display_name: str, site: str, *, actor: Actor
+        self, display_name: str, site: str, organisation_id: str = "", *, actor: Actor
     ) -> tuple[Identity, Token]:
-        """Add a workstation, and make a token for it; raises InvalidInput."""
-        name = text_field("name", display_name, LONGEST_LABEL)
-        place = text_field("site", site, LONGEST_LABEL, required=False)
-        return self._invite(_Wanted(Role.WORKSTATION, name, place), actor)
-
-    def add_operator(
-        self, display_name: str, *, actor: Actor, keep: Callable[[Token], None] | None = None
-    ) -> Token:
-        """A token for a new operator; raises InvalidInput. If `keep` fails with it, nobody is
-        invited.
+        """Add a workstation, and make a token for it; raises InvalidInput, OrganisationNotFound,
+        NotAllowed.
         """
         name = text_field("name", display_name, LONGEST_LABEL)
-        return self._invite(_Wanted(Role.OPERATOR, name), actor, keep)[1]
+        place = text_field("site", site, LONGEST_LABEL, required=False)
+        wanted = _Wanted(Role.WORKSTATION, name, place, organisation_id)
+        return self._invite(wanted, actor)
 
-    def add_auditor(self, display_name: str, *, actor: Actor) -> Token:
-        """A token for a new auditor; raises InvalidInput."""
+    def add_operator(
+        self,
+        display_name: str,
+        role: str = "",
+        organisation_id: str = "",
+        *,
+        actor: Actor,
+        keep: Callable[[Token], None] | None = None,
+    ) -> Token:
+        """A token for a new operator, who has a role in an organisation: RA manager unless another
+        one is named. Raises InvalidInput, OrganisationNotFound, NotAllowed. If `keep` fails with
+        the token, nobody is invited.
+        """
         name = text_field("name", display_name, LONGEST_LABEL)
-        return self._invite(_Wanted(Role.AUDITOR, name), actor)[1]
+        granted = role or BuiltIn.RA_MANAGER
+        wanted = _Wanted(Role.OPERATOR, name, "", organisation_id, granted)
+        return self._invite(wanted, actor, keep)[1]
+
+    def add_auditor(self, display_name: str, organisation_id: str = "", *, actor: Actor) -> Token:
+        """A token for a new auditor of an organisation; raises InvalidInput, OrganisationNotFound,
+        NotAllowed.
+        """
+        name = text_field("name", display_name, LONGEST_LABEL)
+        wanted = _Wanted(Role.AUDITOR, name, "", organisation_id, BuiltIn.AUDITOR)
+        return self._invite(wanted, actor)[1]
 
     def has_operators(self) -> bool:
-        """Whether there is an active operator."""
+        """Whether an active operator is RA manager of the whole."""
         with self.database.read() as connection:
-            return people.count_active(connection, Role.OPERATOR, self.clock()) > 0
+            return bool(assignments.managers(connection, self.clock()))
 
     def awaits_operator(self) -> bool:
         """Whether there is an operator's enrolment token that can still be used."""
         with self.database.read() as connection:
             return tokens.is_invited(connection, Role.OPERATOR, self.clock())
 
-    def _found(self, connection: Connection, text: str) -> set[str]:
+    def _found(self, by: Acting, text: str) -> Collection[str]:
         """Identifiers of those whom `search` finds."""
-        text = as_written(text_field("text", text, LONGEST_TEXT))
-        return people.search(connection, text) | cards.holders_by_serial(connection, text)
+        text, connection = as_written(text_field("text", text, LONGEST_TEXT)), by.connection
+        found = people.search(connection, text) | cards.holders_by_serial(connection, text)
+        return by.seen_users(found)
 
     def _of(self, connection: Connection, users: Sequence[User]) -> list[UserListing]:
         """Some users with their devices and cards."""
@@ -295,11 +333,24 @@ class People:
     def _invite(
         self, wanted: _Wanted, actor: Actor, keep: Callable[[Token], None] | None = None
     ) -> tuple[Identity, Token]:
-        with self.database.write() as connection:
-            [(identity, token)] = self._put(connection, wanted, [None], actor)
+        now, right = self.clock(), Right.ROLES if wanted.granted else Right.WORKSTATIONS
+        with acting.changing(self.database, actor, now) as by:
+            place = by.place(right, wanted.organisation_id)
+            wanted = replace(wanted, organisation_id=place)
+            if wanted.granted:
+                roles.check_grantable(by, wanted.granted, wanted.role, place)
+            [(identity, token)] = self._put(by.connection, wanted, [None], actor)
+            if wanted.granted:
+                self._grant(by.connection, identity, wanted.granted, actor)
             if keep is not None:
                 keep(token)
         return identity, token
+
+    def _grant(self, connection: Connection, identity: Identity, role: str, actor: Actor) -> None:
+        now, place = identity.create_time, identity.organisation_id
+        own = new_id(now, self.random)
+        granted = Assignment(own, identity.id, role, place, now, None, str(actor), now)
+        roles.put(connection, granted, identity, actor)
 
     def _put(
         self,
@@ -323,6 +374,8 @@ class People:
                 certificate_sha256=None,
                 public_key=None,
                 create_time=now,
+                organisation_id=wanted.organisation_id,
+                assigned=bool(wanted.granted),
             )
             secret = self._secret(identity.id)
             hashes[identity.id] = sha256(secret).digest()

@@ -23,9 +23,10 @@ class AlertServicer(alerts_pb2_grpc.AlertServiceServicer):
     async def ListAlerts(
         self, request: pb.ListAlertsRequest, context: Context
     ) -> AsyncIterator[pb.ListAlertsResponse]:
-        def listed(_: Identity) -> Iterator[pb.Alert]:
+        def listed(who: Identity) -> Iterator[pb.Alert]:
             everything = request.include_acknowledged
-            return map(_alert, self.alerts.list_all(include_acknowledged=everything))
+            found = self.alerts.list_all(include_acknowledged=everything, actor=who.actor)
+            return map(_alert, found)
 
         async for some in self.door.listed(context, listed):
             yield pb.ListAlertsResponse(alerts=some)

@@ -86,7 +86,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
                 request.organisation_id,
                 actor=caller.actor,
             )
-            return self._whole_card(made.card.serial)
+            return self._whole_card(made.card.serial, caller.actor)
 
         return pb.IssueCardResponse(card=await self.door.call(context, issue))
 
@@ -95,14 +95,17 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     ) -> AsyncIterator[pb.ListCardsResponse]:
         async for some in self.door.listed(
             context,
-            lambda _: map(
-                card_message, self.cards.list_all(page(request.page_size, request.after))
+            lambda who: map(
+                card_message,
+                self.cards.list_all(page(request.page_size, request.after), actor=who.actor),
             ),
         ):
             yield pb.ListCardsResponse(cards=some)
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
-        card = await self.door.call(context, lambda _: self._whole_card(request.card_serial))
+        card = await self.door.call(
+            context, lambda who: self._whole_card(request.card_serial, who.actor)
+        )
         return pb.GetCardResponse(card=card)
 
     async def UnlockCard(
@@ -138,7 +141,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     ) -> pb.RenewCardResponse:
         def renew(caller: Identity) -> pb.RenewCardResponse:
             if request.dry_run:
-                return _renewed(self.prolonging.foresee(request.card_serial))
+                return _renewed(self.prolonging.foresee(request.card_serial, actor=caller.actor))
             known = (
                 _time(request.expire_time, "expire_time")
                 if request.HasField("expire_time")
@@ -155,7 +158,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         def replace(caller: Identity) -> pb.ReplaceCardResponse:
             why = WHY_REPLACED.get(request.reason, "")
             if request.dry_run:
-                return _replaced(self.replacing.foresee(request.card_serial))
+                return _replaced(self.replacing.foresee(request.card_serial, actor=caller.actor))
             return _replaced(self.replacing.replace(request.card_serial, why, actor=caller.actor))
 
         return await self.door.call(context, replace)
@@ -182,11 +185,11 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     async def _change(self, context: Context, change: Callable[[Actor], CardListing]) -> pb.Card:
         return card_message(await self.door.call(context, lambda caller: change(caller.actor)))
 
-    def _whole_card(self, serial: str) -> pb.Card:
-        card = card_message(self.cards.find(serial))
-        keys = self.cards.keys(serial)
+    def _whole_card(self, serial: str, actor: Actor) -> pb.Card:
+        card = card_message(self.cards.find(serial, actor=actor))
+        keys = self.cards.keys(serial, actor=actor)
         card.keys.extend(_key(key) for key in keys)
-        neighbours = self.replacing.neighbours(serial)
+        neighbours = self.replacing.neighbours(serial, actor=actor)
         card.replaces_serial, card.replaced_by_serial = neighbours.before, neighbours.after
         card.issuer_certificate = self.announcing.card_issuer(card.profile, _certified(keys))
         return card

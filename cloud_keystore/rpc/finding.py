@@ -25,7 +25,8 @@ class FindingServicer(finding_pb2_grpc.FindingServiceServicer):
 
     async def Find(self, request: pb.FindRequest, context: Context) -> pb.FindResponse:
         found = await self.door.call(
-            context, lambda _: self.finding.find(sort_of(request.sort), request.text)
+            context,
+            lambda who: self.finding.find(sort_of(request.sort), request.text, actor=who.actor),
         )
         return pb.FindResponse(matches=matches(found), more=more(found))
 

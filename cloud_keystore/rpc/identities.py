@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import Identity, IdentityState, Role
@@ -44,7 +45,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         made, token = await self.door.call(
             context,
             lambda caller: self.people.add_workstation(
-                request.display_name, request.site, actor=caller.actor
+                request.display_name, request.site, request.organisation_id, actor=caller.actor
             ),
         )
         return pb.CreateWorkstationResponse(
@@ -74,9 +75,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     async def ListDevices(
         self, request: pb.ListDevicesRequest, context: Context
     ) -> AsyncIterator[pb.ListDevicesResponse]:
-        def listed(_: Identity) -> Iterator[pb.Device]:
-            found = self.devices.list_of(request.user_id)
-            expiries = self._expiries([each.device for each in found])
+        def listed(who: Identity) -> Iterator[pb.Device]:
+            found = self.devices.list_of(request.user_id, actor=who.actor)
+            expiries = self._expiries([each.device for each in found], who.actor)
             for each in found:
                 yield device_message(each, self._now, expiries.get(each.device.id))
 
@@ -97,7 +98,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> pb.CreateOperatorResponse:
         token = await self.door.call(
             context,
-            lambda caller: self.people.add_operator(request.display_name, actor=caller.actor),
+            lambda caller: self.people.add_operator(
+                request.display_name, request.role, request.organisation_id, actor=caller.actor
+            ),
         )
         return pb.CreateOperatorResponse(token=token_message(token))
 
@@ -118,7 +121,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> pb.CreateAuditorResponse:
         token = await self.door.call(
             context,
-            lambda caller: self.people.add_auditor(request.display_name, actor=caller.actor),
+            lambda caller: self.people.add_auditor(
+                request.display_name, request.organisation_id, actor=caller.actor
+            ),
         )
         return pb.CreateAuditorResponse(token=token_message(token))
 
@@ -134,7 +139,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         gone = await self._remove(context, Role.AUDITOR, request.auditor_id, request.reason)
         return pb.RemoveAuditorResponse(auditor=_auditor(gone, self._now))
 
-    def _expiries(self, found: Collection[Identity]) -> Mapping[str, datetime]:
+    def _expiries(self, found: Collection[Identity], actor: Actor) -> Mapping[str, datetime]:
         """When certificates expire, or the invitations of those that are not enrolled yet, by
         identifier. Removed ones are left out.
         """
@@ -144,7 +149,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
             for each in found
             if each.state is IdentityState.ACTIVE and each.expire_time is not None
         }
-        return ends | dict(self.identities.invitations(invited)) if invited else ends
+        if not invited:
+            return ends
+        return ends | dict(self.identities.invitations(invited, actor=actor))
 
     def _list(
         self,
@@ -152,9 +159,9 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         role: Role,
         shown: Callable[[Identity, datetime, datetime | None], M],
     ) -> AsyncIterator[list[M]]:
-        def listed(_: Identity) -> Iterator[M]:
-            found = self.identities.list_of(role)
-            expiries = self._expiries(found)
+        def listed(who: Identity) -> Iterator[M]:
+            found = self.identities.list_of(role, actor=who.actor)
+            expiries = self._expiries(found, who.actor)
             for each in found:
                 yield shown(each, self._now, expiries.get(each.id))
 
@@ -183,6 +190,7 @@ def _workstation(
         display_name=identity.display_name,
         site=identity.site,
         enrolled=identity.state is IdentityState.ACTIVE,
+        organisation_id=identity.organisation_id,
         state=identity.state_at(now),
     )
     message.create_time.FromDatetime(identity.create_time)
@@ -224,6 +232,7 @@ def _auditor(identity: Identity, now: datetime, expiry: datetime | None = None) 
 def _named(message: Named, identity: Identity, now: datetime, expiry: datetime | None) -> Named:
     """Fill the message of an identity of which only a name is known."""
     message.id, message.display_name = identity.id, identity.display_name
+    message.organisation_id = identity.organisation_id
     message.state = identity.state_at(now)
     message.create_time.FromDatetime(identity.create_time)
     _set_expiry(message, expiry)

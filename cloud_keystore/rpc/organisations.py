@@ -30,15 +30,16 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
         self, request: pb.CreateOrganisationRequest, context: Context
     ) -> pb.CreateOrganisationResponse:
         made = await self.door.call(
-            context, lambda operator: self.organisations.add(request.name, operator)
+            context,
+            lambda operator: self.organisations.add(request.name, operator, request.parent_id),
         )
         return pb.CreateOrganisationResponse(organisation=_organisation(made))
 
     async def ListOrganisations(
         self, _request: pb.ListOrganisationsRequest, context: Context
     ) -> AsyncIterator[pb.ListOrganisationsResponse]:
-        def listed(_: Identity) -> Iterator[pb.Organisation]:
-            return map(_organisation, self.organisations.list_all())
+        def listed(who: Identity) -> Iterator[pb.Organisation]:
+            return map(_organisation, self.organisations.list_all(actor=who.actor))
 
         async for some in self.door.listed(context, listed):
             yield pb.ListOrganisationsResponse(organisations=some)
@@ -57,9 +58,10 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context
     ) -> AsyncIterator[pb.ListPoliciesResponse]:
-        def listed(_: Identity) -> Iterator[pb.PolicyVersion]:
+        def listed(who: Identity) -> Iterator[pb.PolicyVersion]:
             earlier = request.include_earlier
-            return map(_version, self.organisations.list_policies(earlier=earlier))
+            found = self.organisations.list_policies(earlier=earlier, actor=who.actor)
+            return map(_version, found)
 
         async for some in self.door.listed(context, listed):
             yield pb.ListPoliciesResponse(policies=some)
@@ -108,4 +110,6 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
 
 
 def _organisation(organisation: Organisation) -> pb.Organisation:
-    return pb.Organisation(id=organisation.id, name=organisation.name)
+    return pb.Organisation(
+        id=organisation.id, name=organisation.name, parent_id=organisation.parent_id
+    )

@@ -48,6 +48,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
                 request.upn,
                 request.sid,
                 namesake=request.namesake,
+                organisation_id=request.organisation_id,
                 actor=caller.actor,
             ),
         )
@@ -60,9 +61,11 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
     ) -> AsyncIterator[pb.ListUsersResponse]:
         async for some in self.door.listed(
             context,
-            lambda _: map(
+            lambda who: map(
                 _listed_user,
-                self.people.list_users(page(request.page_size, request.after), request.text),
+                self.people.list_users(
+                    page(request.page_size, request.after), request.text, actor=who.actor
+                ),
             ),
         ):
             yield pb.ListUsersResponse(users=some)
@@ -71,7 +74,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
         self, request: pb.SearchUsersRequest, context: Context
     ) -> pb.SearchUsersResponse:
         found = await self.door.call(
-            context, lambda _: self.people.search(request.text, MOST_USERS)
+            context, lambda who: self.people.search(request.text, MOST_USERS, actor=who.actor)
         )
         return pb.SearchUsersResponse(
             users=map(_listed_user, found[:MOST_USERS]), more=len(found) > MOST_USERS
@@ -100,7 +103,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
     ) -> pb.CloseUserResponse:
         def close(operator: Identity) -> Consequences:
             if request.dry_run:
-                return self.leaving.foresee(request.user_id)
+                return self.leaving.foresee(request.user_id, operator)
             return self.leaving.close(request.user_id, request.reason, operator)
 
         return _closed(await self.door.call(context, close))
@@ -110,15 +113,18 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
     ) -> AsyncIterator[pb.ListPendingResponse]:
         async for some in self.door.listed(
             context,
-            lambda _: map(_pending, self.reports.pending(page(request.page_size, request.after))),
+            lambda who: map(
+                _pending,
+                self.reports.pending(page(request.page_size, request.after), actor=who.actor),
+            ),
         ):
             yield pb.ListPendingResponse(pending=some)
 
     async def ListExpiring(
         self, request: pb.ListExpiringRequest, context: Context
     ) -> AsyncIterator[pb.ListExpiringResponse]:
-        def listed(_: Identity) -> Iterator[pb.Expiring]:
-            return map(_expiring, self.reports.expiring(request.days))
+        def listed(who: Identity) -> Iterator[pb.Expiring]:
+            return map(_expiring, self.reports.expiring(request.days, actor=who.actor))
 
         async for some in self.door.listed(context, listed):
             yield pb.ListExpiringResponse(expiring=some)

@@ -57,6 +57,8 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.RequestIdReused: (StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"),
     errors.OrganisationNotFound: (StatusCode.NOT_FOUND, "ORGANISATION_NOT_FOUND"),
     errors.OrganisationExists: (StatusCode.ALREADY_EXISTS, "ORGANISATION_EXISTS"),
+    errors.NotAllowed: (StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"),
+    errors.RoleNotFound: (StatusCode.NOT_FOUND, "ROLE_NOT_FOUND"),
     errors.PasscodeNeeded: (StatusCode.FAILED_PRECONDITION, "PASSCODE_NEEDED"),
     errors.PasscodeAlreadySet: (StatusCode.FAILED_PRECONDITION, "PASSCODE_ALREADY_SET"),
     errors.KeyBackendUnavailable: (StatusCode.UNAVAILABLE, "KEY_BACKEND_UNAVAILABLE"),

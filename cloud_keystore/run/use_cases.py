@@ -50,6 +50,7 @@ from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing
+from cloud_keystore.people.roles import Roles
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
@@ -93,6 +94,7 @@ class MainUseCases:
     organisations: Organisations
     domains: Domains
     importing: Importing
+    roles: Roles
     devices: Devices
     identities: Identities
     renewing: Renewing
@@ -223,6 +225,10 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "domains.remove": OPERATOR,
         "domains.list_all": OPERATOR,
         "importing.import_users": OPERATOR,
+        "roles.known": OPERATOR,
+        "roles.list_all": OPERATOR,
+        "roles.grant": OPERATOR,
+        "roles.withdraw": OPERATOR,
         "devices.list_of": OPERATOR,
         "devices.remove": OPERATOR,
         "identities.list_of": OPERATOR,
@@ -278,7 +284,7 @@ def main_use_cases(
     )
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
     data_objects = DataObjects(database=database, seal=seal, clock=clock, random=os.urandom)
-    finding = Finding(database)
+    finding = Finding(database, clock)
     renewal = Renewal(
         clock=clock,
         random=os.urandom,
@@ -359,6 +365,7 @@ def main_use_cases(
         organisations=Organisations(database=database, clock=clock, random=os.urandom),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         importing=Importing(parts.people),
+        roles=Roles(database=database, clock=clock, random=os.urandom),
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),

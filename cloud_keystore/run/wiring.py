@@ -29,6 +29,7 @@ from cloud_keystore.rpc.registry.authorities import AuthorityServicer
 from cloud_keystore.rpc.registry.domains import DomainServicer
 from cloud_keystore.rpc.registry.importing import ImportServicer
 from cloud_keystore.rpc.registry.notifications import NotificationServicer
+from cloud_keystore.rpc.registry.roles import RoleServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
 from cloud_keystore.rpc.workstation import WorkstationServicer
@@ -58,6 +59,8 @@ from cloudcard.registry.v1 import (
     organisations_pb2_grpc,
     people_pb2,
     people_pb2_grpc,
+    roles_pb2,
+    roles_pb2_grpc,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 
@@ -75,6 +78,7 @@ FILES = (
     finding_pb2,
     domains_pb2,
     importing_pb2,
+    roles_pb2,
     audit_pb2,
     renewal_pb2,
 )
@@ -202,6 +206,9 @@ def add_services(
     )
     finding_pb2_grpc.add_FindingServiceServicer_to_server(
         FindingServicer(door=operators, finding=our.finding), server
+    )
+    roles_pb2_grpc.add_RoleServiceServicer_to_server(
+        RoleServicer(door=operators, roles=our.roles, clock=clock), server
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(door=door(Role.AUDITOR), reading=our.reading), server

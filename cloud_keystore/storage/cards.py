@@ -81,8 +81,13 @@ def named(connection: Connection, serial: str) -> Card:
     """The card with a serial number; raises CardNotFound if there is none."""
     card = find_by_serial(connection, serial)
     if card is None:
-        raise CardNotFound(f"there is no card {serial}")
+        raise missing_card(serial)
     return card
+
+
+def missing_card(serial: str) -> CardNotFound:
+    """What to raise about a card that is not there, or that somebody may not see."""
+    return CardNotFound(f"there is no card {serial}")
 
 
 def in_use(connection: Connection, serial: str) -> Card:

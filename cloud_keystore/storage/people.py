@@ -6,7 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from cloud_keystore.model.cards import IN_USE, Card
 from cloud_keystore.model.errors import CardNotFound, UserClosed, UserNotFound
@@ -66,8 +76,13 @@ def user(connection: Connection, user_id: str) -> User:
     """The user with an identifier; raises UserNotFound if there is none."""
     found = find_user(connection, user_id)
     if found is None:
-        raise UserNotFound(f"there is no user {user_id}")
+        raise missing_user(user_id)
     return found
+
+
+def missing_user(user_id: str) -> UserNotFound:
+    """What to raise about a user who is not there, or whom somebody may not see."""
+    return UserNotFound(f"there is no user {user_id}")
 
 
 def present(connection: Connection, user_id: str) -> User:
@@ -86,10 +101,31 @@ def holder(connection: Connection, card: Card) -> User:
     return found
 
 
-def list_users(connection: Connection, page: Page | None = None) -> list[User]:
-    """All users, oldest first, or a page of them."""
-    query = paged(select(t.user), t.user.c.id, page)
+def list_users(
+    connection: Connection, page: Page | None = None, within: Collection[str] | None = None
+) -> list[User]:
+    """All users, oldest first, or a page of them; or only those of some organisations."""
+    query = paged(select(t.user).where(belongs(within)), t.user.c.id, page)
     return [_to_user(row) for row in rows.read(connection, t.user, query)]
+
+
+def belongs(within: Collection[str] | None) -> ColumnElement[bool]:
+    """The condition that a user belongs to one of some organisations; None: to any."""
+    return true() if within is None else t.user.c.organisation_id.in_(within)
+
+
+def of_organisations(
+    connection: Connection, ids: Iterable[str], organisations: Collection[str]
+) -> set[str]:
+    """Those of some users who belong to one of some organisations."""
+    u = t.user.c
+    return {
+        each
+        for some in portions(ids)
+        for each in connection.execute(
+            select(u.id).where(u.id.in_(some), u.organisation_id.in_(organisations))
+        ).scalars()
+    }
 
 
 def search(connection: Connection, text: str) -> set[str]:
@@ -116,14 +152,17 @@ def with_ids(connection: Connection, ids: Iterable[str]) -> list[User]:
     ]
 
 
-def unfinished(connection: Connection, now: datetime, page: Page | None) -> list[User]:
-    """Users who have not left, and have no active device or no card in use, oldest first: all, or a
-    page of them.
+def unfinished(
+    connection: Connection, now: datetime, page: Page | None, within: Collection[str] | None
+) -> list[User]:
+    """Users who have not left, and have no active device or no card in use, oldest first: all or
+    those of some organisations, or a page of them.
     """
     u, i, c = t.user.c, t.identity.c, t.card.c
     device = select(i.id).where(i.user_id == u.id, i.role == Role.DEVICE, *are_active(now))
     card = select(c.id).where(c.user_id == u.id, c.state.in_(IN_USE))
-    query = select(t.user).where(_PRESENT, not_(and_(device.exists(), card.exists())))
+    unfinished = not_(and_(device.exists(), card.exists()))
+    query = select(t.user).where(_PRESENT, unfinished, belongs(within))
     return [_to_user(row) for row in rows.read(connection, t.user, paged(query, u.id, page))]
 
 

@@ -48,7 +48,7 @@ user = authentic(
     Column("reason", String, nullable=False, server_default=""),  # why it was closed
     Column("search", String, nullable=False, server_default=""),  # what a person is found by
     Column("phone", String, nullable=False, server_default=""),
-    Column("organisation_id", String, nullable=False, server_default="default"),
+    Column("organisation_id", String, nullable=False, server_default="default", index=True),
     Column("profile", String, nullable=False, server_default=""),
     Column("email_key", String),  # as addresses are compared; None as uuid12 is
     Column("upn_key", String),
@@ -75,6 +75,8 @@ identity = authentic(
     Column("former_certificate_sha256", LargeBinary),
     Column("former_end_time", Instant),  # until when the former certificate is still known
     Column("warn_time", Instant),  # when people were warned that the identity ends
+    Column("organisation_id", String, nullable=False, server_default="default"),
+    Column("assigned", Boolean, nullable=False, server_default=false()),  # whether it has roles
     Index("identity_by_next_certificate", "next_certificate_sha256", unique=True),
     Index("identity_by_former_certificate", "former_certificate_sha256"),
     Index("identity_by_end", "expire_time", "warn_time"),
@@ -104,14 +106,6 @@ card = authentic(
     Column("replaces_id", String),  # the card in whose place it is
     Index("card_by_end", "expire_time"),
     partial("card_in_place_of", "replaces_id", where="replaces_id IS NOT NULL"),
-)
-
-organisation = Table(
-    "organisation",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
-    Column("create_time", Instant, nullable=False),
 )
 
 policy = authentic(  # each version is a row, which never changes

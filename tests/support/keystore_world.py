@@ -29,7 +29,7 @@ from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
-from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing, end_replaced
@@ -49,7 +49,7 @@ from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.approval_keys import RelyingParty
-from cloud_keystore.model.cards import SOFTWARE, CardState
+from cloud_keystore.model.cards import SOFTWARE, CardState, Key
 from cloud_keystore.model.journal import Entry, Kind, decode
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
@@ -60,10 +60,12 @@ from cloud_keystore.model.operations import (
     Operation,
     State,
 )
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.rights.roles import Assignment, BuiltIn
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.admitting import Admitting
@@ -81,12 +83,14 @@ from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing, take_next
+from cloud_keystore.people.roles import Roles
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import CardAuthorities
 from cloud_keystore.storage import cards, operations, people, tables
 from cloud_keystore.storage.bundles.contents import Row, unpack
 from cloud_keystore.storage.bundles.rows import bundle
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.rights import assignments
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.authenticator.approving import Private, sign
 from cloudcard_tools.authenticator.passkey import SoftwarePasskey
@@ -99,6 +103,7 @@ TERMS = SessionTerms(100, timedelta(hours=1))
 SESSIONS = Policy(session=TERMS)
 OPERATOR = Actor(ActorKind.OPERATOR, "0192")
 SECOND = Actor(ActorKind.OPERATOR, "0193")
+NO_END = datetime(9000, 1, 1, tzinfo=UTC)
 NO_BACKENDS: Mapping[str, Backend] = MappingProxyType({})  # besides that of software keys
 
 
@@ -181,6 +186,7 @@ class World:
     callers: Callers
     renewing: Renewing
     alerts: Alerts
+    roles: Roles
     custody: Keys
     reading: Reading
     showing: Showing
@@ -282,6 +288,14 @@ class World:
         for operator in (OPERATOR, SECOND):
             self.unlocking.ask(serial, actor=operator)
 
+    def find(self, serial: str) -> CardListing:
+        """A card, as operators see it."""
+        return self.cards.find(serial, actor=self.actor)
+
+    def keys(self, serial: str) -> tuple[Key, ...]:
+        """The keys of a card, as operators see them."""
+        return self.cards.keys(serial, actor=self.actor)
+
     def image(self, serial: str) -> CardImage:
         """What a reader is told of a card."""
         return Images(self.database, self.management_keys).read(serial)
@@ -293,7 +307,7 @@ class World:
             return self.data_objects.all_of(connection, card.id)
 
     def proof(self, serial: str, workstation: Enrolled) -> bytes:
-        factory = PROFILES[self.cards.find(serial).card.profile].factory_passcodes
+        factory = PROFILES[self.find(serial).card.profile].factory_passcodes
         passcode = FACTORY_PASSCODES[KeyRef.PIN] if factory else PASSCODE
         outcome = self.passcodes.verify(serial, KeyRef.PIN, passcode, workstation.identity)
         assert isinstance(outcome, Verified)
@@ -433,7 +447,7 @@ def rows_in_places(connection: Connection) -> list[Row]:
 
 def verify(world: World, serial: str, key_ref: int, signature: bytes, digest: bytes) -> None:
     """The signature is by the card's key of this reference."""
-    (key,) = (key for key in world.cards.keys(serial) if key.key_ref == key_ref)
+    (key,) = (key for key in world.keys(serial) if key.key_ref == key_ref)
     public = x509.load_der_x509_certificate(key.certificate).public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     public.verify(signature, digest, ec.ECDSA(Prehashed(SHA256())))
@@ -459,6 +473,7 @@ def new_world(
     authority = authorities.load_or_make(database, seal, clock)
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    _add_operators(database)
     passcodes = Passcodes(database, seal, clock, os.urandom, fast, end_replaced)
     data_objects = DataObjects(database, seal, clock, os.urandom)
     renewal = Renewal(clock, os.urandom, authority, data_objects)
@@ -491,6 +506,7 @@ def new_world(
         admitting=Admitting(database, seal, clock, woken.extend, os.urandom, authority),
         devices=Devices(database, clock, woken.extend),
         identities=Identities(database, clock, woken.extend),
+        roles=Roles(database, clock, os.urandom),
         callers=Callers(database, clock),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),
@@ -512,10 +528,24 @@ def new_world(
         ),
         custody=custody,
         reading=Reading(
-            database, clock, journal_key.load_or_make(database, seal), Finding(database).find
+            database, clock, journal_key.load_or_make(database, seal), Finding(database, clock).find
         ),
         woken=woken,
     )
+
+
+def _add_operators(database: Database) -> None:
+    """Add the operators who act in tests, unless they are there. They are nameless, and may do
+    everything for so long that no test sees the end; so they are not the last RA managers.
+    """
+    with database.write() as connection:
+        for each in (OPERATOR, SECOND):
+            if people.find_identity(connection, each.id) is None:
+                own = replace(PC, id=each.id, role=Role.OPERATOR, display_name="", assigned=True)
+                people.add_identity(connection, replace(own, expire_time=NO_END))
+                since, role = PC.create_time, BuiltIn.RA_MANAGER
+                granted = Assignment(each.id, each.id, role, ROOT, since, NO_END, "", since)
+                assignments.add(connection, granted)
 
 
 def new_passkey() -> SoftwarePasskey:

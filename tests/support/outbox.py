@@ -12,7 +12,7 @@ from cloud_keystore.mail.posting import Posting
 from cloud_keystore.model.outbox.notifications import Outcome, Template
 from cloud_keystore.model.people import User
 from cloud_keystore.storage.outbox.notifications import Terms
-from support.keystore_world import Enrolled, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 MAIL = Mail(
     Address("mail.example.org", 587),
@@ -64,5 +64,7 @@ class Told:
         self, user: User | None = None, *, failed: bool = False
     ) -> list[NotificationListing]:
         """What an operator sees, without reminders."""
-        found = self.notifications.list_all("" if user is None else user.id, failed=failed)
+        found = self.notifications.list_all(
+            "" if user is None else user.id, failed=failed, actor=OPERATOR
+        )
         return [each for each in found if each.notification.template is not Template.REMINDER]

@@ -13,6 +13,7 @@ from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard.registry.v1.notifications_pb2_grpc import NotificationServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
 
 
 class Registry:
@@ -28,3 +29,4 @@ class Registry:
         self.authorities = AuthorityServiceStub(channel)
         self.alerts = AlertServiceStub(channel)
         self.notifications = NotificationServiceStub(channel)
+        self.roles = RoleServiceStub(channel)

@@ -24,7 +24,7 @@ class DomainServicer(domains_pb2_grpc.DomainServiceServicer):
         self, request: pb.AddDomainRequest, context: Context
     ) -> pb.AddDomainResponse:
         added = await self.door.call(
-            context, lambda operator: self.domains.add(request.name, operator)
+            context, lambda operator: self.domains.add(request.name, actor=operator.actor)
         )
         return pb.AddDomainResponse(added=added)
 
@@ -32,7 +32,7 @@ class DomainServicer(domains_pb2_grpc.DomainServiceServicer):
         self, request: pb.RemoveDomainRequest, context: Context
     ) -> pb.RemoveDomainResponse:
         removed = await self.door.call(
-            context, lambda operator: self.domains.remove(request.name, operator)
+            context, lambda operator: self.domains.remove(request.name, actor=operator.actor)
         )
         return pb.RemoveDomainResponse(removed=removed)
 
@@ -40,7 +40,7 @@ class DomainServicer(domains_pb2_grpc.DomainServiceServicer):
         self, request: pb.ListDomainsRequest, context: Context
     ) -> AsyncIterator[pb.ListDomainsResponse]:
         async for some in self.door.listed(
-            context, lambda _: map(_domain, self.domains.list_all())
+            context, lambda who: map(_domain, self.domains.list_all(actor=who.actor))
         ):
             yield pb.ListDomainsResponse(domains=some)
 

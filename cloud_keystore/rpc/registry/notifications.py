@@ -23,8 +23,10 @@ class NotificationServicer(notifications_pb2_grpc.NotificationServiceServicer):
     async def ListNotifications(
         self, request: pb.ListNotificationsRequest, context: Context
     ) -> AsyncIterator[pb.ListNotificationsResponse]:
-        def listed(_: Identity) -> Iterator[pb.Notification]:
-            found = self.notifications.list_all(request.user_id, failed=request.failed)
+        def listed(who: Identity) -> Iterator[pb.Notification]:
+            found = self.notifications.list_all(
+                request.user_id, failed=request.failed, actor=who.actor
+            )
             return map(_notification, found)
 
         async for some in self.door.listed(context, listed):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from alembic import context
 
-from cloud_keystore.storage import guesses, sign_ins, tables
+from cloud_keystore.storage import guesses, organisations, sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
 from cloud_keystore.storage.contacts import domains
 from cloud_keystore.storage.issuing import spare_keys
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.revocation import certificates, lists
+from cloud_keystore.storage.rights import assignments
 from cloud_keystore.storage.sealing import key_holders
 
 # All tables are declared in the same one, by these modules.
@@ -23,6 +24,8 @@ assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert guesses.guess.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101
+assert organisations.branch.metadata is METADATA  # noqa: S101
+assert assignments.assignment.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101
 

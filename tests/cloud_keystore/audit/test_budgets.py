@@ -118,7 +118,7 @@ def test_who_has_no_budget_left_can_still_end_things(
     assert bounded.state(waiting[0]) is State.CANCELLED
     assert bounded.decide(waiting[1], device, Decision.DENY) is State.DENIED
     bounded.decide(reported, device, Decision.NOT_ME)
-    assert bounded.cards.find(serial).card.state is CardState.SUSPENDED
+    assert bounded.find(serial).card.state is CardState.SUSPENDED
 
 
 def used_up(world: World, actor: Actor) -> None:
@@ -140,7 +140,7 @@ def test_an_operator_without_a_budget_can_still_suspend_and_revoke(
     with pytest.raises(JournalBudgetSpent):
         bounded.cards.resume(serial, actor=operator.actor)
     bounded.cards.revoke(serial, "stolen", actor=operator.actor)
-    assert bounded.cards.find(serial).card.state is CardState.REVOKED
+    assert bounded.find(serial).card.state is CardState.REVOKED
 
 
 def test_uses_within_an_approval_do_not_count(
@@ -159,7 +159,7 @@ def test_the_registration_authority_is_told_once(bounded: World, serial: str, pc
 
     def told() -> int:
         telling.tell()
-        every = bounded.alerts.list_all(include_acknowledged=True)
+        every = bounded.alerts.list_all(include_acknowledged=True, actor=bounded.actor)
         found = [each for each in every if each.alert.kind is AlertKind.JOURNAL_BUDGET]
         assert all(each.workstation_display_name == pc.identity.display_name for each in found)
         return len(found)

@@ -37,6 +37,7 @@ from cloudcard.registry.v1 import (
     notifications_pb2,
     organisations_pb2,
     people_pb2,
+    roles_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.approving import sign
@@ -118,6 +119,8 @@ TOLD: dict[str, Kind] = {
     "ImportService.ImportUsers": Kind.USER_ADDED,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
+    "RoleService.GrantRole": Kind.ROLE_GRANTED,
+    "RoleService.WithdrawRole": Kind.ROLE_WITHDRAWN,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
     "AuditService.SearchEntries": Kind.JOURNAL_READ,
     "AuditService.FindSubjects": Kind.JOURNAL_READ,
@@ -155,6 +158,7 @@ UNTOLD: dict[str, str] = {
     "NotificationService.ListNotifications": "reads",
     **{f"CardService.{name}": "reads" for name in ("ListProfiles", "ListCards", "GetCard")},
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
+    **{f"RoleService.List{name}": "reads" for name in ("Roles", "Assignments")},
     **{
         f"IdentityService.List{name}": "reads"
         for name in ("Workstations", "Devices", "Operators", "Auditors")
@@ -500,6 +504,11 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
     (listed,) = identities.ListOperators(identities_pb2.ListOperatorsRequest())
     invited = listed.operators[-1]
+    granted = registry.roles.GrantRole(
+        roles_pb2.GrantRoleRequest(identity_id=invited.id, role="sponsor")
+    )
+    withdrawn = roles_pb2.WithdrawRoleRequest(assignment_id=granted.assignment.id)
+    registry.roles.WithdrawRole(withdrawn)
     identities.RemoveOperator(
         identities_pb2.RemoveOperatorRequest(operator_id=invited.id, reason="left")
     )

@@ -70,7 +70,7 @@ def admin(world: World, serial: str, pc: Enrolled) -> Administrator:
 
 
 def keys(world: World, serial: str) -> dict[int, Key]:
-    return {key.key_ref: key for key in world.cards.keys(serial)}
+    return {key.key_ref: key for key in world.keys(serial)}
 
 
 def block(world: World, serial: str, pc: Enrolled) -> None:

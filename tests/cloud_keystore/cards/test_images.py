@@ -38,7 +38,7 @@ def test_the_reader_can_make_a_card_of_it(world: World, ada: tuple[User, Enrolle
         ObjectTag.CARD_AUTHENTICATION_CERTIFICATE,
     }
     assert image.withheld == {ObjectTag.PRINTED_INFORMATION}
-    told = (*image.keys, *world.cards.keys(image.card.serial))
+    told = (*image.keys, *world.keys(image.card.serial))
     assert not any(isinstance(key, HeldKey) for key in told)
 
 

@@ -37,7 +37,7 @@ def test_all_that_a_leaver_has_ends(
     operation = world.ask(serial, pc)
     token = world.people.invite_device(ada[0].id, actor=OPERATOR)
     bystander = world.card(world.user("Bo")[0])
-    foreseen = world.leaving.foresee(ada[0].id)
+    foreseen = world.leaving.foresee(ada[0].id, operator.identity)
     assert found(world, ada[0]).state is UserState.ACTIVE
     world.woken.clear()
 
@@ -52,8 +52,8 @@ def test_all_that_a_leaver_has_ends(
     assert {card.serial for card in ended.cards} == {serial, pending}
     assert (ended.operations, ended.sessions) == (foreseen.operations, foreseen.sessions) == (1, 1)
     for each in (serial, pending):
-        assert world.cards.find(each).card.state is CardState.REVOKED
-    assert world.cards.find(bystander).card.state is CardState.ACTIVE
+        assert world.find(each).card.state is CardState.REVOKED
+    assert world.find(bystander).card.state is CardState.ACTIVE
     assert world.state(operation) is State.CANCELLED
     with world.database.read() as connection:
         kept = sessions.find(connection, session.id)
@@ -102,7 +102,7 @@ def test_a_card_that_is_being_made_meanwhile_is_not_issued(
     monkeypatch.setattr(type(world.custody), "make", leave_then_make)
     with pytest.raises(UserClosed):
         world.issuing.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR)
-    assert world.cards.list_all() == []
+    assert world.cards.list_all(actor=world.actor) == []
 
 
 def test_who_repeats_it_ends_nothing_more(
@@ -127,14 +127,14 @@ def test_a_crash_at_any_statement_leaves_all_or_nothing(
             with crashing(number):
                 world.leaving.close(ada[0].id, "left", operator.identity)
         except Crash:
-            state = world.cards.find(serial).card.state
+            state = world.find(serial).card.state
             assert (found(world, ada[0]).state is UserState.CLOSED) is (state is CardState.REVOKED)
         else:
             break
     assert number > 5
     world.leaving.close(ada[0].id, "left", operator.identity)
     assert found(world, ada[0]).state is UserState.CLOSED
-    assert world.cards.find(serial).card.state is CardState.REVOKED
+    assert world.find(serial).card.state is CardState.REVOKED
 
 
 def test_an_operator_who_was_removed_meanwhile_closes_nobody(
@@ -151,4 +151,4 @@ def test_nobody(world: World, operator: Enrolled) -> None:
     with pytest.raises(UserNotFound):
         world.leaving.close("nobody", "left", operator.identity)
     with pytest.raises(UserNotFound):
-        world.leaving.foresee("nobody")
+        world.leaving.foresee("nobody", operator.identity)

@@ -58,7 +58,7 @@ def test_a_revoked_card_leaves_proof_that_its_keys_are_destroyed(
     world: World, ada: tuple[User, Enrolled]
 ) -> None:
     serial = world.card(ada[0])
-    held = {key.id: key for key in world.cards.keys(serial)}
+    held = {key.id: key for key in world.keys(serial)}
     world.cards.revoke(serial, "lost", actor=OPERATOR)
     with world.database.read() as connection:
         entries = connection.execute(text("SELECT entry FROM journal")).scalars().all()

@@ -30,12 +30,12 @@ DEVELOPER_OWN = bytes(range(1, 33))
 
 
 def keys_of(world: World, serial: str) -> Mapping[int, Key]:
-    return {key.key_ref: key for key in world.cards.keys(serial)}
+    return {key.key_ref: key for key in world.keys(serial)}
 
 
 def near_end(world: World, serial: str) -> None:
     """Nearly at the end of a card."""
-    world.clock.now = world.cards.find(serial).card.expire_time - timedelta(days=1)
+    world.clock.now = world.find(serial).card.expire_time - timedelta(days=1)
 
 
 @pytest.mark.parametrize("profile", ["v1", "v2", "p256", "sm-cs2", "developer"])
@@ -44,19 +44,19 @@ def test_a_renewed_card_is_the_same_with_new_keys(
 ) -> None:
     """CARD-02, CARD-03, BUG-23: of each profile."""
     serial = world.card(ada[0], profile)
-    before, old = world.cards.find(serial).card, keys_of(world, serial)
+    before, old = world.find(serial).card, keys_of(world, serial)
     near_end(world, serial)
-    foreseen = world.prolonging.foresee(serial)
-    assert world.cards.find(serial).card == before
+    foreseen = world.prolonging.foresee(serial, actor=world.actor)
+    assert world.find(serial).card == before
     done = world.prolonging.renew(serial, before.expire_time, actor=OPERATOR)
-    after, new = world.cards.find(serial).card, keys_of(world, serial)
+    after, new = world.find(serial).card, keys_of(world, serial)
     days = timedelta(days=PROFILES[profile].validity_days)
     assert (
         after.expire_time == foreseen.end == done.end == world.clock().replace(microsecond=0) + days
     )
     assert (after.serial, after.id, after.state) == (serial, before.id, CardState.ACTIVE)
     assert after.guid != before.guid
-    assert world.cards.find(serial).tries_left == 3
+    assert world.find(serial).tries_left == 3
     templates = {each.key_ref for each in PROFILES[profile].keys}
     assert set(done.renewed) == set(foreseen.renewed) == templates
     assert (done.retired, foreseen.retired) == (RETIRED, RETIRED)
@@ -77,7 +77,7 @@ def test_what_becomes_of_the_certificates_before(
     for profile in ("p256", "v2"):
         serial = world.card(ada[0], profile)
         old = keys_of(world, serial)
-        world.clock.now = world.cards.find(serial).card.expire_time - timedelta(days=1)
+        world.clock.now = world.find(serial).card.expire_time - timedelta(days=1)
         world.prolonging.renew(serial, None, actor=OPERATOR)
         expected = {0x9A: SUPERSEDED, 0x9C: GOOD, 0x9D: SUPERSEDED, 0x9E: SUPERSEDED}
         assert {ref: checker.says(old[ref]) for ref in expected} == {
@@ -96,7 +96,7 @@ def test_the_objects_are_those_of_the_renewed_card(world: World, serial: str) ->
     assert set(objects) == {*before, CERTIFICATE_OF_KEY[RETIRED]}
     for key_ref, key in keys.items():
         assert key.certificate in objects[CERTIFICATE_OF_KEY[key_ref]]
-    expiry = world.cards.find(serial).card.expire_time.strftime("%Y%m%d").encode()
+    expiry = world.find(serial).card.expire_time.strftime("%Y%m%d").encode()
     for tag in (ObjectTag.CHUID, ObjectTag.PRINTED_INFORMATION):
         assert expiry[:4] in objects[tag]
         assert objects[tag] != before[tag]
@@ -139,7 +139,7 @@ def test_what_is_open_ends(
 
 
 def test_it_begins_90_days_before_the_end(world: World, serial: str) -> None:
-    end = world.cards.find(serial).card.expire_time
+    end = world.find(serial).card.expire_time
     for moment, refused in (
         (end - RENEWED_BEFORE - timedelta(seconds=1), True),
         (end - RENEWED_BEFORE, False),
@@ -148,13 +148,13 @@ def test_it_begins_90_days_before_the_end(world: World, serial: str) -> None:
         world.clock.now = moment
         if refused:
             for attempt in (
-                lambda: world.prolonging.foresee(serial),
+                lambda: world.prolonging.foresee(serial, actor=world.actor),
                 lambda: world.prolonging.renew(serial, None, actor=OPERATOR),
             ):
                 with pytest.raises(IllegalCardChange, match="from 2028-0"):
                     attempt()
         else:
-            world.prolonging.foresee(serial)
+            world.prolonging.foresee(serial, actor=world.actor)
     assert world.prolonging.renew(serial, None, actor=OPERATOR).renewed
 
 
@@ -164,18 +164,20 @@ def test_it_begins_90_days_before_a_key_signs_no_longer(
     """The earlier of notAfter and the end of the private key's usage."""
     serial = world.card(ada[0], "v2")
     (signs_until,) = [
-        each.expire_time for each in world.reports.expiring(600) if each.sort == "certificate"
+        each.expire_time
+        for each in world.reports.expiring(600, actor=world.actor)
+        if each.sort == "certificate"
     ]
     world.clock.now = signs_until - RENEWED_BEFORE - timedelta(seconds=1)
     with pytest.raises(IllegalCardChange):
         world.prolonging.renew(serial, None, actor=OPERATOR)
     world.clock.forward(seconds=1)
-    assert world.reports.expiring(91)
+    assert world.reports.expiring(91, actor=world.actor)
     world.prolonging.renew(serial, None, actor=OPERATOR)
-    assert world.reports.expiring(91) == []
+    assert world.reports.expiring(91, actor=world.actor) == []
     world.clock.forward(days=511 - 90 - 1)
     with pytest.raises(IllegalCardChange):  # of the retired key nothing is asked
-        world.prolonging.foresee(serial)
+        world.prolonging.foresee(serial, actor=world.actor)
 
 
 @pytest.mark.parametrize("state", ["pending", "suspended", "revoked"])
@@ -191,13 +193,13 @@ def test_a_card_out_of_use_is_not_renewed(
         world.cards.revoke(serial, "left", actor=OPERATOR)
     near_end(world, serial)
     for attempt in (
-        lambda: world.prolonging.foresee(serial),
+        lambda: world.prolonging.foresee(serial, actor=world.actor),
         lambda: world.prolonging.renew(serial, None, actor=OPERATOR),
     ):
         with pytest.raises(IllegalCardChange, match=f"is {state}: it cannot renew"):
             attempt()
     with pytest.raises(CardNotFound):
-        world.prolonging.foresee("1000")
+        world.prolonging.foresee("1000", actor=world.actor)
 
 
 def test_a_card_that_is_suspended_meanwhile_is_not_renewed(
@@ -207,7 +209,7 @@ def test_a_card_that_is_suspended_meanwhile_is_not_renewed(
     make = type(world.custody).make
 
     def suspend_then_make(*given: object) -> object:
-        if world.cards.find(serial).card.state is CardState.ACTIVE:
+        if world.find(serial).card.state is CardState.ACTIVE:
             world.cards.suspend(serial, actor=OPERATOR)
         return make(*given)  # type: ignore[arg-type]
 
@@ -221,7 +223,7 @@ def test_a_card_that_is_suspended_meanwhile_is_not_renewed(
 
 def test_a_call_can_be_repeated(world: World, serial: str) -> None:
     near_end(world, serial)
-    end = world.cards.find(serial).card.expire_time
+    end = world.find(serial).card.expire_time
     first = world.prolonging.renew(serial, end, actor=OPERATOR)
     keys = keys_of(world, serial)
     again = world.prolonging.renew(serial, end, actor=OPERATOR)
@@ -258,19 +260,19 @@ def test_each_renewal_keeps_one_more_key_until_there_is_no_room(
     kept = [keys_of(world, serial)[0x9D].id]
     for number in range(20):
         world.clock.forward(days=1)
-        assert world.prolonging.foresee(serial).retired == RETIRED + number
+        assert world.prolonging.foresee(serial, actor=world.actor).retired == RETIRED + number
         assert world.prolonging.renew(serial, None, actor=OPERATOR).retired == RETIRED + number
         kept.append(keys_of(world, serial)[0x9D].id)
     retired = [key.id for ref, key in keys_of(world, serial).items() if ref < 0x9A]
     assert [*retired, kept[-1]] == kept
-    before = world.cards.find(serial), keys_of(world, serial)
+    before = world.find(serial), keys_of(world, serial)
     for attempt in (
-        lambda: world.prolonging.foresee(serial),
+        lambda: world.prolonging.foresee(serial, actor=world.actor),
         lambda: world.prolonging.renew(serial, None, actor=OPERATOR),
     ):
         with pytest.raises(IllegalCardChange, match="issue another card"):
             attempt()
-    assert (world.cards.find(serial), keys_of(world, serial)) == before
+    assert (world.find(serial), keys_of(world, serial)) == before
 
 
 def test_what_an_administrator_has_put_on_the_card_stays(
@@ -289,11 +291,11 @@ def test_what_an_administrator_has_put_on_the_card_stays(
 
 
 def test_an_auditor_knows_what_became_of_each_key(world: World, serial: str) -> None:
-    before = world.cards.find(serial).card
+    before = world.find(serial).card
     old = keys_of(world, serial)
     near_end(world, serial)
     world.prolonging.renew(serial, None, actor=OPERATOR)
-    new, card = keys_of(world, serial), world.cards.find(serial).card
+    new, card = keys_of(world, serial), world.find(serial).card
     (told,) = world.journal(Kind.CARD_RENEWED)
     assert (told.card_id, told.user_id, told.actor) == (card.id, card.user_id, OPERATOR)
     assert told.details == {
@@ -318,13 +320,13 @@ def test_an_auditor_knows_what_became_of_each_key(world: World, serial: str) -> 
 def test_a_crash_at_any_statement_leaves_all_or_nothing(world: World, serial: str) -> None:
     """CARD-07: kill -9 in between, then the same command again, renews it once."""
     near_end(world, serial)
-    before = world.cards.find(serial), keys_of(world, serial), world.contents(serial)
+    before = world.find(serial), keys_of(world, serial), world.contents(serial)
     for number in range(1, 1000):
         try:
             with crashing(number):
                 world.prolonging.renew(serial, before[0].card.expire_time, actor=OPERATOR)
         except Crash:
-            now = world.cards.find(serial), keys_of(world, serial), world.contents(serial)
+            now = world.find(serial), keys_of(world, serial), world.contents(serial)
             assert now == before
         else:
             break

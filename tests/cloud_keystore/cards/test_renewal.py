@@ -28,7 +28,7 @@ NAMING = {ObjectTag.CHUID, ObjectTag.CCC, ObjectTag.SECURITY_OBJECT, CARD_CERTIF
 
 
 def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> HeldKey:
-    card = world.cards.find(serial).card
+    card = world.find(serial).card
     key_id = new_id(world.clock(), world.renewal.random)
     made = SoftwareKeys(world.seal).make(key_id, algorithm)
     return HeldKey(
@@ -46,12 +46,12 @@ def key_for(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> He
 def replace_key(world: World, serial: str, key_ref: int, algorithm: Algorithm) -> Changes:
     key = key_for(world, serial, key_ref, algorithm)
     with world.database.write() as connection:
-        return world.renewal.replace_key(connection, world.cards.find(serial).card, key)
+        return world.renewal.replace_key(connection, world.find(serial).card, key)
 
 
 def write(world: World, serial: str, tag: int, contents: bytes) -> Changes:
     with world.database.write() as connection:
-        card = world.cards.find(serial).card
+        card = world.find(serial).card
         return world.renewal.write_object(connection, card, tag, contents)
 
 
@@ -112,7 +112,7 @@ def test_the_key_that_authenticates_names_the_new_guid(
 ) -> None:
     """It is certified again for the same purpose, wherever it was moved."""
     serial = world.card(ada[0], "developer")
-    card = world.cards.find(serial).card
+    card = world.find(serial).card
     with world.database.write() as connection:
         world.renewal.move_key(connection, card, 0x9A, 0x82)
     replace_key(world, serial, 0x9C, Algorithm.ECC_P256)
@@ -130,7 +130,7 @@ def test_the_key_that_authenticates_names_the_new_guid(
 
 def test_the_old_key_is_destroyed(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
-    old = {key.key_ref: key for key in world.cards.keys(serial)}[0x9A]
+    old = {key.key_ref: key for key in world.keys(serial)}[0x9A]
     replace_key(world, serial, 0x9A, Algorithm.ECC_P384)
     with world.database.read() as connection:
         kept = cards.find_key(connection, old.id)
@@ -209,20 +209,20 @@ def test_moving_and_erasing(world: World, ada: tuple[User, Enrolled]) -> None:
     serial = world.card(ada[0], "developer")
     before, held = world.image(serial), dict(world.contents(serial))
     key = {each.key_ref: each for each in before.keys}[0x9D]
-    card = world.cards.find(serial).card
+    card = world.find(serial).card
     with world.database.write() as connection:
         moved = world.renewal.move_key(connection, card, 0x9D, 0x82)
     check(world, serial, moved, held)
     assert moved.keys[0x9D] is None
     assert moved.keys[0x82] is not None
     assert moved.keys[0x82].id == key.id
-    assert {each.key_ref for each in world.cards.keys(serial)} == {0x82, 0x9A, 0x9C, 0x9E}
-    card = world.cards.find(serial).card
+    assert {each.key_ref for each in world.keys(serial)} == {0x82, 0x9A, 0x9C, 0x9E}
+    card = world.find(serial).card
     assert card.guid != before.card.guid
     with world.database.write() as connection:
         erased = world.renewal.remove_key(connection, card, 0x82)
     assert erased.keys[0x82] is None
-    assert {each.key_ref for each in world.cards.keys(serial)} == {0x9A, 0x9C, 0x9E}
+    assert {each.key_ref for each in world.keys(serial)} == {0x9A, 0x9C, 0x9E}
     with world.database.write() as connection, pytest.raises(KeyNotFound):
         world.renewal.move_key(connection, card, 0x82, 0x83)
     with world.database.write() as connection, pytest.raises(KeyNotFound):
@@ -231,11 +231,11 @@ def test_moving_and_erasing(world: World, ada: tuple[User, Enrolled]) -> None:
 
 def test_no_guid_comes_twice(world: World, ada: tuple[User, Enrolled]) -> None:
     serials = [world.card(ada[0], "developer") for _ in range(2)]
-    seen = [world.cards.find(serial).card.guid for serial in serials]
+    seen = [world.find(serial).card.guid for serial in serials]
     for _ in range(3):
         for serial in serials:
             replace_key(world, serial, 0x9A, Algorithm.ECC_P256)
-            seen.append(world.cards.find(serial).card.guid)
+            seen.append(world.find(serial).card.guid)
     assert len(set(seen)) == len(seen)
 
 

@@ -17,7 +17,7 @@ SUPERSEDED, COMPROMISED = "superseded", "keyCompromise"
 
 
 def state(world: World, serial: str) -> CardState:
-    return world.cards.find(serial).card.state
+    return world.find(serial).card.state
 
 
 def replaced(world: World, serial: str, why: str = "lost") -> str:
@@ -29,17 +29,17 @@ def replaced(world: World, serial: str, why: str = "lost") -> str:
 
 def said(world: World, checker: Checker, serial: str) -> set[str]:
     """What lists and answers say of all certificates of a card."""
-    return {each for key in world.cards.keys(serial) for each in checker.says(key)}
+    return {each for key in world.keys(serial) for each in checker.says(key)}
 
 
 @pytest.mark.parametrize("why", ["lost", "damaged"])
 def test_the_card_before_goes_on_until_the_other_is_in_use(
     world: World, checker: Checker, ada: tuple[User, Enrolled], serial: str, why: str
 ) -> None:
-    before = world.cards.find(serial).card
-    assert world.replacing.foresee(serial).card is None
+    before = world.find(serial).card
+    assert world.replacing.foresee(serial, actor=world.actor).card is None
     other = replaced(world, serial, why)
-    made = world.cards.find(other).card
+    made = world.find(other).card
     assert (made.user_id, made.profile, made.organisation_id, made.state) == (
         before.user_id,
         before.profile,
@@ -56,9 +56,9 @@ def test_the_card_before_goes_on_until_the_other_is_in_use(
 
 def test_each_names_the_other(world: World, serial: str) -> None:
     other = replaced(world, serial)
-    assert world.replacing.neighbours(serial) == Neighbours("", other)
-    assert world.replacing.neighbours(other) == Neighbours(serial, "")
-    old, new = (world.cards.find(each).card for each in (serial, other))
+    assert world.replacing.neighbours(serial, actor=world.actor) == Neighbours("", other)
+    assert world.replacing.neighbours(other, actor=world.actor) == Neighbours(serial, "")
+    old, new = (world.find(each).card for each in (serial, other))
     (told,) = world.journal(Kind.CARD_REPLACED)
     assert (told.card_id, told.user_id, told.actor) == (old.id, old.user_id, OPERATOR)
     assert told.details == {"reason": "lost", "by": new.id}
@@ -86,7 +86,7 @@ def test_a_repeated_call_makes_no_other_card_and_can_be_more_severe(
     assert state(world, serial) is CardState.ACTIVE
     assert replaced(world, serial, "compromised") == other
     assert state(world, serial) is CardState.REVOKED
-    assert len(world.cards.list_all()) == 2
+    assert len(world.cards.list_all(actor=world.actor)) == 2
     assert len(world.journal(Kind.CARD_REPLACED)) == 1
 
 
@@ -95,7 +95,7 @@ def test_a_card_whose_other_was_revoked_is_replaced_again(world: World, serial: 
     world.cards.revoke(first, "a mistake", actor=OPERATOR)
     other = replaced(world, serial)
     assert other != first
-    assert world.replacing.neighbours(serial).after == other
+    assert world.replacing.neighbours(serial, actor=world.actor).after == other
 
 
 def test_the_last_of_a_chain_ends_all_before_it(
@@ -131,7 +131,7 @@ def test_who_has_left_gets_no_other_card(
     world.leaving.close(ada[0].id, "left", world.operator().identity)
     with pytest.raises(UserClosed):
         replaced(world, serial)
-    assert len(world.cards.list_all()) == 1
+    assert len(world.cards.list_all(actor=world.actor)) == 1
 
 
 def test_wrong_orders(world: World, serial: str) -> None:
@@ -139,7 +139,7 @@ def test_wrong_orders(world: World, serial: str) -> None:
         replaced(world, serial, "")
     with pytest.raises(CardNotFound):
         replaced(world, "1000")
-    assert len(world.cards.list_all()) == 1
+    assert len(world.cards.list_all(actor=world.actor)) == 1
 
 
 def test_a_crash_at_any_statement_leaves_one_card_in_use(
@@ -157,7 +157,7 @@ def test_a_crash_at_any_statement_leaves_one_card_in_use(
         else:
             break
     assert number > 10
-    assert len(world.cards.list_all()) == 2
+    assert len(world.cards.list_all(actor=world.actor)) == 2
     for number in range(1, 1000):
         try:
             with crashing(number):

@@ -15,26 +15,29 @@ from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 
 def stages(world: World) -> dict[str, Stage]:
-    return {each.user.display_name: each.progress.stage for each in world.reports.pending()}
+    return {
+        each.user.display_name: each.progress.stage
+        for each in world.reports.pending(actor=world.actor)
+    }
 
 
 def test_a_person_on_the_way_to_a_card(world: World) -> None:
     user, token = world.people.add_user("Ada", "", actor=OPERATOR)
     assert token is not None
-    (first,) = world.reports.pending()
+    (first,) = world.reports.pending(actor=world.actor)
     assert first.progress.stage is Stage.INVITED
     assert (first.progress.since, first.progress.until) == (user.create_time, token.expire_time)
     world.clock.forward(minutes=5)
     phone = world.enrol(token.text).identity
-    (waits,) = world.reports.pending()
+    (waits,) = world.reports.pending(actor=world.actor)
     assert (waits.progress.stage, waits.progress.since) == (Stage.NO_CARD, world.clock())
     world.clock.forward(minutes=5)
     card = world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
-    (waits,) = world.reports.pending()
+    (waits,) = world.reports.pending(actor=world.actor)
     assert waits.progress.stage is Stage.NO_PASSCODE
     assert (waits.progress.card, waits.progress.since) == (card.serial, world.clock())
     world.passcodes.set_first(card.serial, PASSCODE, phone)
-    assert world.reports.pending() == []
+    assert world.reports.pending(actor=world.actor) == []
 
 
 def test_an_invitation_that_expired_is_told_at_once(world: World) -> None:
@@ -44,7 +47,7 @@ def test_an_invitation_that_expired_is_told_at_once(world: World) -> None:
     world.clock.now = end - timedelta(microseconds=1)
     assert stages(world) == {"Ada": Stage.INVITED}
     world.clock.now = end
-    (waits,) = world.reports.pending()
+    (waits,) = world.reports.pending(actor=world.actor)
     assert (waits.progress.stage, waits.progress.since) == (Stage.INVITATION_EXPIRED, end)
     world.people.invite_device(waits.user.id, actor=OPERATOR)
     assert stages(world) == {"Ada": Stage.INVITED}
@@ -63,25 +66,25 @@ def test_those_who_wait_for_longest_come_first(
     assert list(stages(world).items())[-1] == ("Ada Byron", Stage.NO_PHONE)
     world.cards.revoke(serial, "lost", actor=OPERATOR)
     operator = world.operator().identity
-    for each in world.reports.pending():
+    for each in world.reports.pending(actor=world.actor):
         world.leaving.close(each.user.id, "left", operator)
-    assert world.reports.pending() == []
+    assert world.reports.pending(actor=world.actor) == []
 
 
 def test_a_suspended_card_has_been_enrolled(world: World, serial: str) -> None:
     world.cards.suspend(serial, actor=OPERATOR)
-    assert world.reports.pending() == []
+    assert world.reports.pending(actor=world.actor) == []
     world.cards.revoke(serial, "lost", actor=OPERATOR)
     assert stages(world) == {"Ada Byron": Stage.NO_CARD}
 
 
 def test_what_ends_within_some_days(world: World, serial: str) -> None:
     world.workstation()
-    assert world.reports.expiring(90) == []
-    card = world.cards.find(serial).card
+    assert world.reports.expiring(90, actor=world.actor) == []
+    card = world.find(serial).card
     world.clock.now = card.expire_time - timedelta(days=30)
-    assert world.reports.expiring(29) == []
-    found = {(each.sort, each.name): each for each in world.reports.expiring(31)}
+    assert world.reports.expiring(29, actor=world.actor) == []
+    found = {(each.sort, each.name): each for each in world.reports.expiring(31, actor=world.actor)}
     assert found.keys() == {
         ("card", serial),
         ("device", "phone"),
@@ -89,13 +92,15 @@ def test_what_ends_within_some_days(world: World, serial: str) -> None:
     }
     assert found["card", serial].expire_time == card.expire_time
     assert found["card", serial].holder == found["device", "phone"].holder == "Ada Byron"
-    ends = [each.expire_time for each in world.reports.expiring(31)]
+    ends = [each.expire_time for each in world.reports.expiring(31, actor=world.actor)]
     assert ends == sorted(ends)
     # What has ended stays there until somebody removes it.
     world.clock.forward(days=31)
-    assert ("card", serial) in {(each.sort, each.name) for each in world.reports.expiring(0)}
+    assert ("card", serial) in {
+        (each.sort, each.name) for each in world.reports.expiring(0, actor=world.actor)
+    }
     world.cards.revoke(serial, "expired", actor=OPERATOR)
-    assert "card" not in {each.sort for each in world.reports.expiring(0)}
+    assert "card" not in {each.sort for each in world.reports.expiring(0, actor=world.actor)}
 
 
 def test_a_key_that_signs_no_longer_before_its_card_ends(
@@ -103,24 +108,28 @@ def test_a_key_that_signs_no_longer_before_its_card_ends(
 ) -> None:
     """The earlier of notAfter and the end of the private key's usage."""
     serial = world.card(ada[0], "v2")
-    (key,) = (key for key in world.cards.keys(serial) if key.key_ref == 0x9C)
+    (key,) = (key for key in world.keys(serial) if key.key_ref == 0x9C)
     period = x509.load_der_x509_certificate(key.certificate).extensions.get_extension_for_class(
         x509.PrivateKeyUsagePeriod
     )
     assert period.value.not_after is not None
     end = period.value.not_after.replace(tzinfo=UTC)
-    assert end < world.cards.find(serial).card.expire_time
+    assert end < world.find(serial).card.expire_time
     world.clock.now = end - timedelta(days=10)
-    assert world.reports.expiring(9) == []
-    (found,) = world.reports.expiring(11)
+    assert world.reports.expiring(9, actor=world.actor) == []
+    (found,) = world.reports.expiring(11, actor=world.actor)
     assert (found.sort, found.name, found.about) == ("certificate", "9C", f"card {serial}")
     assert (found.holder, found.expire_time) == ("Ada Byron", end)
 
 
 def test_the_keystores_own_authorities_end_too(world: World) -> None:
-    assert world.reports.expiring(90) == []
+    assert world.reports.expiring(90, actor=world.actor) == []
     world.clock.forward(days=3600)
-    names = {each.name for each in world.reports.expiring(90) if each.sort == "authority"}
+    names = {
+        each.name
+        for each in world.reports.expiring(90, actor=world.actor)
+        if each.sort == "authority"
+    }
     assert names > {"transport", "cards", "content"}
     assert "request" not in names  # it never ends
 
@@ -128,4 +137,4 @@ def test_the_keystores_own_authorities_end_too(world: World) -> None:
 @pytest.mark.parametrize("days", [-1, 3651])
 def test_days_that_are_none(world: World, days: int) -> None:
     with pytest.raises(InvalidInput, match="0 to 3650"):
-        world.reports.expiring(days)
+        world.reports.expiring(days, actor=world.actor)

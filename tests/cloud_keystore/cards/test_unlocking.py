@@ -101,7 +101,7 @@ def test_repeated_unlocks_are_told_to_registration_authority_and_holder(
     world.unlock(serial)
     (told,) = world.alerts.told_to(ada[1].identity)
     assert told.alert.kind is AlertKind.REPEATED_UNLOCKS
-    assert [told] == world.alerts.list_all(include_acknowledged=False)
+    assert [told] == world.alerts.list_all(include_acknowledged=False, actor=world.actor)
     assert ada[0].id in world.woken
     _, stranger = world.user("Mallory")
     assert world.alerts.told_to(stranger.identity) == []
@@ -117,4 +117,4 @@ def test_unlocks_with_the_right_passcode_in_between_are_not_told(
         world.unlock(serial)
         world.clock.forward(days=1)
         world.proof(serial, pc)
-    assert world.alerts.list_all(include_acknowledged=True) == []
+    assert world.alerts.list_all(include_acknowledged=True, actor=world.actor) == []

@@ -341,7 +341,7 @@ def test_tries_that_are_given_back(world: World, pc: Enrolled, serial: str, how:
 @BOTH
 def test_the_hash_of_the_attackers_own_passcode(world: World, pc: Enrolled, serial: str) -> None:
     own = world.card(world.user("Mallory")[0])
-    mine, hers = (world.cards.find(each).card.id for each in (own, serial))
+    mine, hers = (world.find(each).card.id for each in (own, serial))
     records = [each for each in rows(world, tables.passcode) if each["key_ref"] == KeyRef.PIN]
     (template,) = (each for each in records if each["card_id"] == mine)
     put(world, tables.passcode, {**template, "card_id": hers})

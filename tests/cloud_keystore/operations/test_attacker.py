@@ -283,7 +283,7 @@ class Attacked(RuleBasedStateMachine):
     def suspend_or_resume(self, card: int, resume: bool) -> None:
         world, serial = self.worlds[0], self.serials[card % 2]
         with refusals():
-            card_id = world.cards.find(serial).card.id
+            card_id = world.find(serial).card.id
             if resume:
                 world.cards.resume(serial, actor=OPERATOR)
                 self.suspended.discard(card_id)

@@ -483,7 +483,7 @@ def test_the_phone_is_left_in_peace_after_some_refusals(
     for _ in range(2):
         with pytest.raises(TooManyRefusals):
             world.ask(serial, pc)
-    assert len(world.alerts.list_all(include_acknowledged=False)) == 1
+    assert len(world.alerts.list_all(include_acknowledged=False, actor=world.actor)) == 1
     world.clock.forward(minutes=11)
     world.ask(serial, pc)
 
@@ -568,7 +568,7 @@ def test_a_signature_hidden_in_a_cryptogram_is_not_given_out(
         world.decide(operation, phone)
         return world.perform(operation, pc, data)
 
-    (key,) = (each for each in world.cards.keys(serial) if each.key_ref == 0x9D)
+    (key,) = (each for each in world.keys(serial) if each.key_ref == 0x9D)
     public = x509.load_der_x509_certificate(key.certificate).public_key()
     assert isinstance(public, rsa.RSAPublicKey)
     modulus, exponent = public.public_numbers().n, public.public_numbers().e

@@ -40,7 +40,7 @@ def test_a_workstation_that_is_refused_blocks_no_other(
     operation = world.ask(serial, elsewhere)
     world.decide(operation, ada[1])
     assert world.perform(operation, elsewhere)
-    (told,) = world.alerts.list_all(include_acknowledged=False)
+    (told,) = world.alerts.list_all(include_acknowledged=False, actor=world.actor)
     assert told.workstation_display_name == pc.identity.display_name
 
 

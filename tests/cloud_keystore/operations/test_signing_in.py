@@ -152,9 +152,9 @@ def test_not_me_raises_an_alert_and_leaves_the_card_in_use(
 ) -> None:
     world.admit(begin(world, pc, UPN), ada[1], Decision.NOT_ME)
     assert Kind.SIGN_IN_REPORTED in kinds(world)
-    (told,) = world.alerts.list_all(include_acknowledged=False)
+    (told,) = world.alerts.list_all(include_acknowledged=False, actor=world.actor)
     assert "WARD7-PC3" in told.alert.text
-    assert world.cards.find(serial).card.state == "active"
+    assert world.find(serial).card.state == "active"
 
 
 @pytest.mark.usefixtures("serial")

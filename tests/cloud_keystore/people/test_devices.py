@@ -179,7 +179,7 @@ class TestRemoved:
         with pytest.raises(InvalidInput, match="reason"):
             world.devices.remove(ada[1].identity.id, " ", operator.identity)
         with pytest.raises(UserNotFound):
-            world.devices.list_of("nobody")
+            world.devices.list_of("nobody", actor=world.actor)
 
 
 class TestNotMe:
@@ -197,7 +197,7 @@ class TestNotMe:
         strange, proof = world.ask(serial, pc), world.proof(serial, pc)
 
         assert world.decide(strange, ada[1], Decision.NOT_ME) is State.DENIED
-        assert world.cards.find(serial).card.state is CardState.SUSPENDED
+        assert world.find(serial).card.state is CardState.SUSPENDED
         assert world.state(mine) is State.CANCELLED
         assert session_ended(world, opened)
         assert world.state(other_card) is State.PENDING
@@ -219,15 +219,15 @@ class TestNotMe:
         operator: Enrolled,
     ) -> None:
         world.decide(world.ask(serial, pc), ada[1], Decision.NOT_ME)
-        (entry,) = world.alerts.list_all(include_acknowledged=False)
+        (entry,) = world.alerts.list_all(include_acknowledged=False, actor=world.actor)
         assert entry.alert.kind is AlertKind.NOT_ME
         assert (entry.card_serial, entry.user_display_name) == (serial, "Ada Byron")
         assert "WARD7-PC3" in entry.alert.text
         for _ in range(2):
             seen = world.alerts.acknowledge(entry.alert.id, operator.identity)
             assert seen.alert.acknowledged_by == operator.identity.id
-        assert world.alerts.list_all(include_acknowledged=False) == []
-        assert len(world.alerts.list_all(include_acknowledged=True)) == 1
+        assert world.alerts.list_all(include_acknowledged=False, actor=world.actor) == []
+        assert len(world.alerts.list_all(include_acknowledged=True, actor=world.actor)) == 1
         assert len(world.journal(Kind.ALERT_ACKNOWLEDGED)) == 1
         with pytest.raises(AlertNotFound):
             world.alerts.acknowledge("none", operator.identity)
@@ -274,13 +274,13 @@ class TestNotMe:
         signature, _ = ada[1].evidence(denial)
         with pytest.raises(ApprovalRejected):
             world.deciding.decide(operation.id, Decision.NOT_ME, "", signature, ada[1].identity)
-        assert world.cards.find(serial).card.state is CardState.ACTIVE
+        assert world.find(serial).card.state is CardState.ACTIVE
 
     def test_a_stranger_suspends_nothing(self, world: World, serial: str, pc: Enrolled) -> None:
         operation, (_, mallory) = world.ask(serial, pc), world.user("Mallory")
         with pytest.raises(OperationNotFound):
             world.decide(operation, mallory, Decision.NOT_ME)
-        assert world.cards.find(serial).card.state is CardState.ACTIVE
+        assert world.find(serial).card.state is CardState.ACTIVE
 
     def test_all_or_nothing(
         self, world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
@@ -292,7 +292,7 @@ class TestNotMe:
         with pytest.raises((DBAPIError, StorageUnavailable)):
             world.decide(operation, ada[1], Decision.NOT_ME)
         assert world.state(operation) is State.PENDING
-        assert world.cards.find(serial).card.state is CardState.ACTIVE
+        assert world.find(serial).card.state is CardState.ACTIVE
         assert world.journal(Kind.OPERATION_REPORTED, Kind.CARD_SUSPENDED) == []
 
 
@@ -329,8 +329,8 @@ class TestNew:
         self, world: World, ada: tuple[User, Enrolled]
     ) -> None:
         second_phone(world, ada[0])
-        assert world.alerts.list_all(include_acknowledged=False) == []
-        assert len(world.alerts.list_all(include_acknowledged=True)) == 1
+        assert world.alerts.list_all(include_acknowledged=False, actor=world.actor) == []
+        assert len(world.alerts.list_all(include_acknowledged=True, actor=world.actor)) == 1
 
     def test_nobody_else_is_told(self, world: World, ada: tuple[User, Enrolled]) -> None:
         _, bo = world.user("Bo")
@@ -359,7 +359,7 @@ def test_an_alert_is_raised_once_until_somebody_has_seen_to_it(
             return alerts.too_many_refusals(connection, card, at, now, random) is not None
 
     assert [raise_it(), raise_it()] == [True, False]
-    (entry,) = world.alerts.list_all(include_acknowledged=False)
+    (entry,) = world.alerts.list_all(include_acknowledged=False, actor=world.actor)
     world.alerts.acknowledge(entry.alert.id, operator.identity)
     assert raise_it()
     assert len(world.journal(Kind.ALERT_RAISED)) == 2

@@ -164,7 +164,7 @@ def test_a_token_of_a_device_removed_before_it_was_enrolled(
     operator = world.operator().identity
     (invited,) = [
         entry.device
-        for entry in world.devices.list_of(ada[0].id)
+        for entry in world.devices.list_of(ada[0].id, actor=world.actor)
         if entry.device.state is IdentityState.INVITED
     ]
     world.devices.remove(invited.id, "sent to the wrong person", operator)

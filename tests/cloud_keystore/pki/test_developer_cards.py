@@ -26,7 +26,7 @@ from support.keystore_world import OPERATOR, Enrolled, World
 
 
 def certificates(world: World, serial: str) -> list[x509.Certificate]:
-    keys = [key for key in world.cards.keys(serial) if key.key_ref != KeyRef.SECURE_MESSAGING]
+    keys = [key for key in world.keys(serial) if key.key_ref != KeyRef.SECURE_MESSAGING]
     return [x509.load_der_x509_certificate(key.certificate) for key in keys]
 
 
@@ -134,6 +134,6 @@ def test_a_developers_card_of_before_shows_who_has_issued_it(
 ) -> None:
     """It was certified as if it were one in production."""
     own, profile = world.issuing.authorities, PROFILES["developer"]
-    (certified, *_) = world.cards.keys(world.card(ada[0]))
+    (certified, *_) = world.keys(world.card(ada[0]))
     assert own.card_issuer(profile, certified.certificate) == world.authorities().cards
     assert own.card_issuer(profile, None) == world.authorities("developer").cards

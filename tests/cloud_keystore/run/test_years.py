@@ -197,7 +197,7 @@ def test_ten_years(town: Town) -> None:
         signature = world.perform(approved(world, serial, pc, phone), pc)
         verify(world, serial, KeyRef.AUTHENTICATION, signature, DIGEST)
         issuer = of_cards(town.own).cards
-        for key in world.cards.keys(serial):
+        for key in world.keys(serial):
             certificate = x509.load_der_x509_certificate(key.certificate)
             assert town.openssl(certificate, issuer.certificate).endswith("OK\n")
             assert certificate.not_valid_after_utc <= issuer.end
@@ -237,7 +237,7 @@ def test_nothing_outlives_its_issuer(town: Town) -> None:
     served = x509.load_der_x509_certificate(certified.certificate)
     assert served.not_valid_after_utc == end < now + SERVER_LIFETIME
     serial = world.issuing.issue(b"\1" * 16, town.user.id, "p384", actor=world.actor).card.serial
-    for key in world.cards.keys(serial):
+    for key in world.keys(serial):
         if key.key_ref != KeyRef.SECURE_MESSAGING:
             made = x509.load_der_x509_certificate(key.certificate)
             assert made.not_valid_after_utc == of_cards(town.own).cards.end
@@ -264,7 +264,9 @@ def test_a_new_authority_is_known_before_it_certifies(town: Town) -> None:
     of_cards(own).content_p384.certificate.verify_directly_issued_by(
         of_cards(own).cards.certificate
     )
-    (alert,) = [each.alert for each in world.alerts.list_all(include_acknowledged=False)]
+    (alert,) = [
+        each.alert for each in world.alerts.list_all(include_acknowledged=False, actor=world.actor)
+    ]
     assert alert.kind is AlertKind.CARD_AUTHORITY
     assert "cloudcard card CA 2" in alert.text
 
@@ -311,7 +313,7 @@ def test_a_card_of_before_shows_its_own_issuers(town: Town) -> None:
     serial = world.card(town.user, "developer")
     kept = world.image(serial).objects[ATTESTATION_CERTIFICATE]
     issuer, attesting = of_cards(own).cards, own.attestation
-    (certified, *_) = world.cards.keys(world.card(town.user))
+    (certified, *_) = world.keys(world.card(town.user))
     world.clock.now += timedelta(days=200)
     town.ends.look()
     world.clock.now += NOTICE
@@ -332,7 +334,10 @@ class TestWarnings:
         world.clock.forward(days=1)
         for _ in range(3):
             town.ends.look()
-        (alert,) = [each.alert for each in world.alerts.list_all(include_acknowledged=False)]
+        (alert,) = [
+            each.alert
+            for each in world.alerts.list_all(include_acknowledged=False, actor=world.actor)
+        ]
         assert alert.kind is AlertKind.IDENTITY_ENDS
         assert "operator Olga ends at 2028-" in alert.text  # the first one, who is not here
 
@@ -344,7 +349,10 @@ class TestWarnings:
             connection.execute(forged.values(site="elsewhere"))
         world.clock.now = town.started + IDENTITY_LIFETIME - WARNING_TIME + timedelta(days=1)
         town.ends.look()
-        warned = [each.alert.text for each in world.alerts.list_all(include_acknowledged=False)]
+        warned = [
+            each.alert.text
+            for each in world.alerts.list_all(include_acknowledged=False, actor=world.actor)
+        ]
         assert len(warned) == 4  # the other operator's too
         assert not any(town.pc.identity.display_name in each for each in warned)
         metrics.take(town.looks.gauges())
@@ -364,7 +372,7 @@ class TestWarnings:
         world.clock.now = town.started + IDENTITY_LIFETIME - WARNING_TIME + timedelta(days=1)
         with pytest.raises(RowNotAuthentic, match="authority"):
             town.ends.look()
-        assert len(world.alerts.list_all(include_acknowledged=False)) == 5
+        assert len(world.alerts.list_all(include_acknowledged=False, actor=world.actor)) == 5
 
     def test_metrics_of_authorities_need_no_database(
         self, town: Town, monkeypatch: pytest.MonkeyPatch
@@ -395,7 +403,7 @@ class TestWarnings:
             world.identities.remove(
                 Role.OPERATOR, operator.own.identity.id, "ended", operator.own.identity
             )
-        listed = world.identities.list_of(Role.OPERATOR)
+        listed = world.identities.list_of(Role.OPERATOR, actor=world.actor)
         assert {each.state_at(world.clock()) for each in listed} == {EXPIRED}
         assert not world.people.has_operators()
         fresh = world.operator().identity

@@ -74,7 +74,7 @@ def test_a_damaged_record(
 ) -> None:
     user, phone = ada
     serial = world.card(user)
-    card = world.cards.find(serial).card
+    card = world.find(serial).card
     other_user, other_phone = world.user("Bo")
     other = world.card(other_user, "p256")
     rows = {
@@ -85,7 +85,7 @@ def test_a_damaged_record(
         "policy": ("profile", "p256"),
     }
     if table == "key":  # of several keys the one that is used
-        (key,) = (key for key in world.cards.keys(serial) if key.key_ref == 0x9A)
+        (key,) = (key for key in world.keys(serial) if key.key_ref == 0x9A)
         rows["key"] = ("id", key.id)
     if table == "passcode":
         rows["passcode"] = ("key_ref = 128 AND card_id", card.id)
@@ -180,10 +180,10 @@ def test_a_value_of_another_kind_keeps_no_other_open(
 
 def test_a_damaged_alert(world: World, ada: tuple[User, Enrolled], pc: Enrolled) -> None:
     world.decide(world.ask(world.card(ada[0]), pc), ada[1], Decision.NOT_ME)
-    (entry,) = world.alerts.list_all(include_acknowledged=False)
+    (entry,) = world.alerts.list_all(include_acknowledged=False, actor=world.actor)
     with damaged(world, "alert", "kind", JUNK, "id", entry.alert.id), pytest.raises(RecordDamaged):
-        world.alerts.list_all(include_acknowledged=False)
-    assert world.alerts.list_all(include_acknowledged=False) == [entry]
+        world.alerts.list_all(include_acknowledged=False, actor=world.actor)
+    assert world.alerts.list_all(include_acknowledged=False, actor=world.actor) == [entry]
 
 
 def change(file: Path, statement: str, *values: object) -> None:

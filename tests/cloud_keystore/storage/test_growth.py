@@ -213,7 +213,7 @@ class Ward:
             lambda: world.cards.resume(self.serial, actor=world.actor),
             lambda: world.devices.remove(self.phone.identity.id, "lost", operator),
         ):
-            if self.world.cards.find(self.serial).card.state is CardState.ACTIVE:
+            if self.world.find(self.serial).card.state is CardState.ACTIVE:
                 world.session(self.serial, self.pc, self.phone)
                 world.ask(self.serial, self.pc)
             end()

@@ -86,7 +86,7 @@ def old(tmp_path: Path) -> Iterator[World]:
 
 
 def serials(world: World) -> list[str]:
-    return [entry.card.serial for entry in world.cards.list_all()]
+    return [entry.card.serial for entry in world.cards.list_all(actor=world.actor)]
 
 
 def workstation(world: World) -> Enrolled:
@@ -210,9 +210,9 @@ def test_every_sealed_value_opens(old: World) -> None:
 
 
 def test_people_and_cards_are_there(old: World) -> None:
-    names = [entry.user.display_name for entry in old.people.list_users()]
+    names = [entry.user.display_name for entry in old.people.list_users(actor=old.actor)]
     assert names == ["Ada Byron", "Bo Lind"]
-    entries = old.cards.list_all()
+    entries = old.cards.list_all(actor=old.actor)
     assert [entry.card.profile for entry in entries] == PROFILES
     assert [entry.card.state for entry in entries[3:]] == [CardState.REVOKED, CardState.SUSPENDED]
 
@@ -253,7 +253,7 @@ def test_what_was_approved_is_performed(old: World) -> None:
 
 
 def test_a_session_goes_on(old: World) -> None:
-    ada = old.people.list_users()[0].user
+    ada = old.people.list_users(actor=old.actor)[0].user
     with old.database.read() as connection:
         (session,) = sessions.list_open(connection, ada.id, NOW)
     (signature,) = old.use(session, workstation(old))
@@ -262,7 +262,7 @@ def test_a_session_goes_on(old: World) -> None:
 
 def sign(world: World) -> None:
     """A key signs for somebody who has enrolled another phone and given the old passcode."""
-    ada = world.people.list_users()[0].user
+    ada = world.people.list_users(actor=world.actor)[0].user
     phone, serial = (
         world.enrol(world.people.invite_device(ada.id, actor=OPERATOR).text),
         serials(world)[0],
@@ -304,7 +304,7 @@ def test_a_backup_is_restored(tmp_path: Path) -> None:
     world = open_world(folder)
     before = sealed_values(world) - len(DEVELOPER)
     assert facts["sealing_key"] == f"opens all {before} sealed values"
-    assert [entry.card.profile for entry in world.cards.list_all()] == PROFILES
+    assert [entry.card.profile for entry in world.cards.list_all(actor=world.actor)] == PROFILES
     sign(world)
     world.take_in()
     world.database.close()

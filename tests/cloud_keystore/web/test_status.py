@@ -45,7 +45,7 @@ def status(world: World, checker: Checker) -> Status:
 @pytest.fixture
 def asked(world: World, checker: Checker, serial: str) -> bytes:
     """A question about a card's certificate."""
-    return question(certificate(world.cards.keys(serial)[0]), checker.issuer.certificate)
+    return question(certificate(world.keys(serial)[0]), checker.issuer.certificate)
 
 
 def get(status: Status, path: str, **fields: str) -> Response:
@@ -113,7 +113,7 @@ def test_an_answer(status: Status, asked: bytes, asks_by_get: bool) -> None:
 def test_an_answer_to_a_nonce_is_not_kept(
     world: World, checker: Checker, status: Status, serial: str
 ) -> None:
-    own = certificate(world.cards.keys(serial)[0])
+    own = certificate(world.keys(serial)[0])
     request = question(own, checker.issuer.certificate, nonce=os.urandom(32))
     assert get(status, in_path(request)).fields["Cache-Control"] == "no-store"
 

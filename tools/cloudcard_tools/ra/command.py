@@ -18,6 +18,7 @@ from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.ra.reports import expiring, pending
+from cloudcard_tools.ra.roles import role
 from cloudcard_tools.ra.sheets.exporting import export
 from cloudcard_tools.ra.sheets.importing import import_people
 from cloudcard_tools.shared import enrolling
@@ -41,6 +42,7 @@ Examples:
   cloudcard ra device remove "Ada's phone" --reason lost
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
   cloudcard ra operator invite "Olga Hopper"
+  cloudcard ra role grant "Olga Hopper" ra-agent --organisation "St Elsewhere"
   cloudcard ra alerts list
   cloudcard ra notify list --failed
   cloudcard ra policy set --session-uses 500 --session-minutes 480
@@ -76,3 +78,4 @@ ra.add_command(alerts)
 ra.add_command(notify)
 ra.add_command(organisation)
 ra.add_command(policy)
+ra.add_command(role)

@@ -5,9 +5,17 @@ from __future__ import annotations
 import click
 
 from cloud_keystore.model.finding import Sort
+from cloud_keystore.model.rights.roles import BuiltIn
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
-from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, token_facts, when
+from cloudcard_tools.ra.registry import (
+    find,
+    identity_expiry,
+    operator_options,
+    organisation_option,
+    token_facts,
+    when,
+)
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
@@ -49,11 +57,14 @@ def workstation() -> None:
 @workstation.command("add")
 @click.argument("name")
 @click.option("--site", default="", help="Place, shown on the phone.")
+@organisation_option
 @operator_options
-def workstation_add(name: str, site: str, caller: Caller) -> None:
+def workstation_add(name: str, site: str, organisation: str, caller: Caller) -> None:
     """Add a workstation called NAME, and print a one-time token for `cloudcard reader enrol`."""
+    place = find(caller, Sort.ORGANISATION, organisation)
+    asked = pb.CreateWorkstationRequest(display_name=name, site=site, organisation_id=place)
     with caller.service(IdentityServiceStub) as stub:
-        made = stub.CreateWorkstation(pb.CreateWorkstationRequest(display_name=name, site=site))
+        made = stub.CreateWorkstation(asked)
     facts = {**_workstation(made.workstation), **token_facts(made.token)}
     labels = {"id": "Workstation", "name": "Name", "site": "Site", **TOKEN_LABELS}
     caller.print_facts(facts, labels)
@@ -99,6 +110,7 @@ def workstation_remove(workstation: str, reason: str, yes: bool, caller: Caller)
     epilog="""\b
 Examples:
   cloudcard ra operator invite "Olga Hopper"
+  cloudcard ra operator invite "Ida Agent" --role ra-agent --organisation "St Elsewhere"
   cloudcard ra operator list
   cloudcard ra operator remove "Olga Hopper" --reason "left the trust"
 """
@@ -109,11 +121,19 @@ def operator() -> None:
 
 @operator.command("invite")
 @click.argument("name")
+@click.option(
+    "--role",
+    default=BuiltIn.RA_MANAGER.value,
+    show_default=True,
+    help="What the operator may do (`cloudcard ra role list`).",
+)
+@organisation_option
 @operator_options
-def operator_invite(name: str, caller: Caller) -> None:
+def operator_invite(name: str, role: str, organisation: str, caller: Caller) -> None:
     """Print a one-time token that invites an operator called NAME (`cloudcard ra enrol`)."""
+    place = find(caller, Sort.ORGANISATION, organisation)
+    asked = pb.CreateOperatorRequest(display_name=name, role=role, organisation_id=place)
     with caller.service(IdentityServiceStub) as stub:
-        asked = pb.CreateOperatorRequest(display_name=name)
         made = stub.CreateOperator(asked)
     caller.print_facts(token_facts(made.token), TOKEN_LABELS)
 
@@ -163,11 +183,13 @@ def auditor() -> None:
 
 @auditor.command("add", epilog='\b\nExample:\n  cloudcard ra auditor add "Grace Hopper"')
 @click.argument("name")
+@organisation_option
 @operator_options
-def auditor_add(name: str, caller: Caller) -> None:
+def auditor_add(name: str, organisation: str, caller: Caller) -> None:
     """Print a one-time token that invites an auditor called NAME (`cloudcard audit enrol`)."""
+    place = find(caller, Sort.ORGANISATION, organisation)
     with caller.service(IdentityServiceStub) as stub:
-        asked = pb.CreateAuditorRequest(display_name=name)
+        asked = pb.CreateAuditorRequest(display_name=name, organisation_id=place)
         made = stub.CreateAuditor(asked)
     caller.print_facts(token_facts(made.token), TOKEN_LABELS)
 

@@ -15,7 +15,13 @@ from cloudcard_tools.ra.devices import DEVICE_LABELS, device_row
 from cloudcard_tools.ra.leaving import ENDED_LABELS, consequence, ended
 from cloudcard_tools.ra.notifications import undelivered
 from cloudcard_tools.ra.progress import called, next_step
-from cloudcard_tools.ra.registry import find, operator_options, token_facts, when
+from cloudcard_tools.ra.registry import (
+    find,
+    operator_options,
+    organisation_option,
+    token_facts,
+    when,
+)
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_option
@@ -54,15 +60,21 @@ def user() -> None:
 @click.option("--upn", default="", help="User principal name of the Windows account.")
 @click.option("--sid", default="", help="Security identifier of the Windows account, S-1-5-21-….")
 @click.option("--namesake", is_flag=True, help="Somebody else with the same name.")
+@organisation_option
 @operator_options
 def user_add(  # one argument for each option
-    name: str, email: str, upn: str, sid: str, namesake: bool, caller: Caller
+    name: str, email: str, upn: str, sid: str, namesake: bool, organisation: str, caller: Caller
 ) -> None:
     """Add a person called NAME, and print a one-time token for the person's phone. Repeated with an
     e-mail address, it adds nobody, and prints no token.
     """
     request = pb.CreateUserRequest(
-        display_name=name, email=email, upn=upn, sid=sid, namesake=namesake
+        display_name=name,
+        email=email,
+        upn=upn,
+        sid=sid,
+        namesake=namesake,
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
     )
     with caller.service(PeopleServiceStub) as stub:
         made = stub.CreateUser(request)
@@ -148,7 +160,7 @@ def user_show(who: str, caller: Caller) -> None:
 @click.option("--name", help="The new name.")
 @click.option("--email", help="The new e-mail address; '' for none.")
 @click.option("--phone", help="The new phone number; '' for none.")
-@click.option("--organisation", help="For which the next cards are, by name or ID.")
+@click.option("--organisation", help="Name or ID of another organisation.")
 @click.option("--profile", help="Of which the next cards are; '' for the default one.")
 @operator_options
 def user_edit(  # one argument for each option
@@ -160,8 +172,9 @@ def user_edit(  # one argument for each option
     profile: str | None,
     caller: Caller,
 ) -> None:
-    """Change the name, the e-mail address or the phone number of WHO, or what the next cards are.
-    The journal keeps the old values too, and certificates the name under which they were issued.
+    """Change the name, e-mail address, phone number or organisation of WHO, or of what profile the
+    next cards are. The journal keeps the old values too, and certificates the name under which they
+    were issued.
     """
     if all(each is None for each in (name, email, phone, organisation, profile)):
         raise click.UsageError("say what to change, for example --name or --email")
@@ -236,7 +249,7 @@ def _person(message: pb.User) -> dict[str, Value]:
         "upn": message.upn,
         "sid": message.sid,
         "phone": message.phone,
-        "organisation_id": message.organisation_id,
+        "organisation": message.organisation_id,
         "profile": message.profile,
         "created": when(message.create_time),
     }

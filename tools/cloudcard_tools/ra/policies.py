@@ -17,7 +17,7 @@ from cloudcard_tools.shared.output import Row
 
 CHANNELS = {"push": approval_pb2.CHANNEL_PUSH, "qr": approval_pb2.CHANNEL_QR}
 CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
-ORGANISATION_LABELS = {"id": "Organisation", "name": "Name"}
+ORGANISATION_LABELS = {"id": "Organisation", "name": "Name", "parent_name": "Below"}
 POLICY_LABELS = {
     "organisation_name": "Organisation",
     "profile": "Profile",
@@ -40,6 +40,7 @@ NOTHING_SET = "No policy is set: a passcode and an approval each time, and no se
     epilog="""\b
 Examples:
   cloudcard ra organisation add "St Elsewhere"
+  cloudcard ra organisation add "Ward 7" --parent "St Elsewhere"
   cloudcard ra organisation list
 """
 )
@@ -49,24 +50,32 @@ def organisation() -> None:
 
 @organisation.command("add")
 @click.argument("name")
+@click.option(
+    "--parent",
+    default="",
+    help="Name or ID of the organisation above it; by default the one for which you act.",
+)
 @operator_options
-def organisation_add(name: str, caller: Caller) -> None:
+def organisation_add(name: str, parent: str, caller: Caller) -> None:
     """Add the organisation NAME."""
+    request = pb.CreateOrganisationRequest(
+        name=name, parent_id=find(caller, Sort.ORGANISATION, parent)
+    )
     with caller.service(OrganisationServiceStub) as stub:
-        request = pb.CreateOrganisationRequest(name=name)
         made = stub.CreateOrganisation(request).organisation
-    caller.print_facts(_organisation(made), ORGANISATION_LABELS)
+    caller.print_facts(_organisation(made, {}), {"id": "Organisation", "name": "Name"})
 
 
 @organisation.command("list")
 @operator_options
 def organisation_list(caller: Caller) -> None:
-    """List organisations."""
+    """List the organisations that you see."""
     with caller.service(OrganisationServiceStub) as stub:
         request = pb.ListOrganisationsRequest()
         pages = listed(stub.ListOrganisations, request)
         found = [each for page in pages for each in page.organisations]
-    rows = [_organisation(each) for each in found]
+    names = {each.id: each.name for each in found}
+    rows = [_organisation(each, names) for each in found]
     caller.print_rows(rows, ORGANISATION_LABELS, "No organisations.")
 
 
@@ -184,8 +193,14 @@ def policy_list(earlier: bool, caller: Caller) -> None:
     caller.print_rows([_policy(each, names) for each in found], POLICY_LABELS, NOTHING_SET)
 
 
-def _organisation(message: pb.Organisation) -> Row:
-    return {"id": message.id, "name": message.name}
+def _organisation(message: pb.Organisation, names: Mapping[str, str]) -> Row:
+    above = message.parent_id
+    return {
+        "id": message.id,
+        "name": message.name,
+        "parent": above or None,
+        "parent_name": names.get(above),
+    }
 
 
 def _names(stub: OrganisationServiceStub) -> Mapping[str, str]:

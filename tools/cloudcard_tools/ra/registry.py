@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
+import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloud_keystore.model.finding import Sort
@@ -40,6 +41,11 @@ Message: TypeAlias = (
 )
 
 operator_options = caller_options(ROLE)
+organisation_option = click.option(
+    "--organisation",
+    default="",
+    help="Its name or ID, or the beginning of one; by default the one for which you act.",
+)
 
 
 def find(caller: Caller, sort: Sort, text: str, *, in_use: bool = False) -> str:

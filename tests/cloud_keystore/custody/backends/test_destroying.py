@@ -31,7 +31,7 @@ class Token:
 
 
 def key_of(world: World, serial: str, key_ref: int = 0x9A) -> Key:
-    return next(key for key in world.cards.keys(serial) if key.key_ref == key_ref)
+    return next(key for key in world.keys(serial) if key.key_ref == key_ref)
 
 
 def put_on_token(world: World, *key_ids: str) -> None:
@@ -72,7 +72,7 @@ def test_a_key_in_the_token_is_told_when_the_token_has_done_it(world: World, ser
 
 
 def test_all_keys_of_a_card(world: World, serial: str) -> None:
-    keys = world.cards.keys(serial)
+    keys = world.keys(serial)
     on_token = keys[0].id
     put_on_token(world, on_token)
     with world.database.write() as connection:

@@ -129,11 +129,11 @@ def test_a_card_with_its_keys_in_the_token(world: World, token: TokenKeys) -> No
     operation = world.ask(serial, workstation, DIGEST)
     world.decide(operation, phone)
     signature = world.perform(operation, workstation, DIGEST)
-    key = next(key for key in world.cards.keys(serial) if key.id == operation.key_id)
+    key = next(key for key in world.keys(serial) if key.id == operation.key_id)
     public = x509.load_der_x509_certificate(key.certificate).public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     public.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
-    made = {each.id for each in world.cards.keys(serial)}
+    made = {each.id for each in world.keys(serial)}
     assert {UUID(bytes=handle) for handle in token.handles()} == {UUID(each) for each in made}
     world.cards.revoke(serial, "lost", actor=OPERATOR)
     assert told(world) == []  # not before the token has done it
@@ -320,7 +320,7 @@ def test_a_handle_exchanged_is_refused(world: World, token: TokenKeys) -> None:
 def test_one_forged_record_keeps_no_other_key_in_the_token(world: World, token: TokenKeys) -> None:
     """No key was destroyed any more, and the service did not start."""
     serial = world.card(world.user()[0], "p256")
-    forged, *others = world.cards.keys(serial)
+    forged, *others = world.keys(serial)
     world.cards.revoke(serial, "lost", actor=OPERATOR)
     with world.database.write() as connection:
         this = update(t.key).where(t.key.c.id == forged.id)
@@ -343,14 +343,14 @@ def test_a_key_that_no_row_knows_is_swept(world: World, token: TokenKeys) -> Non
     new_key(token, world, Algorithm.ECC_P256)  # by its identifier made long ago
     assert destroying.sweep_orphans(world.database, token, world.clock()) == 1
     assert len(token.handles()) == kept
-    young = token.make(world.cards.keys(serial)[0].id[:-4] + "ffff", Algorithm.ECC_P256)
+    young = token.make(world.keys(serial)[0].id[:-4] + "ffff", Algorithm.ECC_P256)
     assert destroying.sweep_orphans(world.database, token, world.clock()) == 0
     assert place(young.private).handle in token.handles()
 
 
 def test_a_crash_before_the_token_was_told_is_repaired(world: World, token: TokenKeys) -> None:
     serial = world.card(world.user()[0], "p256")
-    key = world.cards.keys(serial)[0]
+    key = world.keys(serial)[0]
     with world.database.write() as connection:
         held = cards.find_key(connection, key.id)
         assert destroying.remove_key(connection, key.card_id, key.key_ref, world.clock(), KEYSTORE)

@@ -35,7 +35,10 @@ def guess(world: World, serial: str, pc: Enrolled) -> object:
 
 
 def kinds(world: World) -> list[AlertKind]:
-    return [each.alert.kind for each in world.alerts.list_all(include_acknowledged=True)]
+    return [
+        each.alert.kind
+        for each in world.alerts.list_all(include_acknowledged=True, actor=world.actor)
+    ]
 
 
 def test_unlocking_again_and_again_finds_no_passcode(
@@ -108,7 +111,7 @@ def test_a_workstation_locks_few_cards_and_is_told_of(
     outcomes = [guess(world, serial, pc) for serial in cards for _ in range(3)]
     assert sum(isinstance(each, Mismatch) for each in outcomes) == MOST_GUESSES
     assert all(isinstance(each, TooManyGuesses) for each in outcomes[MOST_GUESSES:])
-    (told,) = world.alerts.list_all(include_acknowledged=False)
+    (told,) = world.alerts.list_all(include_acknowledged=False, actor=world.actor)
     assert told.alert.kind is AlertKind.WRONG_PASSCODES
     assert told.workstation_display_name == pc.identity.display_name
     (found,) = Finding(world.database).find(Sort.ALERT, pc.identity.display_name)

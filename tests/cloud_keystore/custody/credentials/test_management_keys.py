@@ -61,7 +61,7 @@ def answer(world: World, serial: str, pc: Enrolled, response: bytes, own: bytes 
 
 
 def holds(world: World, serial: str, pc: Enrolled, proof: bytes) -> bool:
-    card = world.cards.find(serial).card
+    card = world.find(serial).card
     with world.database.read() as connection:
         try:
             world.management_keys.check(connection, card, proof, pc.identity.id)
@@ -85,7 +85,7 @@ def test_external_authentication(world: World, serial: str, pc: Enrolled) -> Non
     assert holds(world, serial, pc, granted.proof)
     assert (len(granted.proof), granted.cryptogram) == (32, b"")
     (told,) = world.journal(Kind.ADMINISTRATOR_RIGHT)
-    assert (told.actor, told.card_id) == (pc.identity.actor, world.cards.find(serial).card.id)
+    assert (told.actor, told.card_id) == (pc.identity.actor, world.find(serial).card.id)
 
 
 def test_mutual_authentication(world: World, serial: str, pc: Enrolled) -> None:
@@ -228,7 +228,7 @@ class TestAttacks:
     def test_the_key_is_replaced_while_an_answer_is_checked(
         self, world: World, serial: str, pc: Enrolled
     ) -> None:
-        card = world.cards.find(serial).card
+        card = world.find(serial).card
 
         def replace_key(size: int) -> bytes:
             with world.database.write() as connection:
@@ -248,7 +248,7 @@ def test_a_card_in_production_has_no_management_key(
 ) -> None:
     serial = world.card(ada[0], "v2")
     with world.database.read() as connection:
-        assert not world.management_keys.is_factory(connection, world.cards.find(serial).card)
+        assert not world.management_keys.is_factory(connection, world.find(serial).card)
     for cipher in Cipher:
         with pytest.raises(KeyNotFound):
             world.management_keys.request_challenge(serial, cipher, pc.identity, enciphered=False)
@@ -279,7 +279,7 @@ def set_key(world: World, card: Card, cipher: Cipher, key: bytes) -> None:
 
 
 def test_another_key(world: World, serial: str, pc: Enrolled) -> None:
-    proof, card = world.administrator(serial, pc).proof, world.cards.find(serial).card
+    proof, card = world.administrator(serial, pc).proof, world.find(serial).card
     key = bytes(range(32))
     set_key(world, card, Cipher.AES_256, key)
     assert not holds(world, serial, pc, proof)
@@ -321,7 +321,7 @@ def test_any_bytes_are_a_key_or_break_a_rule(cipher: Cipher, key: bytes) -> None
 def test_no_key_and_no_proof_in_the_database(
     world: World, serial: str, pc: Enrolled, tmp_path: Path
 ) -> None:
-    proof, card = world.administrator(serial, pc).proof, world.cards.find(serial).card
+    proof, card = world.administrator(serial, pc).proof, world.find(serial).card
     witness = challenge(world, serial, pc, enciphered=True)
     expected = Mode(AES(KEY), ECB()).decryptor().update(witness)
     set_key(world, card, AES_192, bytes(range(24)))

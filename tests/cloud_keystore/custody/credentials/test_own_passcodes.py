@@ -58,7 +58,7 @@ def test_the_puk_gives_another_passcode(
     serial, puk = with_puk(world, phone)
     for _ in range(3):
         world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity)
-    assert world.cards.find(serial).passcode_state == "locked"
+    assert world.find(serial).passcode_state == "locked"
     if suspended:
         world.cards.suspend(serial, actor=OPERATOR)
     wrong = b"00000000" if puk != b"00000000" else b"00000001"
@@ -67,7 +67,7 @@ def test_the_puk_gives_another_passcode(
     assert reset(serial, puk, NEW, phone.identity) == DONE
     if suspended:
         world.cards.resume(serial, actor=OPERATOR)
-    assert world.cards.find(serial).passcode_state == "ok"
+    assert world.find(serial).passcode_state == "ok"
     assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, NEW, pc.identity), Verified)
 
 

@@ -46,7 +46,7 @@ def test_three_tries(world: World, serial: str, pc: Enrolled) -> None:
     outcomes = [world.passcodes.verify(serial, KeyRef.PIN, WRONG, pc.identity) for _ in range(4)]
     assert outcomes == [Mismatch(2), Mismatch(1), Mismatch(0), Mismatch(0)]
     assert world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity) == Mismatch(0)
-    assert world.cards.find(serial).passcode_state == "locked"
+    assert world.find(serial).passcode_state == "locked"
 
 
 def test_the_right_one_restores_the_tries(world: World, serial: str, pc: Enrolled) -> None:
@@ -67,7 +67,7 @@ def test_the_try_is_spent_before_the_comparison(world: World, serial: str, pc: E
     with pytest.raises(Crash):
         dying.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     with world.database.read() as connection:
-        card = world.cards.find(serial).card
+        card = world.find(serial).card
         assert passcodes.tries_left(connection, card.id, KeyRef.PIN) == 2
 
 
@@ -159,7 +159,7 @@ def test_the_first_passcode_is_the_holders_and_set_once(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled
 ) -> None:
     serial = world.issuing.issue(b"\2" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
-    assert world.cards.find(serial).card.state is CardState.PENDING
+    assert world.find(serial).card.state is CardState.PENDING
     with pytest.raises(CardNotInUse):
         world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity)
     mallory, _ = world.user("Mallory")
@@ -213,7 +213,7 @@ def test_a_hash_holds_for_its_card_and_reference_alone(
     """Whoever writes to the database cannot put a known passcode's hash elsewhere."""
     puk_known = world.issuing.issue(b"\3" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
     puk = world.passcodes.set_first(puk_known, b"246802", ada[1].identity).encode()
-    source, target = (world.cards.find(each).card.id for each in (puk_known, serial))
+    source, target = (world.find(each).card.id for each in (puk_known, serial))
     columns = tables.passcode.c
     moved = {
         (source, KeyRef.PIN): (serial, KeyRef.PIN, b"246802"),
@@ -356,7 +356,7 @@ def test_the_journal_tells_which_passcodes_a_card_begins_with(
     world: World, ada: tuple[User, Enrolled]
 ) -> None:
     for profile, set_first in (("p256", ["80", "81"]), ("global-pin", ["80", "81", "00"])):
-        card = world.cards.find(world.card(ada[0], profile)).card
+        card = world.find(world.card(ada[0], profile)).card
         told = [entry for entry in world.journal(*BEGUN) if entry.card_id == card.id]
         assert [entry.details.get("key_ref") for entry in told] == [*set_first, None]
         assert {str(entry.actor) for entry in told} == {f"user {ada[0].id}"}

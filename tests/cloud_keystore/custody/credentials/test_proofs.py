@@ -140,7 +140,7 @@ def test_no_proof_holds_while_a_crash_hides_that_its_passcode_is_blocked(
 ) -> None:
     """The last try is spent, and the process dies before the comparison has ended."""
     proof = world.proof(serial, pc)
-    card = world.cards.find(serial).card
+    card = world.find(serial).card
     with world.database.write() as connection:
         while passcodes.spend_try(connection, card.id, KeyRef.PIN, world.clock()):
             pass

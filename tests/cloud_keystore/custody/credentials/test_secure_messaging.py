@@ -95,7 +95,7 @@ def test_card_and_client_agree(world: World, ada: tuple[User, Enrolled], profile
     (entry,) = world.journal(Kind.SECURE_MESSAGING_AGREED)
     assert entry.details == {"cipher_suite": f"{suite:02X}"}
     assert (str(entry.actor), entry.user_id) == ("workstation pc", ada[0].id)
-    (key,) = (key for key in world.cards.keys(serial) if key.key_ref == 0x04)
+    (key,) = (key for key in world.keys(serial) if key.key_ref == 0x04)
     assert (entry.key_id, entry.card_id) == (key.id, key.card_id)
 
 

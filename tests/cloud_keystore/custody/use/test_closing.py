@@ -38,7 +38,7 @@ def elsewhere(world: World) -> Enrolled:
 
 
 def card_of(world: World, serial: str) -> Card:
-    return world.cards.find(serial).card
+    return world.find(serial).card
 
 
 def ended(world: World) -> list[tuple[str | None, object]]:

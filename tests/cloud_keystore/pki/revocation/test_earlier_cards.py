@@ -38,20 +38,20 @@ def test_they_are_recorded_as_they_are(
     world.clock.forward(days=3)
     again = as_before(world, tmp_path)
     checker, own = Checker(again), again.issuing.authorities
-    assert checker.told(again.cards.keys(active)[0]) == UNKNOWN
+    assert checker.told(again.keys(active)[0]) == UNKNOWN
     begin_all(again.database, own, again.clock())
     expected = {active: GOOD, suspended: "certificateHold", revoked: UNSPECIFIED}
     for serial, state in expected.items():
-        assert [checker.says(key) for key in again.cards.keys(serial)] == [{state}] * 4
+        assert [checker.says(key) for key in again.keys(serial)] == [{state}] * 4
     of_developers = again.authorities("developer").cards
-    for key in again.cards.keys(developer):
+    for key in again.keys(developer):
         if key.key_ref != KeyRef.SECURE_MESSAGING:
             assert checker.says(key, of_developers) == {GOOD}
     dates = {entry.revocation_date_utc for entry in checker.list()}
     # Since its keys were destroyed; since when the other is suspended, nobody has written down.
     assert dates == {since, again.clock()}
     again.cards.resume(suspended, actor=OPERATOR)
-    assert checker.says(again.cards.keys(suspended)[0]) == {GOOD}
+    assert checker.says(again.keys(suspended)[0]) == {GOOD}
     again.database.close()
 
 
@@ -64,7 +64,7 @@ def test_it_is_done_once(world: World, ada: tuple[User, Enrolled], tmp_path: Pat
         begin_all(again.database, again.issuing.authorities, again.clock())
     checker = Checker(again)
     for serial in (first, second):
-        assert checker.says(again.cards.keys(serial)[0]) == {GOOD}
+        assert checker.says(again.keys(serial)[0]) == {GOOD}
     again.cards.revoke(first, "left", actor=OPERATOR)
     begin_all(again.database, again.issuing.authorities, again.clock())
     assert len(checker.list()) == 4

@@ -39,7 +39,7 @@ def test_a_record_that_is_changed_is_never_good(
     before = checker.list()
     forge(world, lambda connection: connection.execute(update(table).values(columns)))
     world.clock.forward(days=1)
-    assert {checker.told(key) for key in world.cards.keys(revoked)} == {"INTERNAL_ERROR"}
+    assert {checker.told(key) for key in world.keys(revoked)} == {"INTERNAL_ERROR"}
     assert checker.list().last_update_utc == before.last_update_utc  # no other one is signed
     assert len(checker.list()) == 4
 
@@ -50,7 +50,7 @@ def test_a_record_that_is_deleted_is_never_good(
     before = checker.list()
     forge(world, lambda connection: connection.execute(delete(table)))
     world.clock.forward(days=1)
-    assert {checker.told(key) for key in world.cards.keys(revoked)} == {UNKNOWN}
+    assert {checker.told(key) for key in world.keys(revoked)} == {UNKNOWN}
     assert checker.list().last_update_utc == before.last_update_utc
 
 
@@ -58,8 +58,8 @@ def test_one_that_is_hidden_is_missed_though_another_is_listed_instead(
     world: World, checker: Checker, revoked: str
 ) -> None:
     """The number of certificates on the list would be right."""
-    other = world.card(world.cards.find(revoked).user)
-    gone, kept = (world.cards.find(each).card.id for each in (revoked, other))
+    other = world.card(world.find(revoked).user)
+    gone, kept = (world.find(each).card.id for each in (revoked, other))
     before = checker.list()
     with world.database.read() as connection:
         [row, *_] = connection.execute(select(table).where(table.c.card_id == gone)).mappings()
@@ -78,7 +78,9 @@ def test_the_registration_authority_is_told_once(world: World, checker: Checker)
     world.clock.forward(days=1)
     for _ in range(3):
         checker.publishing.look()
-    told = [each.alert for each in world.alerts.list_all(include_acknowledged=False)]
+    told = [
+        each.alert for each in world.alerts.list_all(include_acknowledged=False, actor=world.actor)
+    ]
     assert [each.kind for each in told] == [AlertKind.REVOCATION_LIST]
     assert "cloudcard card CA" in told[0].text
     assert len(world.journal(Kind.ALERT_RAISED)) == 1
@@ -96,19 +98,19 @@ def test_a_record_that_is_deleted_before_it_is_revoked(
 ) -> None:
     forge(world, lambda connection: connection.execute(delete(table)))
     world.cards.revoke(serial, "left", actor=OPERATOR)
-    assert [checker.says(key) for key in world.cards.keys(serial)] == [{UNSPECIFIED}] * 4
+    assert [checker.says(key) for key in world.keys(serial)] == [{UNSPECIFIED}] * 4
 
 
 def test_a_record_that_is_put_back(world: World, checker: Checker, serial: str) -> None:
     with world.database.read() as connection:
         before = [dict(row) for row in connection.execute(select(table)).mappings()]
-    assert {checker.told(key) for key in world.cards.keys(serial)} == {GOOD}
+    assert {checker.told(key) for key in world.keys(serial)} == {GOOD}
     world.cards.revoke(serial, "left", actor=OPERATOR)
     with world.database.write() as connection:
         for row in before:
             where = table.c.serial == row["serial"]
             connection.execute(update(table).where(where).values(row))
-    assert {checker.told(key) for key in world.cards.keys(serial)} == {"INTERNAL_ERROR"}
+    assert {checker.told(key) for key in world.keys(serial)} == {"INTERNAL_ERROR"}
 
 
 def test_a_list_that_is_put_back(
@@ -136,7 +138,7 @@ def test_a_list_that_is_said_to_be_new_enough(world: World, checker: Checker) ->
     changes = {"changes": revocation_list.c.changes + 5, "covered": revocation_list.c.covered + 5}
     forge(world, lambda it: it.execute(update(revocation_list).values(changes)))
     checker.publishing.look()
-    assert len(world.alerts.list_all(include_acknowledged=False)) == 1
+    assert len(world.alerts.list_all(include_acknowledged=False, actor=world.actor)) == 1
 
 
 def test_another_authority_has_no_list(checker: Checker) -> None:
@@ -150,6 +152,9 @@ def test_a_list_whose_record_is_deleted(world: World, checker: Checker) -> None:
     forge(world, lambda it: it.execute(delete(revocation_document)))
     forge(world, lambda it: it.execute(delete(revocation_list)))
     checker.publishing.look()
-    told = [each.alert.kind for each in world.alerts.list_all(include_acknowledged=False)]
+    told = [
+        each.alert.kind
+        for each in world.alerts.list_all(include_acknowledged=False, actor=world.actor)
+    ]
     assert told == [AlertKind.REVOCATION_LIST]
     assert set(checker.publishing.seconds().values()) == {0.0}

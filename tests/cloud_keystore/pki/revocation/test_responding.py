@@ -32,7 +32,7 @@ IN_ONE_WORLD = settings(
 @pytest.fixture
 def own(world: World, serial: str) -> x509.Certificate:
     """The certificate of a card."""
-    return certificate(world.cards.keys(serial)[0])
+    return certificate(world.keys(serial)[0])
 
 
 @pytest.mark.parametrize("algorithm", [SHA1(), SHA256(), SHA384(), SHA512()])

@@ -33,7 +33,7 @@ HELD = "certificateHold"
 
 
 def test_both_say_the_same_at_each_step(world: World, checker: Checker, serial: str) -> None:
-    keys = world.cards.keys(serial)
+    keys = world.keys(serial)
     assert len(keys) > 1
     steps = [
         (lambda: None, GOOD),
@@ -67,7 +67,7 @@ def test_lists_are_signed_whatever_becomes_of_cards(
             change(chance.choice(serials))
     world.cards.revoke(serials[0], "left", actor=OPERATOR)
     assert checker.list().last_update_utc == world.clock() - SLOW_CLOCKS
-    assert world.alerts.list_all(include_acknowledged=False) == []
+    assert world.alerts.list_all(include_acknowledged=False, actor=world.actor) == []
 
 
 def test_a_card_that_has_ended_on_hold_can_be_resumed(
@@ -75,7 +75,7 @@ def test_a_card_that_has_ended_on_hold_can_be_resumed(
 ) -> None:
     world.cards.suspend(serial, actor=OPERATOR)
     assert len(checker.list()) == 4
-    end = certificate(world.cards.keys(serial)[0]).not_valid_after_utc
+    end = certificate(world.keys(serial)[0]).not_valid_after_utc
     world.clock.forward(
         seconds=(end + LISTED_LONGER + LIST_RENEWED - world.clock()).total_seconds()
     )
@@ -96,20 +96,20 @@ def test_a_card_of_its_own_authority(
 
 
 def certified(world: World, serial: str) -> list[Key]:
-    return [key for key in world.cards.keys(serial) if key.key_ref != KeyRef.SECURE_MESSAGING]
+    return [key for key in world.keys(serial) if key.key_ref != KeyRef.SECURE_MESSAGING]
 
 
 def test_who_reports_a_request_has_the_certificates_on_hold(
     world: World, checker: Checker, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
 ) -> None:
     world.decide(world.ask(serial, pc), ada[1], Decision.NOT_ME)
-    assert [checker.says(key) for key in world.cards.keys(serial)] == [{HELD}] * 4
+    assert [checker.says(key) for key in world.keys(serial)] == [{HELD}] * 4
 
 
 def test_a_change_that_is_refused_changes_nothing(
     world: World, checker: Checker, serial: str
 ) -> None:
-    [key, *_] = world.cards.keys(serial)
+    [key, *_] = world.keys(serial)
     number = checker.list().extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     with pytest.raises(IllegalCardChange):
         world.cards.resume(serial, actor=OPERATOR)
@@ -121,7 +121,7 @@ def test_a_change_that_is_refused_changes_nothing(
 def test_what_was_signed_on_hold_stays_worth_nothing(
     world: World, checker: Checker, serial: str
 ) -> None:
-    [key, *_] = world.cards.keys(serial)
+    [key, *_] = world.keys(serial)
     world.cards.suspend(serial, actor=OPERATOR)
     held = world.clock()
     world.clock.forward(days=1)
@@ -147,7 +147,7 @@ def test_a_key_in_wrong_hands_invalidates_the_past(
         for entry in checker.list()
     }
     for serial, expected in ((first, issued), (second, since)):
-        [key, *_] = world.cards.keys(serial)
+        [key, *_] = world.keys(serial)
         assert checker.says(key) == {"keyCompromise"}
         assert found[certificate(key).serial_number].value.invalidity_date_utc == expected
     told = [entry.details for entry in world.journal(Kind.CARD_REVOKED)]
@@ -175,7 +175,7 @@ def test_a_revocation_that_makes_no_sense(
     since = None if days is None else world.clock() + timedelta(days=days)
     with pytest.raises(InvalidInput):
         world.cards.revoke(serial, "left", code, since, actor=OPERATOR)
-    assert checker.says(world.cards.keys(serial)[0]) == {GOOD}
+    assert checker.says(world.keys(serial)[0]) == {GOOD}
 
 
 def test_another_certificate_takes_the_place_of_the_one_before(
@@ -248,7 +248,7 @@ def test_long_lists_leave_time_for_others(world: World, checker: Checker, serial
 def test_what_has_ended_leaves_the_list(world: World, checker: Checker, serial: str) -> None:
     """But not before a regular list of after its end has had it (RFC 5280, 3.3)."""
     world.cards.revoke(serial, "left", actor=OPERATOR)
-    [key, *_] = world.cards.keys(serial)
+    [key, *_] = world.keys(serial)
     world.clock.now = certificate(key).not_valid_after_utc + LISTED_LONGER
     assert len(checker.list()) == 4
     world.clock.forward(seconds=LIST_RENEWED.total_seconds())
@@ -269,7 +269,7 @@ def test_the_successor_of_an_authority_has_a_list_of_its_own(
     second = world.card(ada[0])
     world.cards.suspend(second, actor=OPERATOR)
     world.cards.revoke(first, "left", actor=OPERATOR)
-    [old, *_], [new, *_] = world.cards.keys(first), world.cards.keys(second)
+    [old, *_], [new, *_] = world.keys(first), world.keys(second)
     assert checker.says(old, before) == {UNSPECIFIED}
     assert checker.says(new, after) == {HELD}
     assert checker.told(old, after) == "UNAUTHORIZED"  # it names the other authority
@@ -279,7 +279,7 @@ def test_the_successor_of_an_authority_has_a_list_of_its_own(
 def test_authorities_that_have_ended_answer_nothing(
     world: World, checker: Checker, serial: str
 ) -> None:
-    [key, *_] = world.cards.keys(serial)
+    [key, *_] = world.keys(serial)
     issuer = checker.issuer
     world.clock.now = issuer.end
     asked = checker.answer(question(certificate(key), issuer.certificate))

@@ -1,4 +1,4 @@
-"""People have a phone, an organisation and a card profile, and their addresses and accounts a form
+"""People have a phone and a card profile, and their addresses and accounts a form
 in which they are compared, which the keystore makes when it opens the database: a step has no key
 for codes. E-mail addresses can be restricted to some domains.
 """
@@ -14,8 +14,8 @@ down_revision = "0022"
 
 def upgrade() -> None:
     """Add columns, indexes in place of those by lower case of ASCII alone, and a table."""
-    for name, default in (("phone", ""), ("organisation_id", "default"), ("profile", "")):
-        column = sa.Column(name, sa.String(), nullable=False, server_default=default)
+    for name in ("phone", "profile"):
+        column = sa.Column(name, sa.String(), nullable=False, server_default="")
         op.add_column("user", column)
     for former in ("user_by_email", "user_by_upn"):
         op.drop_index(former, "user")

@@ -69,7 +69,7 @@ class OrganisationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrganisations(self, request, context):
-        """ListOrganisations lists organisations by name.
+        """ListOrganisations lists the organisations that the caller sees, by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class OrganisationServiceStub:
     CreateOrganisation: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.CreateOrganisationRequest, _organisations_pb2.CreateOrganisationResponse]
     """CreateOrganisation adds an organisation for which cards are issued."""
     ListOrganisations: _grpc.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]
-    """ListOrganisations lists organisations by name."""
+    """ListOrganisations lists the organisations that the caller sees, by name."""
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]
     """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept."""
     ListPolicies: _grpc.UnaryStreamMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]
@@ -50,7 +50,7 @@ class OrganisationServiceAsyncStub(OrganisationServiceStub):
     CreateOrganisation: _aio.UnaryUnaryMultiCallable[_organisations_pb2.CreateOrganisationRequest, _organisations_pb2.CreateOrganisationResponse]  # type: ignore[assignment]
     """CreateOrganisation adds an organisation for which cards are issued."""
     ListOrganisations: _aio.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]  # type: ignore[assignment]
-    """ListOrganisations lists organisations by name."""
+    """ListOrganisations lists the organisations that the caller sees, by name."""
     SetPolicy: _aio.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]  # type: ignore[assignment]
     """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept."""
     ListPolicies: _aio.UnaryStreamMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organisations_pb2.ListOrganisationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_organisations_pb2.ListOrganisationsResponse], _abc.AsyncIterator[_organisations_pb2.ListOrganisationsResponse]]:
-        """ListOrganisations lists organisations by name."""
+        """ListOrganisations lists the organisations that the caller sees, by name."""
 
     @_abc_1.abstractmethod
     def SetPolicy(

@@ -178,6 +178,7 @@ class CreateUserRequest(_message.Message):
     UPN_FIELD_NUMBER: _builtins.int
     SID_FIELD_NUMBER: _builtins.int
     NAMESAKE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """Name, 1 to 256 characters."""
     email: _builtins.str
@@ -188,6 +189,8 @@ class CreateUserRequest(_message.Message):
     """Security identifier of that account; may be empty. It requires the user principal name."""
     namesake: _builtins.bool
     """Set for somebody else than the person with the same name, who is refused otherwise if neither has an e-mail address."""
+    organisation_id: _builtins.str
+    """Identifier of the person's organisation; may be empty if the caller acts for one alone, or for the whole."""
     def __init__(
         self,
         *,
@@ -196,10 +199,11 @@ class CreateUserRequest(_message.Message):
         upn: _builtins.str = ...,
         sid: _builtins.str = ...,
         namesake: _builtins.bool = ...,
+        organisation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "namesake", b"namesake", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "namesake", b"namesake", "organisation_id", b"organisation_id", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

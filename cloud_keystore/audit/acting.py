@@ -1,0 +1,171 @@
+"""Who acts, and with which rights: the one check of operators and auditors, in the transaction of
+what they do. What they may not see is to them as what does not exist.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.model.actors import NAMELESS, Actor
+from cloud_keystore.model.cards import Card
+from cloud_keystore.model.errors import IdentityRejected, InvalidInput, NotAllowed
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.organisations import ROOT
+from cloud_keystore.model.people import Identity, Role, User
+from cloud_keystore.model.rights.holding import Held
+from cloud_keystore.model.rights.roles import RIGHTS, Right
+from cloud_keystore.storage import cards, organisations, people
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.rights import assignments
+
+# Whoever can write to the data folder, and the keystore itself.
+EVERYTHING = Held({ROOT: frozenset(Right)}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """An actor in a transaction, with the rights that hold in it."""
+
+    connection: Connection
+    actor: Actor
+    held: Held
+
+    def need(self, right: Right, organisation_id: str) -> None:
+        """Raise NotAllowed unless the actor has a right in an organisation."""
+        if not self.held.has(right, organisation_id):
+            name = organisations.name(self.connection, organisation_id)
+            raise NotAllowed(
+                f"no role of yours has the right {right.value!r} in {name}: ask an RA manager",
+                right,
+                organisation_id,
+            )
+
+    def need_somewhere(self, right: Right) -> None:
+        """Raise NotAllowed unless the actor has a right in any organisation."""
+        if not self.held.where(right):
+            raise NotAllowed(
+                f"no role of yours has the right {right.value!r}: ask an RA manager", right
+            )
+
+    def place(self, right: Right, organisation_id: str) -> str:
+        """The organisation that is named, or else the one where the actor has the right. Raises
+        OrganisationNotFound, NotAllowed, and InvalidInput if it has to be named.
+        """
+        if organisation_id:
+            if not self.held.sees(organisation_id):
+                raise organisations.missing(organisation_id)
+            organisations.check(self.connection, organisation_id)
+            self.need(right, organisation_id)
+            return organisation_id
+        self.need_somewhere(right)
+        where = self.held.where(right)
+        if ROOT in where:
+            return ROOT
+        if len(where) > 1:
+            raise InvalidInput("organisation_id is missing: you act for several, so name one")
+        return where[0]
+
+    def user(self, user_id: str, right: Right) -> User:
+        """A user for whom the actor has a right; raises UserNotFound, NotAllowed."""
+        found = people.find_user(self.connection, user_id)
+        if found is None or not self.held.sees(found.organisation_id):
+            raise people.missing_user(user_id)
+        self.need(right, found.organisation_id)
+        return found
+
+    def card(self, serial: str, right: Right) -> Card:
+        """A card, which belongs to its holder's organisation, for which the actor has a right;
+        raises CardNotFound, NotAllowed.
+        """
+        found = cards.named(self.connection, serial)
+        holder = people.holder(self.connection, found)
+        if not self.held.sees(holder.organisation_id):
+            raise cards.missing_card(serial)
+        self.need(right, holder.organisation_id)
+        return found
+
+    def sees_identity(self, identity: Identity) -> bool:
+        """Whether an identity is shown to the actor: a device as its holder."""
+        match identity.role:
+            case Role.DEVICE:
+                return self.sees_user(identity.user_id)
+            case Role.WORKSTATION:
+                return self.held.sees(identity.organisation_id)
+            case Role.OPERATOR | Role.AUDITOR:
+                return self.held.sees_staff(identity.organisation_id)
+
+    def seen_organisations(self) -> Collection[str] | None:
+        """Identifiers of the organisations that the actor sees; None for all."""
+        if self.held.sees_all:
+            return None
+        return [
+            each.id for each in organisations.list_all(self.connection) if self.held.sees(each.id)
+        ]
+
+    def seen_users(self, ids: Collection[str]) -> Collection[str]:
+        """Those of some users whom the actor sees."""
+        seen = self.seen_organisations()
+        return ids if seen is None else people.of_organisations(self.connection, ids, seen)
+
+    def sees_user(self, user_id: str | None) -> bool:
+        """Whether a user is shown to the actor."""
+        if self.held.sees_all:
+            return True
+        found = people.find_user(self.connection, user_id or "")
+        return found is not None and self.held.sees(found.organisation_id)
+
+
+@contextmanager
+def looking(database: Database, actor: Actor, now: datetime) -> Iterator[Acting]:
+    """A transaction in which an actor reads. Raises IdentityRejected, and what `Database.read`
+    raises; tells the journal of what the block refuses.
+    """
+    with _told(database, actor, now), database.read() as connection:
+        yield Acting(connection, actor, held_by(connection, actor, now))
+
+
+@contextmanager
+def changing(
+    database: Database, actor: Actor, now: datetime, *, shared: bool = False
+) -> Iterator[Acting]:
+    """A transaction in which an actor changes something. Raises IdentityRejected if the actor was
+    removed meanwhile, and what `Database.write` raises; tells the journal of what the block
+    refuses.
+    """
+    with _told(database, actor, now), database.write(shared=shared) as connection:
+        yield Acting(connection, actor, held_by(connection, actor, now))
+
+
+def held_by(connection: Connection, actor: Actor, now: datetime) -> Held:
+    """The rights of an actor; raises IdentityRejected for an identity that is not active."""
+    if actor.kind in NAMELESS:
+        return EVERYTHING
+    identity = people.find_identity(connection, actor.id)
+    if identity is None or identity.actor != actor or not identity.is_active(now):
+        raise IdentityRejected(f"this {actor.kind} was removed: ask another one, or enrol again")
+    granted: defaultdict[str, frozenset[Right]] = defaultdict(frozenset)
+    for each in assignments.of(connection, identity):
+        if each.is_in_force(now):
+            granted[each.organisation_id] |= RIGHTS.get(each.role, frozenset())
+    parents = organisations.parents(connection) if granted.keys() - {ROOT} else {}
+    return Held(dict(granted), parents)
+
+
+@contextmanager
+def _told(database: Database, actor: Actor, now: datetime) -> Iterator[None]:
+    """Write down what is refused in the block, whose own transaction ends with nothing done."""
+    try:
+        yield
+    except NotAllowed as refused:
+        said = {"right": refused.right, "organisation": refused.organisation_id}
+        entry = entries.about_keystore(Kind.RIGHT_REFUSED, now, actor, said)
+        with database.write(shared=True) as connection:
+            journal.append(connection, entry)
+        raise

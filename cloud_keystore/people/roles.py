@@ -1,0 +1,198 @@
+"""Roles of operators and auditors: who may do what, in which organisation and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
+from cloud_keystore.model import people as model
+from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.errors import (
+    IdentityNotFound,
+    InvalidInput,
+    LastOperator,
+    NotAllowed,
+    RoleNotFound,
+)
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.rights.roles import FORMER, RIGHTS, Assignment, Right, is_held_by
+from cloud_keystore.storage import organisations, people
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.rights import assignments
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentListing:
+    """An assignment as lists show it, with whoever has it."""
+
+    assignment: Assignment
+    identity: Identity
+    organisation_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleListing:
+    """A role as lists show it."""
+
+    name: str
+    rights: tuple[Right, ...]
+    built_in: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A role to be granted: from now on and without end, unless times are given."""
+
+    identity_id: str
+    role: str
+    organisation_id: str = ""
+    from_time: datetime | None = None
+    until_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Lists, grants and withdraws roles."""
+
+    database: Database
+    clock: Clock
+    random: Random
+
+    def known(self, *, actor: Actor) -> list[RoleListing]:
+        """The roles that there are."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            by.need_somewhere(Right.VIEW)
+        return [
+            RoleListing(name, tuple(each for each in Right if each in rights), built_in=True)
+            for name, rights in RIGHTS.items()
+        ]
+
+    def list_all(self, *, actor: Actor) -> list[AssignmentListing]:
+        """What operators and then auditors were ever granted where the actor could grant it."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            by.need_somewhere(Right.ROLES)
+            return [
+                _listing(by, granted, identity)
+                for kind in FORMER
+                for identity, granted in assignments.list_all(by.connection, kind)
+                if by.held.has(Right.ROLES, granted.organisation_id)
+            ]
+
+    def grant(self, wish: Wish, *, actor: Actor) -> AssignmentListing:
+        """Grant a role to somebody else. Who repeats this grants nothing more.
+
+        Raises IdentityNotFound, OrganisationNotFound, NotAllowed, InvalidInput.
+        """
+        now = self.clock()
+        since = wish.from_time or now
+        if wish.until_time is not None and wish.until_time <= max(since, now):
+            raise InvalidInput("until_time is over before the role begins, or is past")
+        with acting.changing(self.database, actor, now) as by:
+            place = by.place(Right.ROLES, wish.organisation_id)
+            identity = people.find_identity(by.connection, wish.identity_id)
+            if identity is None or identity.role not in FORMER or not by.sees_identity(identity):
+                raise IdentityNotFound("there is no such operator or auditor")
+            if identity.state is IdentityState.REMOVED:
+                raise InvalidInput(f"{identity.display_name} was removed: invite somebody")
+            _check_other(identity.id, actor)
+            check_grantable(by, wish.role, identity.role, place)
+            for each in assignments.of(by.connection, identity):
+                same = (each.role, each.organisation_id, each.until_time)
+                wanted = (wish.role, place, wish.until_time)
+                if same == wanted and each.from_time <= since:
+                    return _listing(by, each, identity)
+            granted = Assignment(
+                id=new_id(now, self.random),
+                identity_id=identity.id,
+                role=wish.role,
+                organisation_id=place,
+                from_time=since,
+                until_time=wish.until_time,
+                granted_by=str(actor),
+                create_time=now,
+            )
+            put(by.connection, granted, identity, actor)
+            return _listing(by, granted, identity)
+
+    def withdraw(self, assignment_id: str, *, actor: Actor) -> AssignmentListing:
+        """End somebody else's role; does nothing if it has ended already.
+
+        Raises RoleNotFound, NotAllowed, LastOperator.
+        """
+        now = self.clock()
+        with acting.changing(self.database, actor, now) as by:
+            found = assignments.find(by.connection, assignment_id)
+            if found is None or not by.held.has(Right.ROLES, found.organisation_id):
+                raise RoleNotFound("there is no such role of anybody: cloudcard ra role show")
+            _check_other(found.identity_id, actor)
+            identity = people.find_identity(by.connection, found.identity_id)
+            if identity is None:
+                raise RoleNotFound("nobody has this role any more")
+            if not found.has_ended(now):
+                check_manager_remains(by.connection, [found], now)
+                assignments.end(by.connection, found, now)
+                said = {**_facts(found), "from": str(found.from_time), "until": str(now)}
+                told = entries.about_identity(Kind.ROLE_WITHDRAWN, identity, now, actor, said)
+                journal.append(by.connection, told)
+                found = replace(found, until_time=now)
+            return _listing(by, found, identity)
+
+
+def check_grantable(by: Acting, role: str, kind: model.Role, organisation_id: str) -> None:
+    """Raise InvalidInput for a role that identities of a kind do not have, and NotAllowed for one
+    with a right that the actor does not have there: nobody hands out more than that.
+    """
+    if role not in RIGHTS:
+        raise InvalidInput(f"there is no role {role!r}: use one of {', '.join(RIGHTS)}")
+    if not is_held_by(role, kind):
+        raise InvalidInput(f"{role} is no role of an {kind.name.lower()}")
+    for right in sorted(RIGHTS[role]):
+        by.need(right, organisation_id)
+
+
+def check_manager_remains(
+    connection: Connection, ended: Collection[Assignment], now: datetime
+) -> None:
+    """Raise LastOperator if without some assignments nobody is RA manager of the whole."""
+    gone = {each.id for each in ended}
+    known = {each.id for each in assignments.managers(connection, now)}
+    if known and known <= gone:
+        raise LastOperator(
+            "nobody else is RA manager of the whole, and could invite another: cloudcard ra "
+            "operator invite NAME, and go on when that operator has enrolled"
+        )
+
+
+def put(connection: Connection, granted: Assignment, identity: Identity, actor: Actor) -> None:
+    """Add an assignment, and tell the journal."""
+    assignments.add(connection, granted)
+    said = {**_facts(granted), "from": str(granted.from_time)}
+    if granted.until_time is not None:
+        said["until"] = str(granted.until_time)
+    told = entries.about_identity(Kind.ROLE_GRANTED, identity, granted.create_time, actor, said)
+    journal.append(connection, told)
+
+
+def _listing(by: Acting, granted: Assignment, identity: Identity) -> AssignmentListing:
+    place = organisations.name(by.connection, granted.organisation_id)
+    return AssignmentListing(granted, identity, place)
+
+
+def _check_other(identity_id: str, actor: Actor) -> None:
+    if identity_id == actor.id:
+        raise NotAllowed("nobody changes their own roles: ask another RA manager", Right.ROLES)
+
+
+def _facts(granted: Assignment) -> dict[str, str]:
+    return {
+        "identity": granted.identity_id,
+        "role": granted.role,
+        "organisation": granted.organisation_id,
+    }

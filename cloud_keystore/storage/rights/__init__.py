@@ -1,0 +1,1 @@
+"""Rows by which it is known who may do what."""

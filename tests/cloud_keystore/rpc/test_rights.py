@@ -1,0 +1,520 @@
+"""What operators and auditors may do: every call of theirs x every built-in role x an organisation
+of their own, one below it, and another one, at a real keystore. A call that is in no row fails.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
+from cloudcard.audit.v1 import audit_pb2
+from cloudcard.registry.v1 import (
+    alerts_pb2,
+    cards_pb2,
+    domains_pb2,
+    finding_pb2,
+    identities_pb2,
+    importing_pb2,
+    notifications_pb2,
+    organisations_pb2,
+    people_pb2,
+    roles_pb2,
+)
+from cloudcard_tools.enrolment import spending
+from cloudcard_tools.shared import identity
+from cloudcard_tools.shared.processes import Nursery
+from reader_bridge.remote.refusals import reason
+from support.keystore_process import KeystoreProcess
+from support.mail_server import MailServer, options_to, serving
+from support.schema import METHODS, role_of
+
+OPERATORS_ROLES = [each for each in BuiltIn if each is not BuiltIn.AUDITOR]
+PASSED = {grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION}  # of what was done before
+
+
+@dataclass(frozen=True)
+class Place:
+    """An organisation, and something of each sort that belongs to it. All their names end with
+    that of the place.
+    """
+
+    name: str
+    organisation: str
+    user: str
+    card: str
+    device: str
+    workstation: str
+    operator: str
+    auditor: str
+    assignment: str
+    alert: str
+
+    @property
+    def said(self) -> list[str]:
+        """What must not be in an answer to somebody who does not see the place."""
+        return [getattr(self, each.name) for each in fields(self)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a call needs. `shown_by`: with one of these rights it is refused, and not hidden."""
+
+    right: Right
+    request: Callable[[Place], Message]
+    shown_by: frozenset[Right] = frozenset({Right.VIEW, Right.JOURNAL})
+
+
+STAFF = frozenset({Right.ROLES, Right.JOURNAL})
+GRANTING = frozenset({Right.ROLES})
+READING = frozenset({Right.JOURNAL})
+staff = identities_pb2
+
+# Calls about one thing, or that make something in an organisation. Those that end things are last.
+THINGS: Mapping[str, Row] = {
+    "PeopleService.CreateUser": Row(
+        Right.PEOPLE,
+        lambda at: people_pb2.CreateUserRequest(
+            display_name="Eve", email=f"{uuid4()}@example.org", organisation_id=at.organisation
+        ),
+    ),
+    "PeopleService.GetUser": Row(Right.VIEW, lambda at: people_pb2.GetUserRequest(user_id=at.user)),
+    "PeopleService.UpdateUser": Row(
+        Right.PEOPLE,
+        lambda at: people_pb2.UpdateUserRequest(user_id=at.user, email=f"{uuid4()}@example.org"),
+    ),
+    "IdentityService.CreateWorkstation": Row(
+        Right.WORKSTATIONS,
+        lambda at: staff.CreateWorkstationRequest(
+            display_name="PC", organisation_id=at.organisation
+        ),
+    ),
+    "IdentityService.CreateDeviceToken": Row(
+        Right.DEVICES, lambda at: staff.CreateDeviceTokenRequest(user_id=at.user)
+    ),
+    "IdentityService.ListDevices": Row(
+        Right.VIEW, lambda at: staff.ListDevicesRequest(user_id=at.user)
+    ),
+    "IdentityService.CreateOperator": Row(
+        Right.ROLES,
+        lambda at: staff.CreateOperatorRequest(
+            display_name="Otto", role=BuiltIn.SUPPORT, organisation_id=at.organisation
+        ),
+    ),
+    "IdentityService.CreateAuditor": Row(
+        Right.ROLES,
+        lambda at: staff.CreateAuditorRequest(display_name="Aude", organisation_id=at.organisation),
+    ),
+    "CardService.IssueCard": Row(
+        Right.ISSUE,
+        lambda at: cards_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=at.user, profile="p256"
+        ),
+    ),
+    "CardService.GetCard": Row(
+        Right.VIEW, lambda at: cards_pb2.GetCardRequest(card_serial=at.card)
+    ),
+    "CardService.RenewCard": Row(
+        Right.ISSUE, lambda at: cards_pb2.RenewCardRequest(card_serial=at.card)
+    ),
+    "NotificationService.ListNotifications": Row(
+        Right.VIEW, lambda at: notifications_pb2.ListNotificationsRequest(user_id=at.user)
+    ),
+    "NotificationService.RetryNotifications": Row(
+        Right.PEOPLE, lambda at: notifications_pb2.RetryNotificationsRequest(user_id=at.user)
+    ),
+    "CardService.UnlockCard": Row(
+        Right.UNLOCK, lambda at: cards_pb2.UnlockCardRequest(card_serial=at.card)
+    ),
+    "OrganisationService.CreateOrganisation": Row(
+        Right.POLICY,
+        lambda at: organisations_pb2.CreateOrganisationRequest(
+            name=str(uuid4()), parent_id=at.organisation
+        ),
+    ),
+    "OrganisationService.SetPolicy": Row(
+        Right.POLICY,
+        lambda at: organisations_pb2.SetPolicyRequest(
+            organisation_id=at.organisation, policy=organisations_pb2.Policy(largest_batch=2)
+        ),
+    ),
+    "AlertService.AcknowledgeAlert": Row(
+        Right.ALERTS, lambda at: alerts_pb2.AcknowledgeAlertRequest(alert_id=at.alert)
+    ),
+    "RoleService.GrantRole": Row(
+        Right.ROLES,
+        lambda at: roles_pb2.GrantRoleRequest(
+            identity_id=at.operator, role=BuiltIn.SPONSOR, organisation_id=at.organisation
+        ),
+    ),
+    "CardService.SuspendCard": Row(
+        Right.SUSPEND, lambda at: cards_pb2.SuspendCardRequest(card_serial=at.card)
+    ),
+    "CardService.ResumeCard": Row(
+        Right.REVOKE, lambda at: cards_pb2.ResumeCardRequest(card_serial=at.card)
+    ),
+    "CardService.RevokeCard": Row(
+        Right.REVOKE, lambda at: cards_pb2.RevokeCardRequest(card_serial=at.card, reason="left")
+    ),
+    "CardService.ReplaceCard": Row(
+        Right.ISSUE, lambda at: cards_pb2.ReplaceCardRequest(card_serial=at.card, reason="lost")
+    ),
+    "RoleService.WithdrawRole": Row(
+        Right.ROLES,
+        lambda at: roles_pb2.WithdrawRoleRequest(assignment_id=at.assignment),
+        GRANTING,
+    ),
+    "IdentityService.RemoveDevice": Row(
+        Right.DEVICES, lambda at: staff.RemoveDeviceRequest(device_id=at.device, reason="lost")
+    ),
+    "IdentityService.RemoveWorkstation": Row(
+        Right.WORKSTATIONS,
+        lambda at: staff.RemoveWorkstationRequest(workstation_id=at.workstation, reason="old"),
+    ),
+    "IdentityService.RemoveOperator": Row(
+        Right.ROLES,
+        lambda at: staff.RemoveOperatorRequest(operator_id=at.operator, reason="left"),
+        STAFF,
+    ),
+    "IdentityService.RemoveAuditor": Row(
+        Right.ROLES,
+        lambda at: staff.RemoveAuditorRequest(auditor_id=at.auditor, reason="left"),
+        STAFF,
+    ),
+    "PeopleService.CloseUser": Row(
+        Right.REVOKE, lambda at: people_pb2.CloseUserRequest(user_id=at.user, reason="left")
+    ),
+    "AuditService.SearchEntries": Row(
+        Right.JOURNAL, lambda at: audit_pb2.SearchEntriesRequest(user_id=at.user), READING
+    ),
+}
+
+# Calls that show things of several organisations: of those that the caller sees alone.
+LISTS: Mapping[str, tuple[Right, Message]] = {
+    "PeopleService.ListUsers": (Right.VIEW, people_pb2.ListUsersRequest()),
+    "PeopleService.SearchUsers": (Right.VIEW, people_pb2.SearchUsersRequest(text="Ada")),
+    "PeopleService.ListPending": (Right.VIEW, people_pb2.ListPendingRequest()),
+    "PeopleService.ListExpiring": (Right.VIEW, people_pb2.ListExpiringRequest(days=3650)),
+    "IdentityService.ListWorkstations": (Right.VIEW, staff.ListWorkstationsRequest()),
+    "IdentityService.ListOperators": (Right.ROLES, staff.ListOperatorsRequest()),
+    "IdentityService.ListAuditors": (Right.ROLES, staff.ListAuditorsRequest()),
+    "CardService.ListCards": (Right.VIEW, cards_pb2.ListCardsRequest()),
+    "OrganisationService.ListOrganisations": (
+        Right.VIEW,
+        organisations_pb2.ListOrganisationsRequest(),
+    ),
+    "OrganisationService.ListPolicies": (
+        Right.VIEW,
+        organisations_pb2.ListPoliciesRequest(include_earlier=True),
+    ),
+    "AlertService.ListAlerts": (
+        Right.VIEW,
+        alerts_pb2.ListAlertsRequest(include_acknowledged=True),
+    ),
+    "RoleService.ListAssignments": (Right.ROLES, roles_pb2.ListAssignmentsRequest()),
+    "FindingService.Find": (
+        Right.VIEW,
+        finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"),
+    ),
+    "AuditService.FindSubjects": (
+        Right.JOURNAL,
+        audit_pb2.FindSubjectsRequest(sort=finding_pb2.SORT_CARD, text="Ada"),
+    ),
+}
+
+# Calls that tell nothing of anybody, but are for those who have a role.
+GENERAL: Mapping[str, tuple[Right, Message]] = {
+    "RoleService.ListRoles": (Right.VIEW, roles_pb2.ListRolesRequest()),
+    "DomainService.ListDomains": (Right.VIEW, domains_pb2.ListDomainsRequest()),
+    "AuditService.GetJournal": (Right.JOURNAL, audit_pb2.GetJournalRequest()),
+    "AuditService.ListCheckpoints": (Right.JOURNAL, audit_pb2.ListCheckpointsRequest()),
+    "AuditService.ProveInclusion": (
+        Right.JOURNAL,
+        audit_pb2.ProveInclusionRequest(size=1, indices=[0]),
+    ),
+    "AuditService.ProveConsistency": (
+        Right.JOURNAL,
+        audit_pb2.ProveConsistencyRequest(old_size=1, size=1),
+    ),
+}
+
+# Calls for the whole alone.
+WHOLE: Mapping[str, tuple[Right, Message]] = {
+    "AuditService.ExportEntries": (Right.JOURNAL, audit_pb2.ExportEntriesRequest(end_index=1)),
+    "DomainService.AddDomain": (Right.DOMAINS, domains_pb2.AddDomainRequest(name="a.example")),
+    "DomainService.RemoveDomain": (
+        Right.DOMAINS,
+        domains_pb2.RemoveDomainRequest(name="a.example"),
+    ),
+    "NotificationService.TestNotification": (
+        Right.POLICY,
+        notifications_pb2.TestNotificationRequest(address="ada@example.org"),
+    ),
+}
+
+# A call about many things, of which it tells one by one.
+IMPORT = "ImportService.ImportUsers"
+
+# What the keystore tells everybody else too (docs/pki.md), or is a part of the program.
+PUBLIC = {
+    "CardService.ListProfiles",
+    "AuthorityService.ListAuthorities",
+    "AuthorityService.ExportRevocationList",
+}
+
+CALLS: Mapping[str, MethodDescriptor] = {
+    f"{method.containing_service.name}.{method.name}": method
+    for method in METHODS
+    if role_of(method.containing_service) in ("operator", "auditor")
+}
+
+
+def test_every_call_of_operators_and_auditors_is_in_a_table() -> None:
+    tables = [set(each) for each in (THINGS, LISTS, GENERAL, WHOLE, PUBLIC, {IMPORT})]
+    assert set().union(*tables) == CALLS.keys()
+    assert sum(map(len, tables)) == len(CALLS)
+
+
+@dataclass
+class Town:
+    """A keystore with organisations, and somebody of each built-in role in one of them."""
+
+    places: Mapping[str, Place]
+    staff: Mapping[str, grpc.Channel]  # by role: it holds in "own"
+    of_all: Mapping[str, grpc.Channel]  # of an RA manager and an auditor of the whole, by service
+
+
+MISSING = Place("nowhere", *(str(uuid4()) for _ in range(9)))
+
+
+def ask(channel: grpc.Channel, call: str, request: Message) -> list[Message]:
+    """The responses to a call."""
+    method = CALLS[call]
+    kind = channel.unary_stream if method.server_streaming else channel.unary_unary
+    answer = kind(
+        f"/{method.containing_service.full_name}/{method.name}",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=GetMessageClass(method.output_type).FromString,
+    )(request, timeout=60)
+    return list(answer) if method.server_streaming else [answer]
+
+
+def outcome(channel: grpc.Channel, call: str, request: Message) -> tuple[grpc.StatusCode, str, str]:
+    """Status, reason and text of a call; random identifiers are left out of the text."""
+    try:
+        ask(channel, call, request)
+    except grpc.RpcError as error:
+        return error.code(), reason(error), error.details() or ""
+    return grpc.StatusCode.OK, "", ""
+
+
+def unnamed(told: tuple[grpc.StatusCode, str, str], at: Place) -> tuple[grpc.StatusCode, str, str]:
+    """An outcome without what it says of the thing that was asked for."""
+    text = told[2]
+    for each in at.said:
+        text = text.replace(each, "…")
+    return told[0], told[1], text
+
+
+def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
+    registry, identities = keystore.registry, keystore.registry.identities
+    asked = organisations_pb2.CreateOrganisationRequest(name=f"At {name}", parent_id=parent)
+    own = registry.organisations.CreateOrganisation(asked).organisation.id
+    people = registry.people
+    made = people.CreateUser(
+        people_pb2.CreateUserRequest(display_name=f"Ada {name}", organisation_id=own)
+    )
+    people.CreateUser(people_pb2.CreateUserRequest(display_name=f"Bo {name}", organisation_id=own))
+    spending.enrol(made.device_token.text, keystore.folder / f"a-{name}", "authenticator", "phone")
+    second = staff.CreateDeviceTokenRequest(user_id=made.user.id)
+    spending.enrol(
+        identities.CreateDeviceToken(second).device_token.text,  # an alert tells of it
+        keystore.folder / f"b-{name}",
+        "authenticator",
+        "phone",
+    )
+    card = registry.cards.IssueCard(
+        cards_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=made.user.id, profile="developer"
+        )
+    ).card
+    pc = identities.CreateWorkstation(
+        staff.CreateWorkstationRequest(display_name=f"PC {name}", organisation_id=own)
+    ).workstation
+    identities.CreateOperator(
+        staff.CreateOperatorRequest(
+            display_name=f"Olga {name}", role=BuiltIn.SUPPORT, organisation_id=own
+        )
+    )
+    identities.CreateAuditor(
+        staff.CreateAuditorRequest(display_name=f"Aude {name}", organisation_id=own)
+    )
+    policy = organisations_pb2.Policy(largest_batch=1)
+    registry.organisations.SetPolicy(
+        organisations_pb2.SetPolicyRequest(organisation_id=own, policy=policy)
+    )
+    (operators,) = identities.ListOperators(staff.ListOperatorsRequest())
+    (auditors,) = identities.ListAuditors(staff.ListAuditorsRequest())
+    (devices,) = identities.ListDevices(staff.ListDevicesRequest(user_id=made.user.id))
+    (alerts,) = registry.alerts.ListAlerts(alerts_pb2.ListAlertsRequest(include_acknowledged=True))
+    (granted,) = registry.roles.ListAssignments(roles_pb2.ListAssignmentsRequest())
+    operator = operators.operators[-1].id
+    return Place(
+        name=name,
+        organisation=own,
+        user=made.user.id,
+        card=card.serial,
+        device=devices.devices[-1].id,
+        workstation=pc.id,
+        operator=operator,
+        auditor=auditors.auditors[-1].id,
+        assignment=next(each.id for each in granted.assignments if each.identity_id == operator),
+        alert=alerts.alerts[-1].id,
+    )
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    folder = tmp_path_factory.mktemp("rights")
+    with Nursery(folder / "logs") as nursery, ExitStack() as open_:
+        mail = open_.enter_context(serving(MailServer()))
+        keystore = KeystoreProcess(folder, nursery, options_to(mail))
+        identities = keystore.registry.identities
+        own = new_place(keystore, "zzown", "")
+        child = new_place(keystore, "zzchild", own.organisation)
+        other = new_place(keystore, "zzother", "")
+
+        def enrolled(name: str, token: str, role: str) -> grpc.Channel:
+            who = spending.enrol(token, folder / name, role)
+            return open_.enter_context(identity.channel(who))
+
+        channels = {
+            each: enrolled(
+                each,
+                identities.CreateOperator(
+                    staff.CreateOperatorRequest(
+                        display_name=each, role=each, organisation_id=own.organisation
+                    )
+                ).token.text,
+                "operator",
+            )
+            for each in OPERATORS_ROLES
+        }
+        asked = staff.CreateAuditorRequest(display_name="own", organisation_id=own.organisation)
+        token = identities.CreateAuditor(asked).token.text
+        channels[BuiltIn.AUDITOR] = enrolled("auditor", token, "auditor")
+        token = identities.CreateAuditor(staff.CreateAuditorRequest(display_name="all")).token.text
+        places = {"own": own, "child": child, "other": other}
+        operator = open_.enter_context(identity.channel(keystore.operator))
+        of_all = {"operator": operator, "auditor": enrolled("all", token, "auditor")}
+        yield Town(places, channels, of_all)
+
+
+def roles_of(call: str) -> list[BuiltIn]:
+    """The roles of those who get into a service at all."""
+    audits = role_of(CALLS[call].containing_service) == "auditor"
+    return [BuiltIn.AUDITOR] if audits else OPERATORS_ROLES
+
+
+# Before anything ends by the calls below.
+@pytest.mark.parametrize("call", LISTS)
+def test_a_list_shows_what_the_caller_sees_and_no_word_of_the_rest(town: Town, call: str) -> None:
+    """USER-13: one list over all organisations that the caller may see."""
+    right, request = LISTS[call]
+    for role in roles_of(call):
+        channel = town.staff[role]
+        if right not in RIGHTS[role]:
+            assert outcome(channel, call, request)[1] == "NOT_ALLOWED", role
+            continue
+        said = "".join(map(str, ask(channel, call, request)))
+        own, child, other = (town.places[each].said for each in ("own", "child", "other"))
+        assert any(word in said for word in own), role
+        assert any(word in said for word in child), role
+        assert not [word for word in other if word in said], role
+
+
+@pytest.mark.parametrize("call", THINGS)
+def test_a_thing_is_touched_with_the_right_alone_and_elsewhere_it_does_not_exist(
+    town: Town, call: str
+) -> None:
+    """CARD-08: also a card is issued for another organisation with the right there alone."""
+    row = THINGS[call]
+    answered = set()
+    # Those who may do least come first, before anything ends.
+    for role in sorted(roles_of(call), key=lambda each: len(RIGHTS[each])):
+        channel, rights = town.staff[role], RIGHTS[role]
+        nothing = unnamed(outcome(channel, call, row.request(MISSING)), MISSING)
+        assert nothing[0] is grpc.StatusCode.NOT_FOUND, (role, nothing)
+        for where, at in town.places.items():
+            told = outcome(channel, call, row.request(at))
+            if where == "other" or not rights & row.shown_by:
+                assert unnamed(told, at) == nothing, (role, where)
+            elif row.right in rights:
+                assert told[0] in PASSED, (role, where, told)
+                answered.add(told[0])
+            else:
+                assert told[:2] == (grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"), (role, where)
+    # No card of the town ends soon enough to be renewed.
+    assert grpc.StatusCode.OK in answered or call == "CardService.RenewCard"
+
+
+@pytest.mark.parametrize("call", GENERAL)
+def test_who_has_a_role_may_ask_in_general(town: Town, call: str) -> None:
+    _, request = GENERAL[call]
+    for role in roles_of(call):
+        told = outcome(town.staff[role], call, request)
+        assert told[0] in {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND}, (role, told)
+
+
+@pytest.mark.parametrize("call", WHOLE)
+def test_what_is_about_everybody_is_for_those_of_the_whole(town: Town, call: str) -> None:
+    _, request = WHOLE[call]
+    for role in roles_of(call):
+        assert outcome(town.staff[role], call, request)[1] == "NOT_ALLOWED", role
+    of_all = town.of_all[role_of(CALLS[call].containing_service) or ""]
+    assert outcome(of_all, call, request)[1] in {"", "ENTRY_NOT_FOUND"}
+
+
+def test_people_are_imported_into_organisations_where_the_right_is_held(town: Town) -> None:
+    """An organisation elsewhere is as one that does not exist, and nobody there is named."""
+
+    def ask_for(role: str, organisation: str, email: str = "") -> importing_pb2.ImportedUser:
+        said = importing_pb2.Candidate(
+            name="Eve", email=email or f"{uuid4()}@example.org", organisation=organisation
+        )
+        request = importing_pb2.ImportUsersRequest(candidates=[said])
+        [answer] = ask(town.staff[role], IMPORT, request)
+        return answer.users[0]  # type: ignore[attr-defined]
+
+    taken = f"{uuid4()}@example.org"
+    asked = people_pb2.CreateUserRequest(
+        display_name="Zora",
+        email=taken,
+        organisation_id=town.places["other"].organisation,
+    )
+    ask(town.of_all["operator"], "PeopleService.CreateUser", asked)
+    nobody = importing_pb2.ImportUsersRequest()
+    for role in OPERATORS_ROLES:
+        if Right.PEOPLE not in RIGHTS[role]:
+            assert outcome(town.staff[role], IMPORT, nobody)[1] == "NOT_ALLOWED", role
+            continue
+        own, child, other, missing = (
+            ask_for(role, each)
+            for each in (*(at.organisation for at in town.places.values()), str(uuid4()))
+        )
+        added = importing_pb2.IMPORT_OUTCOME_ADDED
+        assert (own.outcome, child.outcome) == (added, added), role
+        assert other.outcome == importing_pb2.IMPORT_OUTCOME_REFUSED
+        assert other == missing
+        refused = ask_for(role, town.places["own"].organisation, taken)
+        assert refused.outcome == importing_pb2.IMPORT_OUTCOME_REFUSED
+        assert "Zora" not in str(refused)

@@ -1,0 +1,157 @@
+"""`cloudcard ra role`: who may do what, in which organisation and for how long."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from cloud_keystore.model.finding import Sort
+from cloud_keystore.model.rights.roles import BuiltIn
+from cloudcard.registry.v1 import roles_pb2 as pb
+from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
+from cloudcard_tools.ra.registry import find, operator_options, organisation_option, when
+from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
+from cloudcard_tools.shared.failures import NothingFound, SeveralFound
+from cloudcard_tools.shared.output import Row
+
+ROLE_COLUMNS = {"role": "Role", "rights": "Rights"}
+LABELS = {
+    "who": "Who",
+    "role": "Role",
+    "organisation": "Organisation",
+    "state": "State",
+    "from": "From",
+    "until": "Until",
+}
+
+day_or_time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra role list
+  cloudcard ra role show "Olga Hopper"
+  cloudcard ra role grant "Olga Hopper" ra-agent --organisation "St Elsewhere" --until 2027-06-30
+  cloudcard ra role withdraw "Olga Hopper" ra-agent
+
+\b
+WHO is the name of an operator or of an auditor, an identifier, or the beginning of one.
+"""
+)
+def role() -> None:
+    """Roles: who may do what, where and for how long."""
+
+
+@role.command("list")
+@operator_options
+def role_list(caller: Caller) -> None:
+    """List the roles that there are, with their rights."""
+    with caller.service(RoleServiceStub) as stub:
+        pages = listed(stub.ListRoles, pb.ListRolesRequest())
+        found = [each for page in pages for each in page.roles]
+    rows: list[Row] = [
+        {"role": each.name, "rights": " ".join(each.rights), "built_in": each.built_in}
+        for each in found
+    ]
+    caller.print_rows(rows, ROLE_COLUMNS, "No roles.")
+
+
+@role.command("show")
+@click.argument("who", required=False)
+@click.option("--auditor", is_flag=True, help="WHO is an auditor.")
+@operator_options
+def role_show(who: str | None, auditor: bool, caller: Caller) -> None:
+    """Show the roles of WHO, or of everybody: those of now, of before, and of later."""
+    identity_id = _named(caller, who or "", auditor=auditor)
+    found = [each for each in _assignments(caller) if identity_id in ("", each.identity_id)]
+    caller.print_rows(
+        [_row(each) for each in found], LABELS, "No roles: cloudcard ra role grant WHO ROLE"
+    )
+
+
+@role.command("grant")
+@click.argument("who")
+@click.argument("role")
+@organisation_option
+@click.option("--from", "since", type=day_or_time, help="When it begins (UTC); by default now.")
+@click.option("--until", type=day_or_time, help="When it ends (UTC); by default never.")
+@operator_options
+def role_grant(
+    who: str,
+    role: str,
+    organisation: str,
+    since: datetime | None,
+    until: datetime | None,
+    caller: Caller,
+) -> None:
+    """Grant ROLE to WHO, in an organisation and those below it. Repeated, it grants nothing more.
+    Nobody grants a role to themselves, or one with a right that they do not have.
+    """
+    request = pb.GrantRoleRequest(
+        identity_id=_named(caller, who, auditor=role == BuiltIn.AUDITOR),
+        role=role,
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
+    )
+    if since is not None:
+        request.from_time.FromDatetime(since)
+    if until is not None:
+        request.until_time.FromDatetime(until)
+    with caller.service(RoleServiceStub) as stub:
+        granted = stub.GrantRole(request).assignment
+    caller.print_facts(_row(granted), LABELS)
+
+
+@role.command("withdraw")
+@click.argument("who")
+@click.argument("role")
+@organisation_option
+@operator_options
+def role_withdraw(who: str, role: str, organisation: str, caller: Caller) -> None:
+    """End ROLE of WHO now. The last RA manager of the whole keeps that role."""
+    identity_id = _named(caller, who, auditor=role == BuiltIn.AUDITOR)
+    place = find(caller, Sort.ORGANISATION, organisation)
+    found = [
+        each
+        for each in _assignments(caller)
+        if (each.identity_id, each.role) == (identity_id, role)
+        and place in ("", each.organisation_id)
+        and each.state != "ended"
+    ]
+    if not found:
+        raise NothingFound(f"{who} does not have the role {role}: cloudcard ra role show")
+    if len(found) > 1:
+        several = f"{who} has the role {role} more than once: name the organisation"
+        raise SeveralFound(several, [_row(each) for each in found])
+    request = pb.WithdrawRoleRequest(assignment_id=found[0].id)
+    with caller.service(RoleServiceStub) as stub:
+        ended = stub.WithdrawRole(request).assignment
+    caller.print_facts(_row(ended), LABELS)
+
+
+def _named(caller: Caller, who: str, *, auditor: bool) -> str:
+    return find(caller, Sort.AUDITOR if auditor else Sort.OPERATOR, who, in_use=True)
+
+
+def _assignments(caller: Caller) -> list[pb.Assignment]:
+    with caller.service(RoleServiceStub) as stub:
+        pages = listed(stub.ListAssignments, pb.ListAssignmentsRequest())
+        return [each for page in pages for each in page.assignments]
+
+
+def _row(message: pb.Assignment) -> Row:
+    return {
+        "id": message.id,
+        "who": message.display_name,
+        "identity": message.identity_id,
+        "identity_state": message.identity_state,
+        "role": message.role,
+        "organisation": message.organisation_name,
+        "organisation_id": message.organisation_id,
+        "state": message.state,
+        "from": when(message.from_time),
+        "until": when(message.until_time) if message.HasField("until_time") else None,
+        "granted_by": message.granted_by,
+    }

@@ -40,9 +40,10 @@ class Acting:
     def need(self, right: Right, organisation_id: str) -> None:
         """Raise NotAllowed unless the actor has a right in an organisation."""
         if not self.held.has(right, organisation_id):
-            name = organisations.name(self.connection, organisation_id)
+            seen = self.held.sees(organisation_id)
+            where = f" in {organisations.name(self.connection, organisation_id)}" if seen else ""
             raise NotAllowed(
-                f"no role of yours has the right {right.value!r} in {name}: ask an RA manager",
+                f"no role of yours has the right {right.value!r}{where}: ask an RA manager",
                 right,
                 organisation_id,
             )

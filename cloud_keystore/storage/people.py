@@ -240,12 +240,6 @@ def is_active(connection: Connection, identity_id: str, now: datetime) -> bool:
     return found is not None and found.is_active(now)
 
 
-def count_active(connection: Connection, role: Role, now: datetime) -> int:
-    """How many identities of a role are active."""
-    query = select(func.count()).where(t.identity.c.role == role, *are_active(now))
-    return connection.execute(query).scalar_one()
-
-
 def ending(
     connection: Connection, now: datetime, before: datetime, most: int, *, unwarned: bool = False
 ) -> list[Identity]:

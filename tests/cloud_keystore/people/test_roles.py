@@ -151,8 +151,9 @@ def test_nobody_grants_where_they_are_no_manager(world: World, ours: str, theirs
         world.roles.withdraw(granted(world, otto)[0].assignment.id, actor=mine.actor)
     # Who has a role elsewhere too is not removed by those who could not have granted it.
     world.roles.grant(Wish(ida.id, BuiltIn.SPONSOR, theirs), actor=OPERATOR)
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowed) as refused:
         world.identities.remove(Role.OPERATOR, ida.id, "unwanted", mine)
+    assert "Theirs" not in str(refused.value)
     assert {each.assignment.organisation_id for each in granted(world, ida)} == {ours, theirs}
 
 

@@ -94,11 +94,6 @@ SAYS = {
     "card replace": r"^Replaces +\d{16}$",
     "card revoke": r"^State +revoked$",
 }
-DOCTORS = """name,email
-Florence Cole,florence@example.org
-Bo Nightingale,bo.example.org
-Mary Cole,mary@example.org
-"""
 FOR_A_TOKEN = timedelta(days=14)
 # Ada's report has suspended her card; her new address is not what is typed for her elsewhere.
 LAST = ("edit", "resume", "suspend", "remove", "close", "revoke")
@@ -142,7 +137,6 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             operation = Workstation(stub, serial).create(os.urandom(16))
             holder.not_me(holder.find(operation.id))
         (folder / "people.csv").write_text(play(folder, "cloudcard ra import --sample"))
-        (folder / "doctors.csv").write_text(DOCTORS)
         [alert] = json.loads(play(folder, "cloudcard ra alerts list --json"))
         yield Town(folder, {**WORDS, "CARD": serial, "ALERT": alert["id"]})
 

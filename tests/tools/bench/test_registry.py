@@ -11,6 +11,7 @@ from cloudcard_tools.bench.registry import command, measuring
 from cloudcard_tools.bench.registry.measuring import GOALS, Figures
 
 
+@pytest.mark.timeout(600)
 def test_all_is_measured_with_real_people() -> None:
     done = CliRunner().invoke(
         command.registry_command, ["--users", "100", "--calls", "20", "--json"]

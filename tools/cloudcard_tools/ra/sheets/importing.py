@@ -24,7 +24,6 @@ from cloud_keystore.model.sheets.reading import (
 from cloudcard.registry.v1 import importing_pb2 as pb
 from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard_tools.new_files import NEW_FILE
-from cloudcard_tools.paths import Given
 from cloudcard_tools.ra.registry import operator_options, token_facts
 from cloudcard_tools.ra.sheets import writing
 from cloudcard_tools.shared import output
@@ -70,14 +69,6 @@ class Findings:
         return row.number in self.faults
 
 
-def _sample(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Print the sample instead of anything else."""
-    if wanted and not context.resilient_parsing:
-        text = files(__package__).joinpath(SAMPLE).read_text(encoding="utf-8")
-        click.echo(text.replace("\r\n", "\n"), nl=False)
-        context.exit()
-
-
 @click.command(
     "import",
     epilog="""\b
@@ -88,7 +79,9 @@ Examples:
   cloudcard ra import people.csv --map email="Work address" --encoding cp1252
 """,
 )
-@click.argument("file", type=Given())
+@click.argument(
+    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False
+)
 @click.option("--dry-run", is_flag=True, help="Check all rows, and change nothing.")
 @click.option(
     "--map",
@@ -108,22 +101,16 @@ Examples:
 @click.option(
     "--encoding", type=click.Choice(ENCODINGS), help="How the file is written, if it is not seen."
 )
-@click.option(
-    "--sample",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_sample,
-    help="Print a sample file and end.",
-)
+@click.option("--sample", is_flag=True, help="Print a sample file, and do nothing else.")
 @operator_options
-def import_people(
-    file: Path,
+def import_people(  # one argument for each option
+    file: Path | None,
     dry_run: bool,
     mapped: Sequence[str],
     rejected: Path | None,
     tokens: Path | None,
     encoding: str | None,
+    sample: bool,
     caller: Caller,
 ) -> None:
     """Add the people of FILE, a CSV file with a header for each column: name and email, and
@@ -133,6 +120,12 @@ def import_people(
     says where to write it. Who is there already stays as is, so an import that was interrupted is
     just repeated. The command ends with 1 if a row was refused.
     """
+    if sample:
+        text = files(__package__).joinpath(SAMPLE).read_text(encoding="utf-8")
+        click.echo(text, nl=False)
+        return
+    if file is None:
+        raise click.UsageError("name the FILE; --sample prints one to begin with")
     sheet = _read(file, _mapping(mapped), encoding)
     if sheet.ignored and not caller.as_json:
         click.echo(f"Ignored: {', '.join(sheet.ignored)}.", err=True)

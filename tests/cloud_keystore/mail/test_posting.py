@@ -244,6 +244,18 @@ def test_nobody_is_reminded_without_need(told: Told, world: World, what: str) ->
     assert [each.state for each in reminders] == [State.CANCELLED] * 3
 
 
+def test_who_has_enrolled_by_a_second_invitation_is_not_reminded_of_the_first(
+    told: Told, world: World
+) -> None:
+    """COM-03"""
+    user, _ = told.person()
+    told.send()
+    world.enrol(world.people.invite_device(user.id, actor=OPERATOR).text)
+    told.send()
+    world.clock.forward(days=13)
+    assert told.send() == []
+
+
 def test_an_invitation_that_has_ended_is_not_mailed(told: Told, world: World) -> None:
     told.person()
     world.clock.forward(days=15)

@@ -11,10 +11,10 @@ import click
 from cloud_keystore.config import Address, Mail, Security
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.outbox.notifications import REMIND_DAYS
-from cloudcard_tools import paths
 from cloudcard_tools.shared.failures import Failure
 
 Command = Callable[..., None]
+READ = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 def mail_options(command: Command) -> Command:
@@ -39,12 +39,12 @@ def mail_options(command: Command) -> Command:
     @click.option("--mail-user", default="", help="User by which the keystore signs in there.")
     @click.option(
         "--mail-password-file",
-        type=paths.FILE,
+        type=READ,
         help="File with that user's password, readable by its owner alone.",
     )
     @click.option(
         "--mail-roots",
-        type=paths.FILE,
+        type=READ,
         help="Authorities (PEM) by which the server is known. Default: this computer's.",
     )
     @click.option(

@@ -90,7 +90,9 @@ class Notifications:
             retried += some
 
     def test(self, address: str, *, actor: Actor) -> None:
-        """Send an e-mail to an address, to see whether it arrives. Raises InvalidInput, NotAllowed."""
+        """Send an e-mail to an address, to see whether it arrives. Raises InvalidInput and
+        NotAllowed.
+        """
         to, now = emails.email(address), self.clock()
         if not to:
             raise InvalidInput("email is empty: give an address")

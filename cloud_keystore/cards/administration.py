@@ -40,7 +40,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki import attestation
-from cloud_keystore.storage import cards, operations, passcodes
+from cloud_keystore.storage import cards, data_objects, operations, passcodes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sessions import Which
 
@@ -242,7 +242,7 @@ class Administration:
             said = {"key_ref": f"{key_ref:02X}", "key": key.id}
             attested = entries.about_card(Kind.KEY_ATTESTED, card, now, workstation.actor, said)
             journal.append(connection, attested)
-            kept = cards.objects(connection, card.id).get(ATTESTATION_CERTIFICATE)
+            kept = data_objects.of_card(connection, card.id).get(ATTESTATION_CERTIFICATE)
         # The card shows the certificate of the authority that was the present one for it.
         issuer = self.renewal.authorities.attestation_of(b"" if kept is None else kept.value)
         return attestation.attest(card, key, issuer, now)

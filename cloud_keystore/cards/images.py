@@ -12,7 +12,7 @@ from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.profiles import PROFILES, CardProfile
-from cloud_keystore.storage import cards, management_keys, policies
+from cloud_keystore.storage import cards, data_objects, management_keys, policies
 from cloud_keystore.storage.engine import Database
 
 
@@ -50,7 +50,7 @@ class Images:
         """A card in use; raises CardNotFound, CardNotInUse."""
         with self.database.read() as connection:
             card = cards.in_use(connection, serial)
-            stored = cards.objects(connection, card.id)
+            stored = data_objects.of_card(connection, card.id)
             keys = {key.key_ref: key for key in cards.keys(connection, card.id)}
             management = management_keys.find_key(connection, card.id)
             factory = self.management_keys.is_factory(connection, card)

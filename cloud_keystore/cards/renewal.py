@@ -40,7 +40,7 @@ from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.pki import certificates, cvc, public_keys
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
-from cloud_keystore.storage import cards, people
+from cloud_keystore.storage import cards, data_objects, people
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Renewal:
         own = [key for key in keys.values() if key is not None]
         user = people.holder(connection, card)
         fresh = contents.build(renamed, user, own, self.authorities, now)
-        gone: dict[int, bytes | None] = dict.fromkeys(cards.objects(connection, card.id))
+        gone: dict[int, bytes | None] = dict.fromkeys(data_objects.of_card(connection, card.id))
         for tag in gone:
             self.data_objects.put(connection, card.id, tag, b"", written=False)
         self._put(connection, card, fresh)
@@ -166,7 +166,7 @@ class Renewal:
         IllegalCardChange if all are taken.
         """
         there = {key.key_ref for key in cards.keys(connection, card.id)}
-        objects = cards.objects(connection, card.id)
+        objects = data_objects.of_card(connection, card.id)
         for key_ref in RETIRED:
             if key_ref not in there and CERTIFICATE_OF_KEY[key_ref] not in objects:
                 return key_ref
@@ -272,7 +272,7 @@ class Renewal:
         return fresh
 
     def _contents(self, connection: Connection, card: Card) -> Contents:
-        stored = cards.objects(connection, card.id)
+        stored = data_objects.of_card(connection, card.id)
         written = frozenset(tag for tag, each in stored.items() if each.written)
         return Contents(self.data_objects.all_of(connection, card.id), written)
 

@@ -5,8 +5,7 @@ tokens.
 from __future__ import annotations
 
 import base64
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,10 +14,8 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import acting, entries, journal
-from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import KEYSTORE, Actor
-from cloud_keystore.model.cards import IN_USE, Card
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import emails, phones
@@ -28,7 +25,6 @@ from cloud_keystore.model.fields.texts import (
     LONGEST_LABEL,
     text_field,
 )
-from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import (
@@ -42,9 +38,10 @@ from cloud_keystore.model.people import (
 )
 from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import Assignment, BuiltIn, Right
-from cloud_keystore.people import domains, roles
+from cloud_keystore.people import domains, listing, roles
 from cloud_keystore.people.likeness import changes, check_new, facts
-from cloud_keystore.storage import cards, people
+from cloud_keystore.people.listing import UserListing
+from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.outbox import notifications as outbox
@@ -62,16 +59,6 @@ class Token:
 
     text: str
     expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class UserListing:
-    """A user as lists show it, with the number of active devices and the cards."""
-
-    user: User
-    device_count: int
-    card_serials: tuple[str, ...]
-    enrolled: bool  # has a device, and a card in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,27 +210,18 @@ class People:
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            connection, seen = by.connection, by.seen_organisations()
-            if text:
-                ids = sorted(self._found(by, text))
-                if page is not None:
-                    ids = [each for each in ids if each > page.after][: page.size]
-                return self._of(connection, people.with_ids(connection, ids))
-            users = people.list_users(connection, page, seen)
-            if page is not None:
-                return self._of(connection, users)
-            devices = people.count_devices(connection, now)
-            return _listings(users, devices, cards.list_all(connection))
+            return listing.listed(by, page, text, now)
 
     def search(self, text: str, most: int, *, actor: Actor) -> list[UserListing]:
         """Users whom the actor sees, and of whom a text is any part of a name, UUID, address or
         account, or with which a card's serial number begins, oldest first: at most so many, and one
         more if there are more. Accents and case do not matter. Raises InvalidInput.
         """
-        with acting.looking(self.database, actor, self.clock()) as by:
+        now = self.clock()
+        with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            ids = sorted(self._found(by, text))[: most + 1]
-            return self._of(by.connection, people.with_ids(by.connection, ids))
+            ids = sorted(listing.found(by, text))[: most + 1]
+            return listing.of(by.connection, people.with_ids(by.connection, ids), now)
 
     def complete_users(self) -> int:
         """Give users from before there were 12-digit UUIDs theirs, and the forms in which addresses
@@ -316,19 +294,6 @@ class People:
         """Whether there is an operator's enrolment token that can still be used."""
         with self.database.read() as connection:
             return tokens.is_invited(connection, Role.OPERATOR, self.clock())
-
-    def _found(self, by: Acting, text: str) -> Collection[str]:
-        """Identifiers of those whom `search` finds."""
-        text, connection = as_written(text_field("text", text, LONGEST_TEXT)), by.connection
-        found = people.search(connection, text) | cards.holders_by_serial(connection, text)
-        return by.seen_users(found)
-
-    def _of(self, connection: Connection, users: Sequence[User]) -> list[UserListing]:
-        """Some users with their devices and cards."""
-        now, ids = self.clock(), [user.id for user in users]
-        phones = people.devices_of(connection, ids)
-        devices = Counter(each.user_id or "" for each in phones if each.is_active(now))
-        return _listings(users, devices, cards.of_holders(connection, ids))
 
     def _invite(
         self, wanted: _Wanted, actor: Actor, keep: Callable[[Token], None] | None = None
@@ -427,19 +392,3 @@ class People:
         """
         body = base64.urlsafe_b64encode(self.enrolment_sha256 + secret).decode().rstrip("=")
         return f"{TOKEN_PREFIX}.{body}@{self.enrolment_address}"
-
-
-def _listings(
-    users: Sequence[User], devices: Mapping[str, int], of_users: Sequence[Card]
-) -> list[UserListing]:
-    held: dict[str, list[Card]] = {}
-    for card in of_users:
-        held.setdefault(card.user_id, []).append(card)
-    return [_listing(user, devices.get(user.id, 0), held.get(user.id, [])) for user in users]
-
-
-def _listing(user: User, devices: int, held: Sequence[Card]) -> UserListing:
-    in_use = any(card.state in IN_USE for card in held)
-    return UserListing(
-        user, devices, tuple(card.serial for card in held), enrolled=bool(devices) and in_use
-    )

@@ -14,7 +14,8 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.pages import page
 from cloud_keystore.model.people import Identity, IdentityState, Progress, Stage, User, UserState
 from cloud_keystore.people.devices import DeviceListing
-from cloud_keystore.people.people import People, UserListing
+from cloud_keystore.people.listing import UserListing
+from cloud_keystore.people.people import People
 from cloud_keystore.rpc.cards import card_message
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.identities import device_message, token_message

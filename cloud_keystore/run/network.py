@@ -21,12 +21,12 @@ from cloud_keystore.rpc.door import Named
 from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.run.offering.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
+from cloud_keystore.run.offering.wiring import SERVICES
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
 from cloud_keystore.run.status import listen
 from cloud_keystore.run.tending import Tending
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
-from cloud_keystore.run.wiring import SERVICES
 from cloud_keystore.web.probe import CannotProbe, Probe
 
 log = structlog.get_logger()

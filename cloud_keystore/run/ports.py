@@ -23,8 +23,8 @@ from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.watch import Watch
 from cloud_keystore.run.certifying import Certifying
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
-from cloud_keystore.run.wiring import add_enrolment, add_reflection, add_services
+from cloud_keystore.run.offering.use_cases import EnrolmentUseCases, MainUseCases
+from cloud_keystore.run.offering.wiring import add_enrolment, add_reflection, add_services
 
 LARGEST_MESSAGE = 256 * 1024  # a batch of 250 blocks of RSA-4096
 LARGEST_ENROLMENT = 64 * 1024  # from anybody

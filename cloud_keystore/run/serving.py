@@ -33,24 +33,24 @@ from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.rpc.door import Named
 from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.limits import Workers
-from cloud_keystore.run import use_cases
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.confining import confine
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.mailing import sending
 from cloud_keystore.run.network import Network
-from cloud_keystore.run.opening import Parts
-from cloud_keystore.run.presence import Presence
-from cloud_keystore.run.timekeeping import start_clock
-from cloud_keystore.run.upkeep import Upkeep
-from cloud_keystore.run.use_cases import (
+from cloud_keystore.run.offering import access, use_cases
+from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
     MailUseCases,
     MainUseCases,
     StatusUseCases,
     new_spares,
 )
+from cloud_keystore.run.opening import Parts
+from cloud_keystore.run.presence import Presence
+from cloud_keystore.run.timekeeping import start_clock
+from cloud_keystore.run.upkeep import Upkeep
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
             sockets.main,
             Answering(
                 cases,
-                methods(MainUseCases, use_cases.MAIN),
+                methods(MainUseCases, access.MAIN),
                 cases.callers.identify,
                 bytes(sockets.main.secret),
                 places,
@@ -122,7 +122,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
             sockets.enrolment,
             Answering(
                 use_cases.enrolment_use_cases(parts),
-                methods(EnrolmentUseCases, use_cases.ENROLMENT),
+                methods(EnrolmentUseCases, access.ENROLMENT),
                 None,
                 bytes(sockets.enrolment.secret),
                 places,
@@ -132,7 +132,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
             sockets.status,
             Answering(
                 keeping.status_use_cases(),
-                methods(StatusUseCases, use_cases.STATUS),
+                methods(StatusUseCases, access.STATUS),
                 None,
                 bytes(sockets.status.secret),
                 BoundedSemaphore(STATUS_CALLS),
@@ -142,7 +142,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     if (mail := parts.settings.mail) is not None:
         letters = Answering(
             use_cases.mail_use_cases(parts, mail),
-            methods(MailUseCases, use_cases.MAIL),
+            methods(MailUseCases, access.MAIL),
             None,
             bytes(sockets.mail.secret),
             BoundedSemaphore(MAIL_CALLS),
@@ -173,7 +173,7 @@ async def face_clients(settings: Settings, custody: Socket, siblings: Siblings) 
     """Serve the main port, as a process without a key of the keystore. Raises CannotListen,
     CannotProbe.
     """
-    table = methods(MainUseCases, use_cases.MAIN, use_cases.BRIEF)
+    table = methods(MainUseCases, access.MAIN, access.BRIEF)
     at = custody.path, bytes(custody.secret)
     line, uses = Line(*at), Groups[UseRequest, Used](*at, table["using_sessions.use_all"])
     main = remote(MainUseCases, table, line)
@@ -184,7 +184,7 @@ async def face_newcomers(settings: Settings, custody: Socket, siblings: Siblings
     """Serve the enrolment port, as a process without a key of the keystore but that of the port.
     Raises CannotListen.
     """
-    table = methods(EnrolmentUseCases, use_cases.ENROLMENT, use_cases.BRIEF)
+    table = methods(EnrolmentUseCases, access.ENROLMENT, access.BRIEF)
     cases = remote(EnrolmentUseCases, table, Line(custody.path, bytes(custody.secret)))
     await _face(settings, siblings, enrolment=cases)
 
@@ -193,7 +193,7 @@ async def face_strangers(settings: Settings, custody: Socket, siblings: Siblings
     """Serve the port for whoever checks cards, as a process without a key of the keystore. Raises
     CannotListen.
     """
-    table = methods(StatusUseCases, use_cases.STATUS)
+    table = methods(StatusUseCases, access.STATUS)
     cases = remote(StatusUseCases, table, Line(custody.path, bytes(custody.secret)))
     await _face(settings, siblings, status=cases)
 
@@ -207,7 +207,7 @@ async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> 
     stop = _told_to_stop()
     siblings.listen(None)
     line = Line(custody.path, bytes(custody.secret))
-    table = methods(MailUseCases, use_cases.MAIL)
+    table = methods(MailUseCases, access.MAIL)
     delivering = Delivering(remote(MailUseCases, table, line).posting, sender)
     telling = asyncio.create_task(siblings.keep_telling())
     siblings.tell_ready()

@@ -1,4 +1,4 @@
-"""Rows of cards, their data objects and their keys."""
+"""Rows of cards and their keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
+from sqlalchemy import Connection, RowMapping, or_, select
 
 from card_os.piv.names import Algorithm
 from card_os.piv.sizes import GUID_BYTES
@@ -26,7 +26,6 @@ from cloud_keystore.model.cards import (
     OnToken,
     Private,
     Sealed,
-    StoredObject,
 )
 from cloud_keystore.model.errors import CardNotFound, CardNotInUse
 from cloud_keystore.model.fields.pages import Page
@@ -55,12 +54,6 @@ def add(connection: Connection, card: Card, request_id: bytes, keys: list[HeldKe
     rows.add(connection, t.card, {**asdict(card), "request_id": request_id})
     for key in keys:
         add_key(connection, key)
-
-
-def add_objects(connection: Connection, card_id: str, objects: Collection[StoredObject]) -> None:
-    """Add the data objects of a new card."""
-    if objects:
-        rows.add(connection, t.card_object, *(_from_object(card_id, each) for each in objects))
 
 
 def add_key(connection: Connection, key: HeldKey) -> None:
@@ -192,34 +185,6 @@ def key_names(connection: Connection, ids: Collection[str]) -> Mapping[str, str]
     return {row.id: f"{row.key_ref:02X}" for row in connection.execute(query)}
 
 
-def objects(connection: Connection, card_id: str) -> Mapping[int, StoredObject]:
-    """A card's data objects by tag."""
-    query = select(t.card_object).where(t.card_object.c.card_id == card_id)
-    found = rows.read(connection, t.card_object, query)
-    return {row["tag"]: _to_object(row) for row in found if row["value"] or row["sealed_as"]}
-
-
-def objects_in_the_clear(connection: Connection, tags: Collection[int]) -> list[tuple[str, int]]:
-    """Card and tag of the objects with some tags that are not sealed."""
-    c = t.card_object.c
-    query = select(c.card_id, c.tag).where(c.tag.in_(tags), c.value != b"")
-    return [(row.card_id, row.tag) for row in connection.execute(query)]
-
-
-def authentic_object(connection: Connection, card_id: str, tag: int) -> StoredObject | None:
-    """A data object; None if there is none, or one that no keystore has written."""
-    query = select(t.card_object).where(*_this(card_id, tag))
-    found = rows.authentic(connection, t.card_object, query)
-    return _to_object(found[0]) if found else None
-
-
-def put_object(connection: Connection, card_id: str, stored: StoredObject) -> None:
-    """Replace a data object; without contents it is no longer there."""
-    values = _from_object(card_id, stored)
-    if not rows.change(connection, t.card_object, _this(card_id, stored.tag), values):
-        rows.add(connection, t.card_object, values)
-
-
 def keys(connection: Connection, card_id: str) -> list[Key]:
     """The keys on a card, in the order of their references."""
     query = (
@@ -329,18 +294,6 @@ def handles(connection: Connection) -> frozenset[bytes]:
     """The handles by which a token finds its keys."""
     query = select(t.key.c.handle).where(t.key.c.backend == PKCS11, t.key.c.handle.is_not(None))
     return frozenset(handle for handle in connection.execute(query).scalars() if handle)
-
-
-def _this(card_id: str, tag: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return t.card_object.c.card_id == card_id, t.card_object.c.tag == tag
-
-
-def _to_object(row: RowMapping) -> StoredObject:
-    return StoredObject(**{name: row[name] for name in StoredObject.__dataclass_fields__})
-
-
-def _from_object(card_id: str, stored: StoredObject) -> Values:
-    return {"card_id": card_id, **asdict(stored)}
 
 
 def _one(row: RowMapping | None) -> Card | None:

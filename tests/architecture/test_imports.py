@@ -216,7 +216,11 @@ def home(name: str) -> str | None:
         ("private_keys.keys", "from card_os.piv.issuing import encode", "neither private_keys nor"),
         ("private_keys.keys", "import cloud_keystore.model", "neither private_keys nor"),
         ("cloud_keystore.operations.asking", "import pkcs11", "imports pkcs11"),
-        ("cloud_keystore.run.wiring", "from ..custody.backends import pkcs11_worker", "pkcs11"),
+        (
+            "cloud_keystore.run.offering.wiring",
+            "from ..custody.backends import pkcs11_worker",
+            "pkcs11",
+        ),
         ("cloud_keystore.model.cards", "from time import time", "imports time.time"),
         ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
         ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),

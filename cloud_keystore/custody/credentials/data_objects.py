@@ -19,7 +19,7 @@ from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import ObjectNotFound, PasscodeNeeded, RecordDamaged
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity
-from cloud_keystore.storage import cards, passcodes
+from cloud_keystore.storage import cards, data_objects, passcodes
 from cloud_keystore.storage.engine import Database
 
 BATCH = 100  # objects of before that are sealed in one transaction
@@ -50,7 +50,9 @@ class DataObjects:
                 connection, digest, card.id, workstation.id, now, once=False
             ):
                 raise PasscodeNeeded("give the passcode again")
-            stored = cards.objects(connection, card.id).get(tag) if tag in PIN_OBJECTS else None
+            stored = (
+                data_objects.of_card(connection, card.id).get(tag) if tag in PIN_OBJECTS else None
+            )
             if stored is None:
                 raise ObjectNotFound(f"card {serial} withholds no data object {tag:X}")
             contents = self._open(stored)
@@ -61,20 +63,20 @@ class DataObjects:
 
     def all_of(self, connection: Connection, card_id: str) -> Mapping[int, bytes]:
         """The contents of all data objects of a card by tag, for the keystore itself."""
-        stored = cards.objects(connection, card_id)
+        stored = data_objects.of_card(connection, card_id)
         return {tag: self._open(each) for tag, each in stored.items()}
 
     def add(self, connection: Connection, card_id: str, objects: Mapping[int, bytes]) -> None:
         """Add the data objects of a new card."""
         stored = [self._closed(card_id, tag, each) for tag, each in objects.items()]
-        cards.add_objects(connection, card_id, stored)
+        data_objects.add(connection, card_id, stored)
 
     def put(
         self, connection: Connection, card_id: str, tag: int, contents: bytes, *, written: bool
     ) -> None:
         """Replace a data object's contents; with empty contents it is no longer there."""
         stored = self._closed(card_id, tag, contents, written=written)
-        cards.put_object(connection, card_id, stored)
+        data_objects.put(connection, card_id, stored)
 
     def seal_all(self) -> int:
         """Seal the objects of a database from before they were sealed, and return how many.
@@ -82,7 +84,7 @@ class DataObjects:
         One that no keystore has written stays as it is, and cannot be read.
         """
         with self.database.read() as connection:
-            clear = cards.objects_in_the_clear(connection, PIN_OBJECTS)
+            clear = data_objects.in_the_clear(connection, PIN_OBJECTS)
         starts = range(0, len(clear), BATCH)
         return sum(self._seal_some(clear[start : start + BATCH]) for start in starts)
 
@@ -90,7 +92,7 @@ class DataObjects:
         sealed = 0
         with self.database.write() as connection:
             for card_id, tag in which:
-                found = cards.authentic_object(connection, card_id, tag)
+                found = data_objects.authentic(connection, card_id, tag)
                 if found is not None and found.value:
                     self.put(connection, card_id, tag, found.value, written=found.written)
                     sealed += 1

@@ -20,13 +20,13 @@ from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.profiles import PROFILES, CardProfile
-from cloud_keystore.run import use_cases
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
+from cloud_keystore.run.offering import access
+from cloud_keystore.run.offering.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
 
 METHODS = {
-    **methods(MainUseCases, use_cases.MAIN),
-    **methods(EnrolmentUseCases, use_cases.ENROLMENT),
-    **methods(StatusUseCases, use_cases.STATUS),
+    **methods(MainUseCases, access.MAIN),
+    **methods(EnrolmentUseCases, access.ENROLMENT),
+    **methods(StatusUseCases, access.STATUS),
 }
 FEW = settings(max_examples=5, suppress_health_check=list(HealthCheck))
 OURS = replace(Presented(b"c" * 32, Role.OPERATOR).stand_in(), id="operator 1")

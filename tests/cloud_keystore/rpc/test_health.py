@@ -27,8 +27,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.rpc import health
 from cloud_keystore.rpc.health import Health
+from cloud_keystore.run.offering.wiring import SERVICES
 from cloud_keystore.run.tending import TEND_SECONDS
-from cloud_keystore.run.wiring import SERVICES
 from cloudcard.registry.v1 import identities_pb2, people_pb2
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.enrolment.tokens import ENROLMENT_HOST

@@ -27,7 +27,7 @@ from cloud_keystore.model.cards import Sealed, StoredObject
 from cloud_keystore.model.errors import RowNotAuthentic
 from cloud_keystore.model.people import IDENTITY_LIFETIME
 from cloud_keystore.model.sessions import Use
-from cloud_keystore.storage import cards, journal, people, session_uses
+from cloud_keystore.storage import cards, data_objects, journal, people, session_uses
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic.codes import Value, Values
 from cloud_keystore.storage.databases.instants import EPOCH
@@ -301,7 +301,7 @@ def test_cards_of_the_first_release_are_kept(tmp_path: Path) -> None:
         assert key.public_key == private.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
-        assert cards.objects(connection, "c") == {126: StoredObject(126, b"\x02")}
+        assert data_objects.of_card(connection, "c") == {126: StoredObject(126, b"\x02")}
         user = people.find_user(connection, "u")
         assert user is not None
         assert (user.upn, user.sid) == ("", "")

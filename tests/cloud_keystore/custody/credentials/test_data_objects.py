@@ -28,7 +28,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.passcodes import PROOF_TIME
 from cloud_keystore.model.people import User
 from cloud_keystore.rpc import card_image
-from cloud_keystore.storage import cards
+from cloud_keystore.storage import cards, data_objects
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic.declaring import metadata
 from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
@@ -70,7 +70,7 @@ def everything(world: World) -> bytes:
 def in_the_clear(world: World, serial: str, tag: int = PRINTED) -> None:
     """Leave an object as it was before objects were sealed."""
     with world.database.write() as connection:
-        cards.put_object(connection, cards.named(connection, serial).id, StoredObject(tag, SECRET))
+        data_objects.put(connection, cards.named(connection, serial).id, StoredObject(tag, SECRET))
 
 
 def told(world: World) -> list[Kind]:

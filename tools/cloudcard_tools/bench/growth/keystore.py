@@ -30,11 +30,11 @@ from cloud_keystore.model.policies import MOST_INPUTS, Policy, SessionTerms
 from cloud_keystore.operations.asking import Ask
 from cloud_keystore.operations.watching import Watching
 from cloud_keystore.people.people import Token
+from cloud_keystore.run.offering.use_cases import MainUseCases, enrolment_use_cases
 from cloud_keystore.run.opening import Parts, open_keystore
 from cloud_keystore.run.owning import own
 from cloud_keystore.run.serving import Keeping
 from cloud_keystore.run.upkeep import Upkeep
-from cloud_keystore.run.use_cases import MainUseCases, enrolment_use_cases
 from cloud_keystore.storage.past import removing
 from cloudcard_tools.authenticator.approving import Private, sign
 from cloudcard_tools.bench.growth import costs

@@ -33,7 +33,7 @@ from cloud_keystore.rpc.registry.roles import RoleServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
 from cloud_keystore.rpc.workstation import WorkstationServicer
-from cloud_keystore.run.use_cases import EnrolmentUseCases, MainUseCases
+from cloud_keystore.run.offering.use_cases import EnrolmentUseCases, MainUseCases
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc

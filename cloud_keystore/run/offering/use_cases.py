@@ -1,15 +1,12 @@
-"""What the processes of the network can ask of custody, and who may: one table for each port."""
+"""The use cases of each port, and their making."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from cloud_keystore.audit.reading import Reading
-from cloud_keystore.border.table import ANY, NOBODY, Access, Each
 from cloud_keystore.cards.administration import Administration
 from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
@@ -28,11 +25,10 @@ from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
 from cloud_keystore.custody.use.activation import Activation
-from cloud_keystore.custody.use.using_sessions import Used, UsingSessions
+from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.mail.notifications import Notifications
 from cloud_keystore.mail.posting import Posting
 from cloud_keystore.model.fields import hosts
-from cloud_keystore.model.people import Role
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Asking
@@ -56,8 +52,6 @@ from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.opening import Parts
-
-WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,149 +118,6 @@ class MailUseCases:
     """Those of the process that sends e-mail."""
 
     posting: Posting
-
-
-BRIEF = ("looks",)  # what health waits for; the others wait while custody starts
-MAIN: Mapping[str, Access] = MappingProxyType(
-    {
-        "callers.identify": NOBODY,
-        "callers.trace_id": NOBODY,
-        "callers.removed": NOBODY,
-        "announcing.terms": NOBODY,
-        "announcing.certify": NOBODY,
-        "announcing.card_issuer": OPERATOR,
-        "publishing.authorities_of_cards": OPERATOR,
-        "publishing.document": OPERATOR,
-        "looks.answers": NOBODY,
-        "looks.gauges": NOBODY,
-        "images.read": WORKSTATION,
-        "data_objects.read": WORKSTATION,
-        "passcodes.status": WORKSTATION,
-        "passcodes.verify": WORKSTATION,
-        "passcodes.change": WORKSTATION,
-        "passcodes.reset": WORKSTATION,
-        "passcodes.set_first": DEVICE,
-        "passcodes.change_own": DEVICE,
-        "passcodes.reset_own": DEVICE,
-        "asking.create": WORKSTATION,
-        "asking.find": WORKSTATION,
-        "asking.look": WORKSTATION,
-        "asking.cancel": WORKSTATION,
-        "asking.qr_text": WORKSTATION,
-        "signing_in.begin": WORKSTATION,
-        "signing_in.find": WORKSTATION,
-        "signing_in.end": WORKSTATION,
-        "activation.perform": WORKSTATION,
-        "using_sessions.use_all": Each(NOBODY, Used),  # each request names its certificate
-        "using_sessions.write_results": NOBODY,
-        "using_sessions.end": WORKSTATION,
-        "secure_messaging.agree": WORKSTATION,
-        "management_keys.request_challenge": WORKSTATION,
-        "management_keys.answer_challenge": WORKSTATION,
-        "administration.write_object": WORKSTATION,
-        "administration.generate_key": WORKSTATION,
-        "administration.import_key": WORKSTATION,
-        "administration.move_key": WORKSTATION,
-        "administration.set_management_key": WORKSTATION,
-        "administration.set_tries": WORKSTATION,
-        "administration.reset_card": WORKSTATION,
-        "administration.attest_key": WORKSTATION,
-        "cards.list_of": DEVICE,
-        "cards.list_all": OPERATOR,
-        "cards.find": OPERATOR,
-        "cards.keys": OPERATOR,
-        "cards.suspend": OPERATOR,
-        "cards.resume": OPERATOR,
-        "cards.revoke": OPERATOR,
-        "prolonging.foresee": OPERATOR,
-        "prolonging.renew": OPERATOR,
-        "replacing.foresee": OPERATOR,
-        "replacing.replace": OPERATOR,
-        "replacing.neighbours": OPERATOR,
-        "unlocking.agree": DEVICE,
-        "unlocking.ask": OPERATOR,
-        "alerts.told_to": DEVICE,
-        "alerts.list_all": OPERATOR,
-        "alerts.acknowledge": OPERATOR,
-        "deciding.waiting": DEVICE,
-        "deciding.find": DEVICE,
-        "deciding.named": DEVICE,
-        "deciding.claim": DEVICE,
-        "deciding.signature": DEVICE,
-        "deciding.decide": DEVICE,
-        "admitting.waiting": DEVICE,
-        "admitting.find": DEVICE,
-        "admitting.claim": DEVICE,
-        "admitting.signature": DEVICE,
-        "admitting.decide": DEVICE,
-        "admitting.list_open": DEVICE,
-        "admitting.end": DEVICE,
-        "sessions.list_open": DEVICE,
-        "sessions.end": DEVICE,
-        "people.add_user": OPERATOR,
-        "people.list_users": OPERATOR,
-        "people.search": OPERATOR,
-        "people.change_user": OPERATOR,
-        "showing.show": OPERATOR,
-        "leaving.foresee": OPERATOR,
-        "leaving.close": OPERATOR,
-        "reports.pending": OPERATOR,
-        "reports.expiring": OPERATOR,
-        "people.invite_device": OPERATOR,
-        "people.add_workstation": OPERATOR,
-        "people.add_operator": OPERATOR,
-        "people.add_auditor": OPERATOR,
-        "issuing.issue": OPERATOR,
-        "organisations.add": OPERATOR,
-        "organisations.list_all": OPERATOR,
-        "organisations.set_policy": OPERATOR,
-        "organisations.list_policies": OPERATOR,
-        "domains.add": OPERATOR,
-        "domains.remove": OPERATOR,
-        "domains.list_all": OPERATOR,
-        "importing.import_users": OPERATOR,
-        "roles.known": OPERATOR,
-        "roles.list_all": OPERATOR,
-        "roles.grant": OPERATOR,
-        "roles.withdraw": OPERATOR,
-        "devices.list_of": OPERATOR,
-        "devices.remove": OPERATOR,
-        "identities.list_of": OPERATOR,
-        "identities.invitations": OPERATOR,
-        "identities.remove": OPERATOR,
-        "renewing.renew": ANY,
-        "notifications.list_all": OPERATOR,
-        "notifications.retry": OPERATOR,
-        "notifications.test": OPERATOR,
-        "finding.find": OPERATOR,
-        "reading.key": AUDITOR,
-        "reading.head": AUDITOR,
-        "reading.search": AUDITOR,
-        "reading.find": AUDITOR,
-        "reading.names": AUDITOR,
-        "reading.begin_export": AUDITOR,
-        "reading.export": AUDITOR,
-        "reading.checkpoints": AUDITOR,
-        "reading.prove_inclusion": AUDITOR,
-        "reading.prove_consistency": AUDITOR,
-    }
-)
-ENROLMENT: Mapping[str, Access] = MappingProxyType(
-    {
-        "enrolment.enrol": NOBODY,  # a token says who enrols
-        "enrolment.passkey_terms": NOBODY,
-        "announcing.terms": NOBODY,
-        "announcing.enrolment_port": NOBODY,
-    }
-)
-STATUS: Mapping[str, Access] = MappingProxyType(
-    {
-        "publishing.certificate": NOBODY,
-        "publishing.document": NOBODY,
-        "responding.respond": NOBODY,
-    }
-)
-MAIL: Mapping[str, Access] = MappingProxyType({"posting.take": NOBODY, "posting.tell": NOBODY})
 
 
 def main_use_cases(

@@ -1,0 +1,76 @@
+"""Users as lists show them, and who is found by a text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit.acting import Acting
+from cloud_keystore.model.cards import IN_USE, Card
+from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.fields.texts import text_field
+from cloud_keystore.model.finding import LONGEST_TEXT, as_written
+from cloud_keystore.model.people import User
+from cloud_keystore.storage import cards, people
+
+
+@dataclass(frozen=True, slots=True)
+class UserListing:
+    """A user as lists show it, with the number of active devices and the cards."""
+
+    user: User
+    device_count: int
+    card_serials: tuple[str, ...]
+    enrolled: bool  # has a device, and a card in use
+
+
+def found(by: Acting, text: str) -> Collection[str]:
+    """Identifiers of the users whom the actor sees and a text finds; raises InvalidInput."""
+    text, connection = as_written(text_field("text", text, LONGEST_TEXT)), by.connection
+    named = people.search(connection, text) | cards.holders_by_serial(connection, text)
+    return by.seen_users(named)
+
+
+def listed(by: Acting, page: Page | None, text: str, now: datetime) -> list[UserListing]:
+    """All users whom the actor sees, or those whom a text finds, oldest first; or a page of them.
+    Raises InvalidInput.
+    """
+    connection = by.connection
+    if text:
+        ids = sorted(found(by, text))
+        if page is not None:
+            ids = [each for each in ids if each > page.after][: page.size]
+        return of(connection, people.with_ids(connection, ids), now)
+    users = people.list_users(connection, page, by.seen_organisations())
+    if page is not None:
+        return of(connection, users, now)
+    return listings(users, people.count_devices(connection, now), cards.list_all(connection))
+
+
+def of(connection: Connection, users: Sequence[User], now: datetime) -> list[UserListing]:
+    """Some users with their devices and cards."""
+    ids = [user.id for user in users]
+    phones = people.devices_of(connection, ids)
+    devices = Counter(each.user_id or "" for each in phones if each.is_active(now))
+    return listings(users, devices, cards.of_holders(connection, ids))
+
+
+def listings(
+    users: Sequence[User], devices: Mapping[str, int], of_users: Sequence[Card]
+) -> list[UserListing]:
+    """Users with the numbers of their active devices and with these cards."""
+    held: dict[str, list[Card]] = {}
+    for card in of_users:
+        held.setdefault(card.user_id, []).append(card)
+    return [_listing(user, devices.get(user.id, 0), held.get(user.id, [])) for user in users]
+
+
+def _listing(user: User, devices: int, held: Sequence[Card]) -> UserListing:
+    in_use = any(card.state in IN_USE for card in held)
+    return UserListing(
+        user, devices, tuple(card.serial for card in held), enrolled=bool(devices) and in_use
+    )

@@ -156,7 +156,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         self, request: pb.ReplaceCardRequest, context: Context
     ) -> pb.ReplaceCardResponse:
         def replace(caller: Identity) -> pb.ReplaceCardResponse:
-            why = WHY_REPLACED.get(request.reason, "")
+            why = str(WHY_REPLACED.get(request.reason, ""))
             if request.dry_run:
                 return _replaced(self.replacing.foresee(request.card_serial, actor=caller.actor))
             return _replaced(self.replacing.replace(request.card_serial, why, actor=caller.actor))

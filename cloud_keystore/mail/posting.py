@@ -17,7 +17,7 @@ from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.outbox.notifications import (
     INVITATIONS,
-    MOST_TRIES,
+    LAST_TRY,
     Notification,
     Outcome,
     State,
@@ -82,7 +82,7 @@ class Posting:
                     changes = {"state": State.SENT, "why": "", "end_time": now}
                 case Outcome.UNTRIED:
                     changes = {"state": State.WAITING, "tries": tries - 1, "next_time": now}
-                case Outcome.LATER if tries < MOST_TRIES:
+                case Outcome.LATER if tries < LAST_TRY:
                     next_time = now + pause(tries)
                     changes = {"state": State.WAITING, "why": why, "next_time": next_time}
                 case _:

@@ -9,7 +9,7 @@ from enum import StrEnum, unique
 LEASE_TIME = timedelta(minutes=15)  # of whoever sends a portion: nobody else sends it meanwhile
 FIRST_PAUSE = timedelta(minutes=1)  # before the second try; doubled up to the longest pause
 LONGEST_PAUSE = timedelta(hours=2)
-MOST_TRIES = 19  # the last of them a day after the first
+LAST_TRY = 19  # a day after the first
 REMIND_DAYS = (3, 7, 12)  # after an invitation, which is good for 14
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import (
+    LAST_TRY,
     LEASE_TIME,
-    MOST_TRIES,
     Outcome,
     State,
     Template,
@@ -124,17 +124,17 @@ def test_what_can_be_taken_later_is_tried_for_a_day(told: Told, world: World) ->
     """BUG-25: retry with back-off, then the failed state that the operator sees."""
     user, _ = told.person()
     began, waits = world.clock(), []
-    for tries in range(1, MOST_TRIES + 1):
+    for tries in range(1, LAST_TRY + 1):
         (letter,) = told.posting.take()
         assert letter.tries == tries
         told.posting.tell(letter.notification_id, tries, Outcome.LATER, "451 Later")
         assert told.posting.take() == []
         (listing,) = told.listed()
-        if tries < MOST_TRIES:
+        if tries < LAST_TRY:
             assert listing.notification.state is State.WAITING
             waits.append(listing.notification.next_time - world.clock())
             world.clock.now = listing.notification.next_time
-    assert waits == [pause(tries) for tries in range(1, MOST_TRIES)]
+    assert waits == [pause(tries) for tries in range(1, LAST_TRY)]
     assert waits[:3] == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
     assert max(waits) == timedelta(hours=2)
     assert timedelta(days=1) <= world.clock() - began < timedelta(days=1, hours=1)

@@ -473,7 +473,7 @@ def new_world(
     authority = authorities.load_or_make(database, seal, clock)
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    _add_operators(database)
+    add_operators(database)
     passcodes = Passcodes(database, seal, clock, os.urandom, fast, end_replaced)
     data_objects = DataObjects(database, seal, clock, os.urandom)
     renewal = Renewal(clock, os.urandom, authority, data_objects)
@@ -534,7 +534,7 @@ def new_world(
     )
 
 
-def _add_operators(database: Database) -> None:
+def add_operators(database: Database) -> None:
     """Add the operators who act in tests, unless they are there. They are nameless, and may do
     everything for so long that no test sees the end; so they are not the last RA managers.
     """

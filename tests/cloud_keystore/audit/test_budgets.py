@@ -28,7 +28,15 @@ from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
 from cloud_keystore.storage import budgets as rows
 from cloud_keystore.storage.databases import sqlite
-from support.keystore_world import OPERATOR, SESSIONS, TERMS, Enrolled, FakeClock, World
+from support.keystore_world import (
+    OPERATOR,
+    SESSIONS,
+    TERMS,
+    Enrolled,
+    FakeClock,
+    World,
+    add_operators,
+)
 
 BURST = 20
 PER_SECOND = 0.1
@@ -237,6 +245,7 @@ def test_what_ends_something_is_never_refused() -> None:
 def test_a_served_keystore_has_budgets_as_they_are_set(tmp_path: Path) -> None:
     settings = Settings(tmp_path, limits=with_limits(Limits(), ["journal-operator=0.5/3"]))
     with closing(own(settings)) as hold, open_keystore(settings, hold, FakeClock()) as parts:
+        add_operators(parts.database)
         for number in range(3):
             parts.people.add_workstation(f"pc{number}", "", actor=OPERATOR)
         with pytest.raises(JournalBudgetSpent):

@@ -2,9 +2,9 @@
 
 a front takes the call; its gatherer (rpc/gathering.py) sends one group at a time to custody, which
 records the group in one transaction (custody/use/using_sessions.py), commits, and then uses the
-keys one after the other. Each second every process of custody gives new entries of the journal
-their places (audit/sequencing.py), and approvals of new sessions change the database too; for both,
-the writers' lock is held alone (storage/databases).
+keys, on all processors at once. Each second every process of custody gives new entries of the
+journal their places (audit/sequencing.py), and approvals of new sessions change the database too;
+for both, the writers' lock is held alone (storage/databases).
 """
 
 from __future__ import annotations
@@ -134,23 +134,33 @@ class Worker:
         self._use_keys(group)
 
     def _use_keys(self, group: deque[Use]) -> None:
-        if not group:
-            self._serve()
-            return
-        use = group.popleft()
-        key = self.partition.costs.key_us / 1e6
-        # The inputs of a batch are shared among the computer's processors.
+        """Use the keys, as many at once as there are processors."""
+        left = [len(group)]
+
+        def used(use: Use) -> None:
+            self.answered(use)
+            left[0] -= 1
+            if group:
+                self._use_key(group.popleft(), used)
+            elif not left[0]:
+                self._serve()
+
+        for _ in range(min(len(group), self.cores.count)):
+            self._use_key(group.popleft(), used)
+
+    def _use_key(self, use: Use, then: Answered) -> None:
+        """Use a key; the inputs of a batch are shared among the processors too."""
         parts = min(use.inputs, self.cores.count)
         left = [parts]
 
         def used() -> None:
             left[0] -= 1
             if not left[0]:
-                self.answered(use)
-                self._use_keys(group)
+                then(use)
 
         for _ in range(parts):
-            self.cores.work(KEYS, key * use.inputs / parts, used)
+            us = self.partition.costs.key_us * use.inputs / parts
+            self.cores.work(KEYS, us / 1e6, used)
 
     def open_session(self) -> None:
         """Take a passcode and an approval, and open a session."""

@@ -67,6 +67,13 @@ class Shape:
         return self.database_cores > 0
 
     @property
+    def workers(self) -> int:
+        """The processes of a replica that face the network, each with one of custody. With SQLite,
+        which has one writer at a time, more of them would only make groups smaller.
+        """
+        return self.cores if self.is_shared else 1
+
+    @property
     def all_cores(self) -> int:
         """The cores of all computers."""
         return self.partitions * (self.replicas * self.cores + self.database_cores)

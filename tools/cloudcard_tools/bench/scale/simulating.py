@@ -96,7 +96,9 @@ def simulate(costs: Costs, shape: Shape, demand: Demand, terms: Terms) -> Foreca
             took.append(clock.now - use.began)
 
     computers = [Cores(clock, shape.cores) for _ in range(shape.replicas)]
-    workers = [Worker(partition, each, answered) for each in computers for _ in range(shape.cores)]
+    workers = [
+        Worker(partition, each, answered) for each in computers for _ in range(shape.workers)
+    ]
 
     def ask() -> None:
         nonlocal asked

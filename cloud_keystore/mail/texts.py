@@ -93,8 +93,8 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             (
                 "A wrong {passcode} of the {profile} card {card} was given too often, last at "
                 "{time}, and the card takes none any more.",
-                "If it was you, ask your registration authority to unlock the card. A forgotten "
-                "PIN can be chosen anew with the PUK.",
+                "If it was you, and you know the PIN, ask your registration authority to unlock "
+                "the card. If you have forgotten the PIN, choose a new one with the PUK.",
                 "If it was not you, somebody has tried to guess your passcode: tell your "
                 "registration authority at once.",
             ),

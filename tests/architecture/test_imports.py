@@ -218,7 +218,7 @@ def home(name: str) -> str | None:
         ("cloud_keystore.operations.asking", "import pkcs11", "imports pkcs11"),
         (
             "cloud_keystore.run.offering.wiring",
-            "from ..custody.backends import pkcs11_worker",
+            "from ...custody.backends import pkcs11_worker",
             "pkcs11",
         ),
         ("cloud_keystore.model.cards", "from time import time", "imports time.time"),

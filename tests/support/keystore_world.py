@@ -542,7 +542,7 @@ def add_operators(database: Database) -> None:
         for each in (OPERATOR, SECOND):
             if people.find_identity(connection, each.id) is None:
                 own = replace(PC, id=each.id, role=Role.OPERATOR, display_name="", assigned=True)
-                people.add_identity(connection, replace(own, expire_time=NO_END))
+                people.add_identities(connection, replace(own, expire_time=NO_END))
                 since, role = PC.create_time, BuiltIn.RA_MANAGER
                 granted = Assignment(each.id, each.id, role, ROOT, since, NO_END, "", since)
                 assignments.add(connection, granted)

@@ -124,6 +124,7 @@ def serving(
         for each in talks:
             if each.transport is not None:
                 each.transport.abort()
+        await let_end()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="mail server")
     thread.start()
@@ -133,6 +134,12 @@ def serving(
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
+
+
+async def let_end() -> None:
+    """Let connections go that are closed already: their sockets are closed in a later turn."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def options_to(server: MailServer) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from card_os.piv.names import Algorithm
+from cloud_keystore.cards import spares as spares_module
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.spares import KINDS, Spares
 from cloud_keystore.model.cards import PKCS11
@@ -30,10 +31,12 @@ def spares_of(world: World, size: int, *, idle: bool = True) -> Spares:
 
 def filled(world: World, size: int) -> Spares:
     """As many spare keys of P-256 as there are to be."""
-    spares = spares_of(world, size)
-    for _ in range(size):
-        spares._add(P256)
-    return spares
+    filling = spares_of(world, size)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(spares_module, "KINDS", (P256,))
+        while filling.fill():
+            pass
+    return filling
 
 
 def levels(world: World) -> dict[int, int]:

@@ -20,7 +20,7 @@ from cloud_keystore.run.mailing import sending
 from cloudcard_tools.demo.stage import free_ports
 from support.authority import Authority
 from support.keystore_world import FakeClock
-from support.mail_server import DROP, HANG, MailServer, serving
+from support.mail_server import DROP, HANG, MailServer, let_end, serving
 
 PASSWORD = "s3cret pässword"
 LETTER = Letter("0192", 1, "ada@example.org", "Enrol your phone", "Text\n", "<p>Text</p>\n")
@@ -39,6 +39,7 @@ def send(sender: Sending, *letters: Letter) -> list[Tried]:
     async def portion() -> list[Tried]:
         tried = [await sender.send(each) for each in letters]
         await sender.end_portion()
+        await let_end()
         return tried
 
     return asyncio.run(portion())

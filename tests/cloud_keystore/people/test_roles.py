@@ -216,7 +216,7 @@ def test_an_operator_of_before_there_were_roles_has_all_until_they_are_withdrawn
 ) -> None:
     former = replace(manager, id="former", certificate_sha256=None, assigned=False)
     with world.database.write() as connection:
-        people.add_identity(connection, former)
+        people.add_identities(connection, former)
     add(world, former)
     world.identities.remove(Role.OPERATOR, manager.id, "left", former)
     with pytest.raises(LastOperator):
@@ -320,8 +320,8 @@ def test_a_person_goes_to_another_organisation(world: World, ours: str, theirs: 
     ida, otto = agent(world, ours), agent(world, theirs)
     user = add(world, ida)
     with pytest.raises(OrganisationNotFound):
-        world.people.change_user(user, None, None, theirs, actor=ida.actor)
-    world.people.change_user(user, None, None, theirs, actor=OPERATOR)
+        world.people.change_user(user, None, None, organisation_id=theirs, actor=ida.actor)
+    world.people.change_user(user, None, None, organisation_id=theirs, actor=OPERATOR)
     assert world.showing.show(user, otto).user.organisation_id == theirs
     (told,) = world.journal(Kind.USER_CHANGED)
     assert told.details == {"old_organisation": ours, "organisation": theirs}

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.storage import sessions
 from cloud_keystore.storage.authentic import upgrading
-from cloudcard_tools.bench.growth import command, measuring
+from cloudcard_tools.bench.command import bench
+from cloudcard_tools.bench.growth import measuring
 from cloudcard_tools.bench.growth.filling import CARDS_OF_WORKSTATION, Model, fill
 from cloudcard_tools.bench.growth.keystore import Ward, of_kind, opened
 from cloudcard_tools.bench.growth.measuring import Result, Size
@@ -71,10 +73,15 @@ def test_both_sizes_are_measured(
 
 def test_what_has_grown_too_much_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     result = Result(FEW, MANY, 301.0, 7.5, "a computer")
-    monkeypatch.setattr(measuring, "measure", lambda *_: result)
-    told = CliRunner().invoke(command.growth_command, ["--json"])
-    facts = json.loads(told.output)
+
+    def measure(*_: object) -> Result:
+        structlog.get_logger().critical("a keystore in this process has something to say")
+        return result
+
+    monkeypatch.setattr(measuring, "measure", measure)
+    told = CliRunner().invoke(bench, ["growth", "--json"])
+    facts = json.loads(told.stdout)
     assert (facts["use_ratio"], facts["background_ratio"], facts["rows"]) == (1.1, 1.25, 1_000_000)
-    table = CliRunner().invoke(command.growth_command, []).output.splitlines()
+    table = CliRunner().invoke(bench, ["growth"]).stdout.splitlines()
     met = [line.endswith(", met") for line in table[1:-1]]
     assert met == [True, False, True, False, True, True, True]

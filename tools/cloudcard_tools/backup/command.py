@@ -21,7 +21,7 @@ from cloud_keystore.storage.engine import Database
 from cloudcard_tools import new_files
 from cloudcard_tools.backup import postgresql, sqlite
 from cloudcard_tools.new_files import NEW_FILE
-from cloudcard_tools.shared import output
+from cloudcard_tools.shared import logs, output
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.place import place_options
@@ -46,6 +46,7 @@ def backup(file: Path, place: Settings, as_json: bool) -> None:
 
     The sealing key is not in the file. Keep it apart: both together give away all software keys.
     """
+    logs.apart()
     os.umask(0o077)
     with new_files.draft(file) as draft:
         _copy(place, draft)
@@ -82,6 +83,7 @@ def restore(
     """
     magic = _magic(file)
     keys = sealing.sources(place)
+    logs.apart()
     with _owned(place):
         if place.database:
             if not magic.startswith(postgresql.MAGIC):

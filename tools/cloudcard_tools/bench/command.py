@@ -16,7 +16,7 @@ from cloudcard_tools.bench.growth.command import growth_command
 from cloudcard_tools.bench.registry.command import registry_command
 from cloudcard_tools.bench.scale.command import scale_command
 from cloudcard_tools.bench.signing.command import sign_command
-from cloudcard_tools.shared import output, pcscd
+from cloudcard_tools.shared import logs, output, pcscd
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.tables import Column, print_table
 
@@ -43,6 +43,7 @@ Examples:
 @click.group(epilog=EXAMPLES)
 def bench() -> None:
     """Measure how fast the card and the keystore are."""
+    logs.apart()
 
 
 bench.add_command(sign_command)

@@ -21,7 +21,7 @@ from cloudcard_tools.keys.authorities import authorities
 from cloudcard_tools.keys.opening import believed, opened
 from cloudcard_tools.keys.operators import operator
 from cloudcard_tools.keys.records import authenticate
-from cloudcard_tools.shared import output
+from cloudcard_tools.shared import logs, output
 from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.failures import Failure, FileExists
 from cloudcard_tools.shared.finding import Words, choose, of_own
@@ -66,6 +66,7 @@ Each command takes SOURCE as file:PATH, passphrase:PATH, or pkcs11:NAME of a key
 )
 def keys() -> None:
     """The keystore's own keys: sealing keys, authorities, and a way back for operators."""
+    logs.apart()
 
 
 @keys.command("list")

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, TextIO, TypeAlias, cast
 
+import click
 import structlog
 
 log = structlog.get_logger()
@@ -92,6 +93,14 @@ def configure(level: int, form: Form = "text", **always: int) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     _write_to(file)
+
+
+def apart() -> None:
+    """Log to standard error until the command ends, whose output is on standard output, and which
+    opens a keystore in its own process.
+    """
+    _write_to(sys.stderr or io.StringIO())
+    click.get_current_context().call_on_close(structlog.reset_defaults)
 
 
 def take_all(form: Form) -> None:

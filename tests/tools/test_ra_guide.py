@@ -23,6 +23,7 @@ from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
 from support.guides import DOCS, Block, run_by, shows
 from support.keystore_process import KeystoreProcess, Workstation
+from support.mail_server import MailServer, options_to, serving
 from support.terminal import show
 
 ROWS = re.findall(r"^\| (?!task|---)(.*) \| (.*) \|$", (DOCS / "ra.md").read_text(), re.MULTILINE)
@@ -53,6 +54,9 @@ SAYS = {
     "export users": r"^File +all\.csv\nRows +\d+$",
     "export pending": r"^File +pending\.csv\nRows +\d+$",
     "export cards": r"^File +cards\.csv\nRows +\d+$",
+    "notify list": r"^Ada Byron +ada@example\.org |^Nothing has failed\.$",
+    "notify retry": r"^Tried again +0$",
+    "notify test": r"^On its way to +you@example\.org$",
     "domain list": r"^All domains are allowed\.$",
     "user list": r"  Ada Byron .*  1  \d{16}",
     "user find": r"  [1-9]\d{11}  Ada Byron  ada@example\.org  enrolled ",
@@ -121,8 +125,8 @@ class Played:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A keystore, its operator, and Ada, whose card is in use and who has reported a request."""
     folder = tmp_path_factory.mktemp("guide")
-    with Nursery(folder / "logs") as nursery:
-        keystore = KeystoreProcess(folder, nursery)
+    with serving(MailServer()) as mail, Nursery(folder / "logs") as nursery:
+        keystore = KeystoreProcess(folder, nursery, options_to(mail))
         said = play(folder, BEGUN[1])
         [token] = re.findall(r"cc1\.\S+", said)
         phone = spending.enrol(token, folder / "phone", "authenticator", "Ada's phone")

@@ -166,7 +166,10 @@ THINGS: Mapping[str, Row] = {
         Right.REVOKE, lambda at: cards_pb2.RevokeCardRequest(card_serial=at.card, reason="left")
     ),
     "CardService.ReplaceCard": Row(
-        Right.ISSUE, lambda at: cards_pb2.ReplaceCardRequest(card_serial=at.card, reason="lost")
+        Right.ISSUE,
+        lambda at: cards_pb2.ReplaceCardRequest(
+            card_serial=at.card, reason=cards_pb2.REPLACEMENT_REASON_LOST
+        ),
     ),
     "RoleService.WithdrawRole": Row(
         Right.ROLES,

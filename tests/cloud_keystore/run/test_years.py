@@ -19,6 +19,7 @@ from sqlalchemy import insert, select, update
 
 from card_os.piv.names import ATTESTATION_CERTIFICATE, KeyRef
 from cloud_keystore.custody.backends.probing import Probe
+from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.errors import (
     IdentityRejected,
@@ -87,6 +88,7 @@ class Town:
             self.world.operator(),
             self.world.enrol(self.world.people.add_auditor("Aude", actor=self.world.actor).text),
         ]
+        self.world.actor = DATA_FOLDER  # which does not end
         self.started = self.world.clock()
         trusted = self.now_trusted
         self.clients = [Client(each, trusted) for each in enrolled]
@@ -404,7 +406,9 @@ class TestWarnings:
                 Role.OPERATOR, operator.own.identity.id, "ended", operator.own.identity
             )
         listed = world.identities.list_of(Role.OPERATOR, actor=world.actor)
-        assert {each.state_at(world.clock()) for each in listed} == {EXPIRED}
+        # Those without a name act in other tests, and do not end.
+        named = {each.state_at(world.clock()) for each in listed if each.display_name}
+        assert named == {EXPIRED}
         assert not world.people.has_operators()
         fresh = world.operator().identity
         with pytest.raises(LastOperator):

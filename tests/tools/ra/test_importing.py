@@ -248,5 +248,5 @@ def test_domains_by_command(desk: Desk) -> None:
         assert done.exit_code == 1
         assert "example.org can be used" in " ".join(done.output.split())
     finally:
-        assert desk.run("domain", "remove", "example.org").exit_code == 0
+        assert desk.run("domain", "remove", "example.org", "--yes").exit_code == 0
     assert "All domains are allowed." in desk.run("domain", "list").stdout

@@ -9,6 +9,7 @@ from cloudcard.registry.v1.domains_pb2_grpc import DomainServiceStub
 from cloudcard_tools.ra.registry import operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
+from cloudcard_tools.shared.confirming import irreversible
 
 LABELS = {"domain": "Domain"}
 COLUMNS = {**LABELS, "added": "Added"}
@@ -19,7 +20,7 @@ COLUMNS = {**LABELS, "added": "Added"}
 Examples:
   cloudcard ra domain add example.org
   cloudcard ra domain list
-  cloudcard ra domain remove example.org
+  cloudcard ra domain remove example.org --yes
 """
 )
 def domain() -> None:
@@ -53,6 +54,7 @@ def domain_list(caller: Caller) -> None:
 
 @domain.command("remove")
 @click.argument("name")
+@irreversible("Nobody gets an e-mail address of {name} any more.")
 @operator_options
 def domain_remove(name: str, caller: Caller) -> None:
     """Take the domain NAME from the allowed ones. Without any, all are allowed."""

@@ -114,7 +114,8 @@ def test_a_workstation_locks_few_cards_and_is_told_of(
     (told,) = world.alerts.list_all(include_acknowledged=False, actor=world.actor)
     assert told.alert.kind is AlertKind.WRONG_PASSCODES
     assert told.workstation_display_name == pc.identity.display_name
-    (found,) = Finding(world.database).find(Sort.ALERT, pc.identity.display_name)
+    finding = Finding(world.database, world.clock)
+    (found,) = finding.find(Sort.ALERT, pc.identity.display_name, actor=world.actor)
     assert found.id == told.alert.id
     elsewhere = world.workstation("WARD8-PC1").identity
     right = world.passcodes.verify(cards[-1], KeyRef.PIN, PASSCODE, elsewhere)

@@ -287,9 +287,11 @@ def test_authorities_that_have_ended_answer_nothing(
 
 
 def test_whoever_moves_a_card_moves_its_certificates() -> None:
-    """In the same transaction; a card that is activated has been good before."""
+    """In the same transaction; a card that is activated has been good before, and one that is
+    renewed gets other certificates (`renewal`).
+    """
     moving = {name: path.read_text() for name, path in modules()}
     moving = {name: text for name, text in moving.items() if "cards.move(" in text}
-    activating = {"cloud_keystore.custody.credentials.passcodes"}
-    assert activating < moving.keys()
-    assert [name for name, text in moving.items() if "recording." not in text] == [*activating]
+    others = {"cloud_keystore.custody.credentials.passcodes", "cloud_keystore.cards.prolonging"}
+    assert others < moving.keys()
+    assert {name for name, text in moving.items() if "recording." not in text} == others

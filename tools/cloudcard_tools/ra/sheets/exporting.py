@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+import grpc
 
 from cloud_keystore.model.people import Stage, UserState
 from cloud_keystore.model.sheets.candidates import COLUMNS
@@ -25,6 +26,7 @@ from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 
 Item = TypeVar("Item")
+Stub = TypeVar("Stub")
 
 PAGE = 500
 USER_HEADERS = (*COLUMNS, "uuid12", "state", "phones", "cards", "created")
@@ -86,7 +88,7 @@ def export_users(
 ) -> None:
     """Write people to a file that can be imported again."""
     wanted = states or STATES[:2]
-    with caller.service(PeopleServiceStub) as stub, caller.service(OrganisationServiceStub) as of:
+    with caller.service(_with_organisations(PeopleServiceStub)) as (stub, of):
         names = _organisations(of)
         users = _users(stub, search)
         rows = (_user(each, names) for each in users if each.state in wanted)
@@ -105,7 +107,7 @@ def export_users(
 @operator_options
 def export_pending(stages: Sequence[str], file: Path, delimiter: str, caller: Caller) -> None:
     """Write who has not finished enrolling, and what has to happen next."""
-    with caller.service(PeopleServiceStub) as stub, caller.service(OrganisationServiceStub) as of:
+    with caller.service(_with_organisations(PeopleServiceStub)) as (stub, of):
         names = _organisations(of)
         found = _pending(stub)
         rows = (
@@ -137,7 +139,7 @@ def export_cards(
     caller: Caller,
 ) -> None:
     """Write cards, from those issued to those revoked."""
-    with caller.service(CardServiceStub) as stub, caller.service(OrganisationServiceStub) as of:
+    with caller.service(_with_organisations(CardServiceStub)) as (stub, of):
         names = _organisations(of)
         rows = (
             _card(each, names)
@@ -147,6 +149,13 @@ def export_cards(
             and each.serial.startswith(serial_prefix)
         )
         _write(caller, file, delimiter, CARD_HEADERS, rows)
+
+
+def _with_organisations(
+    stub: Callable[[grpc.Channel], Stub],
+) -> Callable[[grpc.Channel], tuple[Stub, OrganisationServiceStub]]:
+    """Both services over one connection."""
+    return lambda channel: (stub(channel), OrganisationServiceStub(channel))
 
 
 def _write(

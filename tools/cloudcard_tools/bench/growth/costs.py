@@ -107,7 +107,8 @@ class Server:
 
     def kept(self) -> int:
         self._connection.execute("VACUUM FULL")
-        return self._number("SELECT pg_database_size(current_database())")
+        # Not the database's whole size: the server's own catalogues shrink meanwhile.
+        return self._number("SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables")
 
     def close(self) -> None:
         self._connection.close()

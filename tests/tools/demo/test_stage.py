@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
+import pytest
+
+from cloud_keystore.model.operations import QUIET_TIME
+from cloudcard_tools.demo.programs import Ended
 from cloudcard_tools.demo.stage import Stage
+from cloudcard_tools.demo.timeline import Declined, StepFailed
 from cloudcard_tools.shared.processes import Nursery
 
 
@@ -18,3 +24,31 @@ def test_an_earlier_request_on_the_phone_is_not_taken_for_this_one(tmp_path: Pat
         stage = Stage(tmp_path, nursery, interactive=False)
         assert stage.ringing({"operation": "this one"}) == events[1]
         assert stage.count_rings() == 1
+
+
+def test_what_the_application_said_is_told_although_it_may_fail(tmp_path: Path) -> None:
+    """It was told to have ended well, and nobody saw why it had asked nothing."""
+
+    def decide() -> None:
+        raise StepFailed("nothing was asked")
+
+    with Nursery(tmp_path) as nursery:
+        stage = Stage(tmp_path, nursery, interactive=False)
+        with pytest.raises(StepFailed, match=r"nothing was asked; .* with 1: CKR_FUNCTION_FAILED"):
+            stage.while_deciding(decide, lambda: Ended(1, "", "CKR_FUNCTION_FAILED\n"))
+
+
+def test_a_key_that_was_just_refused_is_left_in_peace(tmp_path: Path) -> None:
+    """Who typed fast met the keystore's own refusal, and the demo failed."""
+
+    def decide() -> None:
+        raise Declined("no")
+
+    with Nursery(tmp_path) as nursery:
+        stage = Stage(tmp_path, nursery, interactive=True)
+        stage.leave_in_peace()
+        with pytest.raises(Declined):
+            stage.while_deciding(decide, lambda: None)
+        assert stage.declined > time.monotonic() - QUIET_TIME.total_seconds()
+        stage.leave_in_peace()
+        assert stage.declined <= time.monotonic() - QUIET_TIME.total_seconds()

@@ -127,6 +127,7 @@ class Scenes:
         require(ours.read_bytes() == theirs.read_bytes(), "the two secrets differ")
 
     def _denied(self) -> None:
+        self.stage.leave_in_peace()
         self.stage.count_rings()
         application = Pkcs11(0, PASSCODE)
         document, signature = self._path("document.txt"), self._path("denied.sig")

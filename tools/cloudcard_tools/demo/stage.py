@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -15,8 +16,9 @@ from typing import TypeVar, cast
 
 import click
 
+from cloud_keystore.model.operations import QUIET_TIME
 from cloudcard_tools.demo import deciding
-from cloudcard_tools.demo.programs import Cloudcard
+from cloudcard_tools.demo.programs import Cloudcard, Ended
 from cloudcard_tools.demo.timeline import INDENT, Declined, StepFailed, wrapped
 from cloudcard_tools.shared import pcsc
 from cloudcard_tools.shared.processes import Child, Json, Nursery, ProcessFailed
@@ -46,6 +48,7 @@ class Stage:
     user_id: str = ""
     rings: int = 0
     application: Future[object] | None = None  # the one that waits for Ada
+    declined: float = -math.inf  # when Ada last did, by the monotonic clock in seconds
 
     def __post_init__(self) -> None:
         self.ask = Cloudcard(self.folder / "home")
@@ -117,6 +120,7 @@ class Stage:
             try:
                 decide()
             except Declined as decision:
+                self.declined = time.monotonic()
                 said = f"{decision.format_message()} {_end_of(running)}"
                 raise Declined(said, decision.outcome) from None
             except click.ClickException as failure:
@@ -128,8 +132,20 @@ class Stage:
     def _with_words(self, failure: click.ClickException, running: Future[T]) -> StepFailed:
         """What went wrong for Ada, with the application's output."""
         problem = running.exception()
-        words = problem.format_message() if isinstance(problem, StepFailed) else "it ended well"
+        result = None if problem else running.result()
+        if isinstance(problem, StepFailed):
+            words = problem.format_message()
+        elif isinstance(result, Ended) and result.code != 0:
+            words = f"it ended with {result.code}: {result.errors.strip()}"
+        else:
+            words = "it ended well"
         return StepFailed(f"{failure.format_message()}; the application: {words}")
+
+    def leave_in_peace(self) -> None:
+        """Wait until Ada may be asked again for a key that she has just refused: until then the
+        keystore refuses it by itself.
+        """
+        time.sleep(max(0.0, self.declined + QUIET_TIME.total_seconds() - time.monotonic()))
 
     def approve_push(self, slot: int = 0) -> None:
         """Read the number at the workstation and type it on the phone."""

@@ -92,10 +92,12 @@ class Place:
         if self._stream is None:
             raise WrongAnswer("there is no stream")
         number = next(self._numbers)
-        self._waiting[number] = asyncio.get_running_loop().create_future()
+        # The outcome may come before the write returns, and who listens then forgets the number.
+        outcome: asyncio.Future[pb.UseSessionResponse] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = outcome
         async with self._writing:
             await self._stream.write(pb.UseSessionsRequest(number=number, use=use))
-        return await self._waiting[number]
+        return await outcome
 
     async def _listen(self, stream: Stream) -> None:
         """Hand each outcome to the one who waits for it. Nobody waits for those that are missing at

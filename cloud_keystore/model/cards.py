@@ -29,6 +29,7 @@ class KeyPolicies:
 class CardState(StrEnum):
     """The state of a card."""
 
+    ISSUING = "issuing"  # being issued: keys or certificates are missing
     PENDING = "pending"  # issued; the holder has not set a passcode
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -50,6 +51,7 @@ IN_USE = (CardState.ACTIVE, CardState.SUSPENDED)  # its holder has finished enro
 class CardEvent(Enum):
     """What moves a card to another state."""
 
+    COMPLETE = auto()
     ACTIVATE = auto()
     SUSPEND = auto()
     RESUME = auto()
@@ -58,10 +60,12 @@ class CardEvent(Enum):
 
 
 CARD_TRANSITIONS = {
+    (CardState.ISSUING, CardEvent.COMPLETE): CardState.PENDING,
     (CardState.PENDING, CardEvent.ACTIVATE): CardState.ACTIVE,
     (CardState.ACTIVE, CardEvent.SUSPEND): CardState.SUSPENDED,
     (CardState.SUSPENDED, CardEvent.RESUME): CardState.ACTIVE,
     (CardState.ACTIVE, CardEvent.RENEW): CardState.ACTIVE,
+    (CardState.ISSUING, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.PENDING, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.ACTIVE, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.SUSPENDED, CardEvent.REVOKE): CardState.REVOKED,

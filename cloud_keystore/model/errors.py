@@ -39,7 +39,7 @@ class CardNotFound(KeystoreError):
 
 
 class CardNotInUse(KeystoreError):
-    """The card is pending, suspended or revoked."""
+    """The card is being issued, pending, suspended or revoked."""
 
 
 class IllegalCardChange(KeystoreError):

@@ -83,6 +83,7 @@ class Stage(StrEnum):
     INVITATION_EXPIRED = "invitation expired"
     INVITED = "invited"
     NO_CARD = "no card"
+    CARD_INCOMPLETE = "card incomplete"  # it has not all its keys and certificates
     NO_PASSCODE = "no passcode"
     ENROLLED = "enrolled"
     CLOSED = "closed"  # the user has left

@@ -16,6 +16,13 @@ from cloud_keystore.model.people import (
 )
 from cloud_keystore.storage.enrolment.tokens import Terms
 
+STAGES: Mapping[CardState, Stage] = {
+    CardState.ISSUING: Stage.CARD_INCOMPLETE,
+    CardState.PENDING: Stage.NO_PASSCODE,
+    CardState.ACTIVE: Stage.ENROLLED,
+    CardState.SUSPENDED: Stage.ENROLLED,
+}
+
 
 def progress_of(
     user: User,
@@ -39,8 +46,7 @@ def progress_of(
     enrolled = use_time or phone.create_time
     if best is None:
         return Progress(Stage.NO_CARD, enrolled)
-    stage = Stage.ENROLLED if best.state in IN_USE else Stage.NO_PASSCODE
-    return Progress(stage, max(enrolled, best.create_time), card=serial)
+    return Progress(STAGES[best.state], max(enrolled, best.create_time), card=serial)
 
 
 def _without_phone(

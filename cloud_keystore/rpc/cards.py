@@ -31,6 +31,7 @@ from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1 import cards_pb2_grpc
 
 CARD_STATE = {
+    CardState.ISSUING: pb.CARD_STATE_ISSUING,
     CardState.PENDING: pb.CARD_STATE_PENDING,
     CardState.ACTIVE: pb.CARD_STATE_ACTIVE,
     CardState.SUSPENDED: pb.CARD_STATE_SUSPENDED,

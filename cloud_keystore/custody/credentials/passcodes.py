@@ -21,7 +21,7 @@ from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
-from cloud_keystore.model.cards import IN_USE, Card, CardEvent
+from cloud_keystore.model.cards import IN_USE, Card, CardEvent, CardState
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import (
     CardNotFound,
@@ -176,13 +176,15 @@ class Passcodes:
         """Set the first PIN of the holder's own card, make its PUK, and activate the card; return
         the PUK. A global PIN starts with the same value as the PIN.
 
-        Raises InvalidInput, CardNotFound, PasscodeAlreadySet.
+        Raises InvalidInput, CardNotFound, CardNotInUse, PasscodeAlreadySet.
         """
         if rule := violated_rule(KeyRef.PIN, passcode):
             raise InvalidInput(f"the passcode must be {rule}")
         puk = self._new_puk()
         with self.database.read() as connection:
             card = _held(connection, serial, device)
+        if card.state is CardState.ISSUING:
+            raise CardNotInUse(f"card {serial} is still being issued: wait until it is complete")
         first: dict[int, bytes] = {KeyRef.PIN: passcode, KeyRef.PUK: puk.encode()}
         if PROFILES[card.profile].global_pin:
             first[KeyRef.GLOBAL_PIN] = passcode

@@ -8,9 +8,12 @@ from datetime import UTC, timedelta
 import pytest
 from cryptography import x509
 
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.errors import CardNotInUse, InvalidInput
 from cloud_keystore.model.people import Stage, User
 from cloud_keystore.people.people import TOKEN_TIME
+from cloud_keystore.storage import tables
+from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
 
 
@@ -38,6 +41,20 @@ def test_a_person_on_the_way_to_a_card(world: World) -> None:
     assert (waits.progress.card, waits.progress.since) == (card.serial, world.clock())
     world.passcodes.set_first(card.serial, PASSCODE, phone)
     assert world.reports.pending(actor=world.actor) == []
+
+
+def test_a_card_that_is_being_issued_is_no_card_yet(world: World) -> None:
+    user, phone = world.user()
+    card = world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR).card
+    with world.database.write() as connection:
+        rows.change(connection, tables.card, [], {"state": CardState.ISSUING})
+    (waits,) = world.reports.pending(actor=world.actor)
+    assert waits.progress.stage is Stage.CARD_INCOMPLETE
+    assert waits.progress.card == card.serial
+    with pytest.raises(CardNotInUse, match="still being issued"):
+        world.passcodes.set_first(card.serial, PASSCODE, phone.identity)
+    with pytest.raises(CardNotInUse):
+        world.image(card.serial)
 
 
 def test_an_invitation_that_expired_is_told_at_once(world: World) -> None:

@@ -29,6 +29,7 @@ from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row, Value, counted
 
 CARD_STATE = {
+    pb.CARD_STATE_ISSUING: "issuing",
     pb.CARD_STATE_PENDING: "pending",
     pb.CARD_STATE_ACTIVE: "active",
     pb.CARD_STATE_SUSPENDED: "suspended",
@@ -285,7 +286,7 @@ def _change(caller: Caller, call: Callable[[CardServiceStub], pb.Card]) -> None:
 
 
 def card_row(message: pb.Card) -> dict[str, Value]:
-    unset = message.state == pb.CARD_STATE_PENDING
+    unset = message.state in (pb.CARD_STATE_ISSUING, pb.CARD_STATE_PENDING)
     passcode = (
         "not set yet"
         if unset

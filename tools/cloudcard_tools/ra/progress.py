@@ -17,6 +17,7 @@ NEXT: Mapping[str, str] = MappingProxyType(
         Stage.INVITATION_EXPIRED: INVITE,
         Stage.INVITED: "the holder enrols the phone, until {until}",
         Stage.NO_CARD: ISSUE,
+        Stage.CARD_INCOMPLETE: "look what is missing: cloudcard ra card show {card}",
         Stage.NO_PASSCODE: "the holder sets a passcode: cloudcard authenticator passcode {card}",
     }
 )

@@ -38,6 +38,8 @@ class _CardStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardState.V
     """Temporarily out of use."""
     CARD_STATE_REVOKED: _CardState.ValueType  # 4
     """Permanently out of use. Final."""
+    CARD_STATE_ISSUING: _CardState.ValueType  # 5
+    """Being issued: keys or certificates are missing."""
 
 class CardState(_CardState, metaclass=_CardStateEnumTypeWrapper):
     """CardState is the state of a card."""
@@ -52,6 +54,8 @@ CARD_STATE_SUSPENDED: CardState.ValueType  # 3
 """Temporarily out of use."""
 CARD_STATE_REVOKED: CardState.ValueType  # 4
 """Permanently out of use. Final."""
+CARD_STATE_ISSUING: CardState.ValueType  # 5
+"""Being issued: keys or certificates are missing."""
 Global___CardState: _TypeAlias = CardState  # noqa: Y015
 
 class _RevocationReason:

@@ -20,10 +20,10 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.rights.holding import Held
-from cloud_keystore.model.rights.roles import RIGHTS, Right
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import cards, organisations, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.rights import assignments
+from cloud_keystore.storage.rights import assignments, custom_roles
 
 # Whoever can write to the data folder, and the keystore itself.
 EVERYTHING = Held({ROOT: frozenset(Right)}, {})
@@ -152,9 +152,10 @@ def held_by(connection: Connection, actor: Actor, now: datetime) -> Held:
     if identity is None or identity.actor != actor or not identity.is_active(now):
         raise IdentityRejected(f"this {actor.kind} was removed: ask another one, or enrol again")
     granted: defaultdict[str, frozenset[Right]] = defaultdict(frozenset)
-    for each in assignments.of(connection, identity):
-        if each.is_in_force(now):
-            granted[each.organisation_id] |= RIGHTS.get(each.role, frozenset())
+    found = [each for each in assignments.of(connection, identity) if each.is_in_force(now)]
+    rights = custom_roles.rights(connection, {each.role for each in found})
+    for each in found:
+        granted[each.organisation_id] |= rights.get(each.role, frozenset())
     parents = organisations.parents(connection) if granted.keys() - {ROOT} else {}
     return Held(dict(granted), parents)
 

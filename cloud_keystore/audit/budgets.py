@@ -43,6 +43,7 @@ BEGINNINGS = frozenset(
         Kind.ORGANISATION_ADDED,
         Kind.EMAIL_DOMAIN_ADDED,
         Kind.EMAIL_DOMAIN_REMOVED,
+        Kind.ROLE_DEFINED,
         Kind.ROLE_GRANTED,
         Kind.RIGHT_REFUSED,
         Kind.POLICY_SET,

@@ -142,6 +142,18 @@ class RoleNotFound(KeystoreError):
     """No such role, or it was not granted."""
 
 
+class RoleExists(KeystoreError):
+    """There is a role of this name in the organisation, above it or below it."""
+
+
+class RoleGranted(KeystoreError):
+    """Somebody has the role."""
+
+
+class BuiltInRole(KeystoreError):
+    """The role is built in, so that nobody changes, renames or deletes it."""
+
+
 class OperationBusy(KeystoreError):
     """The key is being used for this operation right now: ask again."""
 

@@ -86,6 +86,9 @@ class Kind(StrEnum):
     ORGANISATION_ADDED = "organisation.added"
     EMAIL_DOMAIN_ADDED = "email-domain.added"  # addresses can have it
     EMAIL_DOMAIN_REMOVED = "email-domain.removed"
+    ROLE_DEFINED = "role.defined"  # besides the built-in ones
+    ROLE_CHANGED = "role.changed"
+    ROLE_DELETED = "role.deleted"
     ROLE_GRANTED = "role.granted"
     ROLE_WITHDRAWN = "role.withdrawn"
     RIGHT_REFUSED = "right.refused"  # somebody asked for what no role allows them there

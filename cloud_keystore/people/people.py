@@ -303,7 +303,8 @@ class People:
             place = by.place(right, wanted.organisation_id)
             wanted = replace(wanted, organisation_id=place)
             if wanted.granted:
-                roles.check_grantable(by, wanted.granted, wanted.role, place)
+                role = roles.grantable(by, wanted.granted, wanted.role, place)
+                wanted = replace(wanted, granted=role)
             [(identity, token)] = self._put(by.connection, wanted, [None], actor)
             if wanted.granted:
                 self._grant(by.connection, identity, wanted.granted, actor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,10 +22,12 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, IdentityState
+from cloud_keystore.model.rights.custom import CustomRole
+from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.rights.roles import FORMER, RIGHTS, Assignment, Right, is_held_by
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.rights import assignments
+from cloud_keystore.storage.rights import assignments, custom_roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,20 @@ class AssignmentListing:
 
     assignment: Assignment
     identity: Identity
+    role_name: str
     organisation_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class RoleListing:
-    """A role as lists show it."""
+    """A role as lists show it. A built-in one has its name as identifier, and no organisation."""
 
+    id: str
     name: str
     rights: tuple[Right, ...]
     built_in: bool
+    organisation_id: str = ""
+    organisation_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +72,32 @@ class Roles:
     random: Random
 
     def known(self, *, actor: Actor) -> list[RoleListing]:
-        """The roles that there are."""
+        """The built-in roles, and those that were defined for organisations that the actor sees."""
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
-        return [
-            RoleListing(name, tuple(each for each in Right if each in rights), built_in=True)
+            custom = [
+                custom_listing(by, each)
+                for each in custom_roles.list_all(by.connection)
+                if by.held.sees_of(each.organisation_id)
+            ]
+        built_in = [
+            RoleListing(name, name, _in_order(rights), built_in=True)
             for name, rights in RIGHTS.items()
         ]
+        return built_in + custom
 
     def list_all(self, *, actor: Actor) -> list[AssignmentListing]:
         """What operators and then auditors were ever granted where the actor could grant it."""
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.ROLES)
-            return [
-                _listing(by, granted, identity)
+            found = [
+                (granted, identity)
                 for kind in FORMER
                 for identity, granted in assignments.list_all(by.connection, kind)
                 if by.held.has(Right.ROLES, granted.organisation_id)
             ]
+            called = custom_roles.names(by.connection, {granted.role for granted, _ in found})
+            return [_listing(by, granted, identity, called) for granted, identity in found]
 
     def grant(self, wish: Wish, *, actor: Actor) -> AssignmentListing:
         """Grant a role to somebody else. Who repeats this grants nothing more.
@@ -102,16 +116,16 @@ class Roles:
             if identity.state is IdentityState.REMOVED:
                 raise InvalidInput(f"{identity.display_name} was removed: invite somebody")
             _check_other(identity.id, actor)
-            check_grantable(by, wish.role, identity.role, place)
+            role = grantable(by, wish.role, identity.role, place)
             for each in assignments.of(by.connection, identity):
                 same = (each.role, each.organisation_id, each.until_time)
-                wanted = (wish.role, place, wish.until_time)
+                wanted = (role, place, wish.until_time)
                 if same == wanted and each.from_time <= since:
                     return _listing(by, each, identity)
             granted = Assignment(
                 id=new_id(now, self.random),
                 identity_id=identity.id,
-                role=wish.role,
+                role=role,
                 organisation_id=place,
                 from_time=since,
                 until_time=wish.until_time,
@@ -138,23 +152,36 @@ class Roles:
             if not found.has_ended(now):
                 check_manager_remains(by.connection, [found], now)
                 assignments.end(by.connection, found, now)
-                said = {**_facts(found), "from": str(found.from_time), "until": str(now)}
+                said = {
+                    **_facts(by.connection, found),
+                    "from": str(found.from_time),
+                    "until": str(now),
+                }
                 told = entries.about_identity(Kind.ROLE_WITHDRAWN, identity, now, actor, said)
                 journal.append(by.connection, told)
                 found = replace(found, until_time=now)
             return _listing(by, found, identity)
 
 
-def check_grantable(by: Acting, role: str, kind: model.Role, organisation_id: str) -> None:
-    """Raise InvalidInput for a role that identities of a kind do not have, and NotAllowed for one
-    with a right that the actor does not have there: nobody hands out more than that.
+def grantable(by: Acting, name: str, kind: model.Role, organisation_id: str) -> str:
+    """The identifier of a role of a name, as assignments have it. Raises InvalidInput for a role
+    that is not there, or not for identities of a kind, and NotAllowed for one with a right that the
+    actor does not have there: nobody hands out more than that.
     """
-    if role not in RIGHTS:
-        raise InvalidInput(f"there is no role {role!r}: use one of {', '.join(RIGHTS)}")
+    above = set(upwards(organisation_id, organisations.parents(by.connection)))
+    rights = {each: (each, RIGHTS[each]) for each in RIGHTS} | {
+        each.name: (each.id, each.rights)
+        for each in custom_roles.list_all(by.connection)
+        if each.organisation_id in above
+    }
+    if name not in rights:
+        raise InvalidInput(f"there is no role {name!r} there: use one of {', '.join(rights)}")
+    role, given = rights[name]
     if not is_held_by(role, kind):
-        raise InvalidInput(f"{role} is no role of an {kind.name.lower()}")
-    for right in sorted(RIGHTS[role]):
+        raise InvalidInput(f"{name} is no role of an {kind.name.lower()}")
+    for right in sorted(given):
         by.need(right, organisation_id)
+    return role
 
 
 def check_manager_remains(
@@ -173,16 +200,38 @@ def check_manager_remains(
 def put(connection: Connection, granted: Assignment, identity: Identity, actor: Actor) -> None:
     """Add an assignment, and tell the journal."""
     assignments.add(connection, granted)
-    said = {**_facts(granted), "from": str(granted.from_time)}
+    said = {**_facts(connection, granted), "from": str(granted.from_time)}
     if granted.until_time is not None:
         said["until"] = str(granted.until_time)
     told = entries.about_identity(Kind.ROLE_GRANTED, identity, granted.create_time, actor, said)
     journal.append(connection, told)
 
 
-def _listing(by: Acting, granted: Assignment, identity: Identity) -> AssignmentListing:
+def custom_listing(by: Acting, role: CustomRole) -> RoleListing:
+    """A role that an organisation has defined, as lists show it."""
+    return RoleListing(
+        id=role.id,
+        name=role.name,
+        rights=_in_order(role.rights),
+        built_in=False,
+        organisation_id=role.organisation_id,
+        organisation_name=organisations.name(by.connection, role.organisation_id),
+    )
+
+
+def _listing(
+    by: Acting,
+    granted: Assignment,
+    identity: Identity,
+    called: Mapping[str, str] | None = None,
+) -> AssignmentListing:
+    called = called or custom_roles.names(by.connection, [granted.role])
     place = organisations.name(by.connection, granted.organisation_id)
-    return AssignmentListing(granted, identity, place)
+    return AssignmentListing(granted, identity, called.get(granted.role, granted.role), place)
+
+
+def _in_order(rights: Collection[Right]) -> tuple[Right, ...]:
+    return tuple(each for each in Right if each in rights)
 
 
 def _check_other(identity_id: str, actor: Actor) -> None:
@@ -190,9 +239,13 @@ def _check_other(identity_id: str, actor: Actor) -> None:
         raise NotAllowed("nobody changes their own roles: ask another RA manager", Right.ROLES)
 
 
-def _facts(granted: Assignment) -> dict[str, str]:
+def _facts(connection: Connection, granted: Assignment) -> dict[str, str]:
+    """What the journal says of an assignment; of a custom role, also which one of its name."""
+    name = custom_roles.names(connection, [granted.role]).get(granted.role, granted.role)
+    custom = {} if granted.role in RIGHTS else {"role_id": granted.role}
     return {
         "identity": granted.identity_id,
-        "role": granted.role,
+        "role": name,
+        **custom,
         "organisation": granted.organisation_id,
     }

@@ -34,6 +34,7 @@ ON_BOTH_DATABASES = {
     "test_people",
     "test_importing",
     "test_domains",
+    "test_custom_roles",
     "test_leaving",
     "test_posting",
     "test_prolonging",

@@ -74,6 +74,7 @@ from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
+from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
@@ -187,6 +188,7 @@ class World:
     renewing: Renewing
     alerts: Alerts
     roles: Roles
+    custom_roles: CustomRoles
     custody: Keys
     reading: Reading
     showing: Showing
@@ -507,6 +509,7 @@ def new_world(
         devices=Devices(database, clock, woken.extend),
         identities=Identities(database, clock, woken.extend),
         roles=Roles(database, clock, os.urandom),
+        custom_roles=CustomRoles(database, clock, os.urandom),
         callers=Callers(database, clock),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),

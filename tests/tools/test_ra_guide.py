@@ -45,7 +45,7 @@ WORDS = {
 }
 # What the fixture has done.
 BEGUN = ("cloudcard ra enrol TOKEN", 'cloudcard ra user add "Ada Byron" --email ada@example.org')
-IRREVERSIBLE = ("remove", "revoke", "close")
+IRREVERSIBLE = ("remove", "revoke", "close", "delete")
 # What a command of the table says, if it does what the table's words promise.
 SAYS = {
     "user add": r"^Phone's token +cc1\.",
@@ -82,6 +82,9 @@ SAYS = {
     "card issue": r"^Holder +Ada Byron\nState +pending\nPasscode +not set yet\nProfile +v2$",
     "organisation add": r"^Name +(St Elsewhere|Ward 7)$",
     "role list": r"^ra-agent  +view people issue unlock ",
+    "role create": r"^Role +ward-clerk\nRights +view unlock$",
+    "role edit": r"^Rights +view suspend$",
+    "role delete": r"^Role +ward-clerk$",
     "role show": r"^Charles  +ra-manager  +Default  +in force ",
     "role grant": r"^Who +Charles\nRole +ra-agent\nOrganisation +St Elsewhere\nState +in force$",
     "role withdraw": r"^State +ended$",
@@ -100,7 +103,7 @@ SAYS = {
 }
 FOR_A_TOKEN = timedelta(days=14)
 # Ada's report has suspended her card; her new address is not what is typed for her elsewhere.
-LAST = ("edit", "resume", "suspend", "remove", "close", "revoke")
+LAST = ("edit", "delete", "resume", "suspend", "remove", "close", "revoke")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,15 @@ class Held:
         """Whether what belongs to an organisation is shown, to operators or to auditors."""
         return self.has(Right.VIEW, organisation_id) or self.has(Right.JOURNAL, organisation_id)
 
+    def sees_of(self, organisation_id: str) -> bool:
+        """Whether what an organisation has set for those below it too is shown: to whoever sees it,
+        or one of those.
+        """
+        return self.sees(organisation_id) or any(
+            organisation_id in upwards(each, self.parents) and self.sees(each)
+            for each in self.granted
+        )
+
     def sees_staff(self, organisation_id: str) -> bool:
         """Whether an organisation's operators and auditors are shown."""
         return self.has(Right.ROLES, organisation_id) or self.has(Right.JOURNAL, organisation_id)

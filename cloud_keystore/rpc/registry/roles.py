@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
+from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.roles import AssignmentListing, RoleListing, Roles, Wish
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -24,6 +25,7 @@ class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
 
     door: Door
     roles: Roles
+    custom_roles: CustomRoles
     clock: Clock
 
     async def ListRoles(
@@ -33,6 +35,37 @@ class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
             context, lambda who: map(_role, self.roles.known(actor=who.actor))
         ):
             yield pb.ListRolesResponse(roles=some)
+
+    async def CreateRole(
+        self, request: pb.CreateRoleRequest, context: Context
+    ) -> pb.CreateRoleResponse:
+        made = await self.door.call(
+            context,
+            lambda who: self.custom_roles.define(
+                request.name, list(request.rights), request.organisation_id, actor=who.actor
+            ),
+        )
+        return pb.CreateRoleResponse(role=_role(made))
+
+    async def UpdateRole(
+        self, request: pb.UpdateRoleRequest, context: Context
+    ) -> pb.UpdateRoleResponse:
+        name = request.name if request.HasField("name") else None
+        changed = await self.door.call(
+            context,
+            lambda who: self.custom_roles.change(
+                request.role_id, name, list(request.rights), actor=who.actor
+            ),
+        )
+        return pb.UpdateRoleResponse(role=_role(changed))
+
+    async def DeleteRole(
+        self, request: pb.DeleteRoleRequest, context: Context
+    ) -> pb.DeleteRoleResponse:
+        deleted = await self.door.call(
+            context, lambda who: self.custom_roles.delete(request.role_id, actor=who.actor)
+        )
+        return pb.DeleteRoleResponse(role=_role(deleted))
 
     async def ListAssignments(
         self, request: pb.ListAssignmentsRequest, context: Context
@@ -74,7 +107,7 @@ class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
             identity_id=identity.id,
             display_name=identity.display_name,
             identity_state=identity.state_at(now),
-            role=granted.role,
+            role=listing.role_name,
             organisation_id=granted.organisation_id,
             organisation_name=listing.organisation_name,
             granted_by=granted.granted_by,
@@ -87,7 +120,14 @@ class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
 
 
 def _role(listing: RoleListing) -> pb.NamedRole:
-    return pb.NamedRole(name=listing.name, rights=listing.rights, built_in=listing.built_in)
+    return pb.NamedRole(
+        id=listing.id,
+        name=listing.name,
+        rights=listing.rights,
+        built_in=listing.built_in,
+        organisation_id=listing.organisation_id,
+        organisation_name=listing.organisation_name,
+    )
 
 
 def _time(stamp: Timestamp) -> datetime:

@@ -37,6 +37,7 @@ from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
+from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment
@@ -89,6 +90,7 @@ class MainUseCases:
     domains: Domains
     importing: Importing
     roles: Roles
+    custom_roles: CustomRoles
     devices: Devices
     identities: Identities
     renewing: Renewing
@@ -217,6 +219,7 @@ def main_use_cases(
         domains=Domains(database=database, clock=clock, random=os.urandom),
         importing=Importing(parts.people),
         roles=Roles(database=database, clock=clock, random=os.urandom),
+        custom_roles=CustomRoles(database=database, clock=clock, random=os.urandom),
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),

@@ -208,7 +208,8 @@ def add_services(
         FindingServicer(door=operators, finding=our.finding), server
     )
     roles_pb2_grpc.add_RoleServiceServicer_to_server(
-        RoleServicer(door=operators, roles=our.roles, clock=clock), server
+        RoleServicer(door=operators, roles=our.roles, custom_roles=our.custom_roles, clock=clock),
+        server,
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(door=door(Role.AUDITOR), reading=our.reading), server

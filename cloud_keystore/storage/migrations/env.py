@@ -11,7 +11,7 @@ from cloud_keystore.storage.contacts import domains
 from cloud_keystore.storage.issuing import spare_keys
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.revocation import certificates, lists
-from cloud_keystore.storage.rights import assignments
+from cloud_keystore.storage.rights import assignments, custom_roles
 from cloud_keystore.storage.sealing import key_holders
 
 # All tables are declared in the same one, by these modules.
@@ -26,6 +26,7 @@ assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101
 assert organisations.branch.metadata is METADATA  # noqa: S101
 assert assignments.assignment.metadata is METADATA  # noqa: S101
+assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101
 

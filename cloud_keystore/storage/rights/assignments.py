@@ -74,6 +74,14 @@ def managers(connection: Connection, now: datetime) -> list[Assignment]:
     ]
 
 
+def with_role(connection: Connection, role: str) -> list[Assignment]:
+    """Those by which anybody ever had a role, oldest first. Records that are not authentic are
+    passed over.
+    """
+    query = select(assignment).where(assignment.c.role == role).order_by(assignment.c.id)
+    return list(map(_to_assignment, rows.authentic(connection, assignment, query)))
+
+
 def end(connection: Connection, granted: Assignment, now: datetime) -> None:
     """End an assignment, also one that has not begun, and one of before there were roles."""
     if granted.id == granted.identity_id:

@@ -119,6 +119,9 @@ TOLD: dict[str, Kind] = {
     "ImportService.ImportUsers": Kind.USER_ADDED,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
+    "RoleService.CreateRole": Kind.ROLE_DEFINED,
+    "RoleService.UpdateRole": Kind.ROLE_CHANGED,
+    "RoleService.DeleteRole": Kind.ROLE_DELETED,
     "RoleService.GrantRole": Kind.ROLE_GRANTED,
     "RoleService.WithdrawRole": Kind.ROLE_WITHDRAWN,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
@@ -509,6 +512,10 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     )
     withdrawn = roles_pb2.WithdrawRoleRequest(assignment_id=granted.assignment.id)
     registry.roles.WithdrawRole(withdrawn)
+    defined = roles_pb2.CreateRoleRequest(name="ward-clerk", rights=["view"])
+    role = registry.roles.CreateRole(defined).role
+    registry.roles.UpdateRole(roles_pb2.UpdateRoleRequest(role_id=role.id, name="clerk"))
+    registry.roles.DeleteRole(roles_pb2.DeleteRoleRequest(role_id=role.id))
     identities.RemoveOperator(
         identities_pb2.RemoveOperatorRequest(operator_id=invited.id, reason="left")
     )

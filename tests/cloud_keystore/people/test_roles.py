@@ -26,7 +26,7 @@ from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.holding import Held
 from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
-from cloud_keystore.people.roles import AssignmentListing, Wish, check_grantable
+from cloud_keystore.people.roles import AssignmentListing, Wish, grantable
 from cloud_keystore.storage import organisations, people, tables
 from cloud_keystore.storage.rights.assignments import assignment
 from support.keystore_world import OPERATOR, World
@@ -161,10 +161,10 @@ def test_nobody_grants_a_right_that_they_do_not_have(world: World, ours: str) ->
     held = RIGHTS[BuiltIn.RA_AGENT] | {Right.ROLES}
     with world.database.read() as connection:
         by = Acting(connection, OPERATOR, Held({ours: held}, {}))
-        check_grantable(by, BuiltIn.SPONSOR, Role.OPERATOR, ours)
+        assert grantable(by, BuiltIn.SPONSOR, Role.OPERATOR, ours) == BuiltIn.SPONSOR
         for role in (BuiltIn.RA_AGENT_ADVANCED, BuiltIn.RA_MANAGER):
             with pytest.raises(NotAllowed):
-                check_grantable(by, role, Role.OPERATOR, ours)
+                grantable(by, role, Role.OPERATOR, ours)
 
 
 def test_a_new_operator_has_what_was_granted_alone(world: World, ours: str) -> None:

@@ -1,5 +1,6 @@
-"""What operators and auditors may do: every call of theirs x every built-in role x an organisation
-of their own, one below it, and another one, at a real keystore. A call that is in no row fails.
+"""What operators and auditors may do: every call of theirs x every built-in role and one that an
+organisation has defined x an organisation of their own, one below it, and another one, at a real
+keystore. A call that is in no row fails.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
+from cloud_keystore.model.rights import roles
+from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.registry.v1 import (
     alerts_pb2,
@@ -38,7 +40,12 @@ from support.keystore_process import KeystoreProcess
 from support.mail_server import MailServer, options_to, serving
 from support.schema import METHODS, role_of
 
-OPERATORS_ROLES = [each for each in BuiltIn if each is not BuiltIn.AUDITOR]
+CUSTOM = "registrar"  # of rights that no built-in role has alone
+RIGHTS: Mapping[str, frozenset[Right]] = {
+    **roles.RIGHTS,
+    CUSTOM: frozenset({Right.VIEW, Right.PEOPLE, Right.REVOKE, Right.POLICY}),
+}
+OPERATORS_ROLES = [each for each in RIGHTS if each != BuiltIn.AUDITOR]
 PASSED = {grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION}  # of what was done before
 
 
@@ -57,6 +64,7 @@ class Place:
     operator: str
     auditor: str
     assignment: str
+    role: str
     alert: str
 
     @property
@@ -156,6 +164,19 @@ THINGS: Mapping[str, Row] = {
             identity_id=at.operator, role=BuiltIn.SPONSOR, organisation_id=at.organisation
         ),
     ),
+    "RoleService.CreateRole": Row(
+        Right.ROLES,
+        lambda at: roles_pb2.CreateRoleRequest(
+            name=f"a{uuid4().hex[:8]}", rights=["view"], organisation_id=at.organisation
+        ),
+    ),
+    "RoleService.UpdateRole": Row(
+        Right.ROLES,
+        lambda at: roles_pb2.UpdateRoleRequest(role_id=at.role, rights=["view", "people"]),
+    ),
+    "RoleService.DeleteRole": Row(
+        Right.ROLES, lambda at: roles_pb2.DeleteRoleRequest(role_id=at.role)
+    ),
     "CardService.SuspendCard": Row(
         Right.SUSPEND, lambda at: cards_pb2.SuspendCardRequest(card_serial=at.card)
     ),
@@ -223,6 +244,7 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
         Right.VIEW,
         alerts_pb2.ListAlertsRequest(include_acknowledged=True),
     ),
+    "RoleService.ListRoles": (Right.VIEW, roles_pb2.ListRolesRequest()),
     "RoleService.ListAssignments": (Right.ROLES, roles_pb2.ListAssignmentsRequest()),
     "FindingService.Find": (
         Right.VIEW,
@@ -236,7 +258,6 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
 
 # Calls that tell nothing of anybody, but are for those who have a role.
 GENERAL: Mapping[str, tuple[Right, Message]] = {
-    "RoleService.ListRoles": (Right.VIEW, roles_pb2.ListRolesRequest()),
     "DomainService.ListDomains": (Right.VIEW, domains_pb2.ListDomainsRequest()),
     "AuditService.GetJournal": (Right.JOURNAL, audit_pb2.GetJournalRequest()),
     "AuditService.ListCheckpoints": (Right.JOURNAL, audit_pb2.ListCheckpointsRequest()),
@@ -289,14 +310,14 @@ def test_every_call_of_operators_and_auditors_is_in_a_table() -> None:
 
 @dataclass
 class Town:
-    """A keystore with organisations, and somebody of each built-in role in one of them."""
+    """A keystore with organisations, and somebody of each role in one of them."""
 
     places: Mapping[str, Place]
     staff: Mapping[str, grpc.Channel]  # by role: it holds in "own"
     of_all: Mapping[str, grpc.Channel]  # of an RA manager and an auditor of the whole, by service
 
 
-MISSING = Place("nowhere", *(str(uuid4()) for _ in range(9)))
+MISSING = Place("nowhere", *(str(uuid4()) for _ in range(10)))
 
 
 def ask(channel: grpc.Channel, call: str, request: Message) -> list[Message]:
@@ -365,6 +386,10 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
     registry.organisations.SetPolicy(
         organisations_pb2.SetPolicyRequest(organisation_id=own, policy=policy)
     )
+    asked_role = roles_pb2.CreateRoleRequest(
+        name=f"clerk-{name}", rights=["view"], organisation_id=own
+    )
+    role = registry.roles.CreateRole(asked_role).role
     (operators,) = identities.ListOperators(staff.ListOperatorsRequest())
     (auditors,) = identities.ListAuditors(staff.ListAuditorsRequest())
     (devices,) = identities.ListDevices(staff.ListDevicesRequest(user_id=made.user.id))
@@ -381,6 +406,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
         operator=operator,
         auditor=auditors.auditors[-1].id,
         assignment=next(each.id for each in granted.assignments if each.identity_id == operator),
+        role=role.id,
         alert=alerts.alerts[-1].id,
     )
 
@@ -395,6 +421,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         own = new_place(keystore, "zzown", "")
         child = new_place(keystore, "zzchild", own.organisation)
         other = new_place(keystore, "zzother", "")
+
+        defined = roles_pb2.CreateRoleRequest(
+            name=CUSTOM, rights=sorted(RIGHTS[CUSTOM]), organisation_id=own.organisation
+        )
+        keystore.registry.roles.CreateRole(defined)
 
         def enrolled(name: str, token: str, role: str) -> grpc.Channel:
             who = spending.enrol(token, folder / name, role)
@@ -422,7 +453,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield Town(places, channels, of_all)
 
 
-def roles_of(call: str) -> list[BuiltIn]:
+def roles_of(call: str) -> list[str]:
     """The roles of those who get into a service at all."""
     audits = role_of(CALLS[call].containing_service) == "auditor"
     return [BuiltIn.AUDITOR] if audits else OPERATORS_ROLES

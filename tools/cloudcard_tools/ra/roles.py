@@ -7,16 +7,17 @@ from datetime import datetime
 import click
 
 from cloud_keystore.model.finding import Sort
-from cloud_keystore.model.rights.roles import BuiltIn
+from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloudcard.registry.v1 import roles_pb2 as pb
 from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
 from cloudcard_tools.ra.registry import find, operator_options, organisation_option, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
+from cloudcard_tools.shared.confirming import irreversible
 from cloudcard_tools.shared.failures import NothingFound, SeveralFound
 from cloudcard_tools.shared.output import Row
 
-ROLE_COLUMNS = {"role": "Role", "rights": "Rights"}
+ROLE_COLUMNS = {"role": "Role", "rights": "Rights", "organisation": "Defined by"}
 LABELS = {
     "who": "Who",
     "role": "Role",
@@ -26,6 +27,13 @@ LABELS = {
     "until": "Until",
 }
 
+right_option = click.option(
+    "--right",
+    "rights",
+    type=click.Choice([each.value for each in Right]),
+    multiple=True,
+    help="A right of the role; repeat it for each.",
+)
 day_or_time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
 
 
@@ -33,6 +41,9 @@ day_or_time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
     epilog="""\b
 Examples:
   cloudcard ra role list
+  cloudcard ra role create ward-clerk --right view --right unlock --organisation "St Elsewhere"
+  cloudcard ra role edit ward-clerk --right view --right unlock --right suspend
+  cloudcard ra role delete ward-clerk
   cloudcard ra role show "Olga Hopper"
   cloudcard ra role grant "Olga Hopper" ra-agent --organisation "St Elsewhere" --until 2027-06-30
   cloudcard ra role withdraw "Olga Hopper" ra-agent
@@ -48,15 +59,66 @@ def role() -> None:
 @role.command("list")
 @operator_options
 def role_list(caller: Caller) -> None:
-    """List the roles that there are, with their rights."""
+    """List the roles that there are, with their rights: the built-in ones, and those that
+    organisations have defined.
+    """
+    rows = [_role(each) for each in _roles(caller)]
+    caller.print_rows(rows, ROLE_COLUMNS, "No roles.", spare=("organisation",))
+
+
+@role.command("create")
+@click.argument("name")
+@organisation_option
+@right_option
+@operator_options
+def role_create(name: str, organisation: str, rights: tuple[str, ...], caller: Caller) -> None:
+    """Define a role called NAME, which operators of an organisation and of those below it can have.
+    Nobody defines a role with a right that they do not have.
+    """
+    request = pb.CreateRoleRequest(
+        name=name,
+        rights=rights,
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
+    )
     with caller.service(RoleServiceStub) as stub:
-        pages = listed(stub.ListRoles, pb.ListRolesRequest())
-        found = [each for page in pages for each in page.roles]
-    rows: list[Row] = [
-        {"role": each.name, "rights": " ".join(each.rights), "built_in": each.built_in}
-        for each in found
-    ]
-    caller.print_rows(rows, ROLE_COLUMNS, "No roles.")
+        made = stub.CreateRole(request).role
+    caller.print_facts(_role(made), ROLE_COLUMNS)
+
+
+@role.command("edit")
+@click.argument("role")
+@organisation_option
+@click.option("--name", help="Another name.")
+@right_option
+@operator_options
+def role_edit(
+    role: str, organisation: str, name: str | None, rights: tuple[str, ...], caller: Caller
+) -> None:
+    """Give ROLE another name, or all the rights that it has from now on. That holds at once for
+    everybody who has the role. Nobody adds a right that they do not have, or changes the rights of
+    a role of their own.
+    """
+    if name is None and not rights:
+        raise click.UsageError("say what changes: --name, or --right for each right")
+    request = pb.UpdateRoleRequest(
+        role_id=_defined(caller, role, organisation), name=name, rights=rights
+    )
+    with caller.service(RoleServiceStub) as stub:
+        changed = stub.UpdateRole(request).role
+    caller.print_facts(_role(changed), ROLE_COLUMNS)
+
+
+@role.command("delete")
+@click.argument("role")
+@irreversible("The role {role} is deleted for ever.")
+@organisation_option
+@operator_options
+def role_delete(role: str, organisation: str, caller: Caller) -> None:
+    """Delete ROLE, which nobody has any more. Built-in roles stay."""
+    request = pb.DeleteRoleRequest(role_id=_defined(caller, role, organisation))
+    with caller.service(RoleServiceStub) as stub:
+        deleted = stub.DeleteRole(request).role
+    caller.print_facts(_role(deleted), ROLE_COLUMNS)
 
 
 @role.command("show")
@@ -133,6 +195,39 @@ def role_withdraw(who: str, role: str, organisation: str, caller: Caller) -> Non
 
 def _named(caller: Caller, who: str, *, auditor: bool) -> str:
     return find(caller, Sort.AUDITOR if auditor else Sort.OPERATOR, who, in_use=True)
+
+
+def _defined(caller: Caller, role: str, organisation: str) -> str:
+    """The identifier of a role of a name. A built-in one is for the keystore to refuse."""
+    place = find(caller, Sort.ORGANISATION, organisation)
+    found = [
+        each
+        for each in _roles(caller)
+        if role in (each.name, each.id) and (each.built_in or place in ("", each.organisation_id))
+    ]
+    if not found:
+        raise NothingFound(f"there is no role {role}: cloudcard ra role list")
+    if len(found) > 1:
+        several = f"several organisations have a role {role}: name the organisation"
+        raise SeveralFound(several, [_role(each) for each in found])
+    return found[0].id
+
+
+def _roles(caller: Caller) -> list[pb.NamedRole]:
+    with caller.service(RoleServiceStub) as stub:
+        pages = listed(stub.ListRoles, pb.ListRolesRequest())
+        return [each for page in pages for each in page.roles]
+
+
+def _role(message: pb.NamedRole) -> Row:
+    return {
+        "id": message.id,
+        "role": message.name,
+        "rights": " ".join(message.rights),
+        "organisation": message.organisation_name or None,
+        "organisation_id": message.organisation_id or None,
+        "built_in": message.built_in,
+    }
 
 
 def _assignments(caller: Caller) -> list[pb.Assignment]:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cloudcard/registry/v1/roles.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\tNamedRole\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06rights\x18\x02 \x03(\t\x12\x10\n\x08\x62uilt_in\x18\x03 \x01(\x08\"\x9f\x02\n\nAssignment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bidentity_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x16\n\x0eidentity_state\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x17\n\x0forganisation_id\x18\x06 \x01(\t\x12-\n\tfrom_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngranted_by\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\x19\n\x11organisation_name\x18\x0b \x01(\t\"\x12\n\x10ListRolesRequest\"D\n\x11ListRolesResponse\x12/\n\x05roles\x18\x01 \x03(\x0b\x32 .cloudcard.registry.v1.NamedRole\"\x18\n\x16ListAssignmentsRequest\"Q\n\x17ListAssignmentsResponse\x12\x36\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32!.cloudcard.registry.v1.Assignment\"\xad\x01\n\x10GrantRoleRequest\x12\x13\n\x0bidentity_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x17\n\x0forganisation_id\x18\x03 \x01(\t\x12-\n\tfrom_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x11GrantRoleResponse\x12\x35\n\nassignment\x18\x01 \x01(\x0b\x32!.cloudcard.registry.v1.Assignment\",\n\x13WithdrawRoleRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\t\"M\n\x14WithdrawRoleResponse\x12\x35\n\nassignment\x18\x01 \x01(\x0b\x32!.cloudcard.registry.v1.Assignment2\xac\x03\n\x0bRoleService\x12`\n\tListRoles\x12\'.cloudcard.registry.v1.ListRolesRequest\x1a(.cloudcard.registry.v1.ListRolesResponse0\x01\x12r\n\x0fListAssignments\x12-.cloudcard.registry.v1.ListAssignmentsRequest\x1a..cloudcard.registry.v1.ListAssignmentsResponse0\x01\x12^\n\tGrantRole\x12\'.cloudcard.registry.v1.GrantRoleRequest\x1a(.cloudcard.registry.v1.GrantRoleResponse\x12g\n\x0cWithdrawRole\x12*.cloudcard.registry.v1.WithdrawRoleRequest\x1a+.cloudcard.registry.v1.WithdrawRoleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cloudcard/registry/v1/roles.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"{\n\tNamedRole\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06rights\x18\x02 \x03(\t\x12\x10\n\x08\x62uilt_in\x18\x03 \x01(\x08\x12\n\n\x02id\x18\x04 \x01(\t\x12\x17\n\x0forganisation_id\x18\x05 \x01(\t\x12\x19\n\x11organisation_name\x18\x06 \x01(\t\"\x9f\x02\n\nAssignment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bidentity_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x16\n\x0eidentity_state\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x17\n\x0forganisation_id\x18\x06 \x01(\t\x12-\n\tfrom_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngranted_by\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\x19\n\x11organisation_name\x18\x0b \x01(\t\"\x12\n\x10ListRolesRequest\"D\n\x11ListRolesResponse\x12/\n\x05roles\x18\x01 \x03(\x0b\x32 .cloudcard.registry.v1.NamedRole\"J\n\x11\x43reateRoleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06rights\x18\x02 \x03(\t\x12\x17\n\x0forganisation_id\x18\x03 \x01(\t\"D\n\x12\x43reateRoleResponse\x12.\n\x04role\x18\x01 \x01(\x0b\x32 .cloudcard.registry.v1.NamedRole\"P\n\x11UpdateRoleRequest\x12\x0f\n\x07role_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06rights\x18\x03 \x03(\tB\x07\n\x05_name\"D\n\x12UpdateRoleResponse\x12.\n\x04role\x18\x01 \x01(\x0b\x32 .cloudcard.registry.v1.NamedRole\"$\n\x11\x44\x65leteRoleRequest\x12\x0f\n\x07role_id\x18\x01 \x01(\t\"D\n\x12\x44\x65leteRoleResponse\x12.\n\x04role\x18\x01 \x01(\x0b\x32 .cloudcard.registry.v1.NamedRole\"\x18\n\x16ListAssignmentsRequest\"Q\n\x17ListAssignmentsResponse\x12\x36\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32!.cloudcard.registry.v1.Assignment\"\xad\x01\n\x10GrantRoleRequest\x12\x13\n\x0bidentity_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x17\n\x0forganisation_id\x18\x03 \x01(\t\x12-\n\tfrom_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x11GrantRoleResponse\x12\x35\n\nassignment\x18\x01 \x01(\x0b\x32!.cloudcard.registry.v1.Assignment\",\n\x13WithdrawRoleRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\t\"M\n\x14WithdrawRoleResponse\x12\x35\n\nassignment\x18\x01 \x01(\x0b\x32!.cloudcard.registry.v1.Assignment2\xd5\x05\n\x0bRoleService\x12`\n\tListRoles\x12\'.cloudcard.registry.v1.ListRolesRequest\x1a(.cloudcard.registry.v1.ListRolesResponse0\x01\x12\x61\n\nCreateRole\x12(.cloudcard.registry.v1.CreateRoleRequest\x1a).cloudcard.registry.v1.CreateRoleResponse\x12\x61\n\nUpdateRole\x12(.cloudcard.registry.v1.UpdateRoleRequest\x1a).cloudcard.registry.v1.UpdateRoleResponse\x12\x61\n\nDeleteRole\x12(.cloudcard.registry.v1.DeleteRoleRequest\x1a).cloudcard.registry.v1.DeleteRoleResponse\x12r\n\x0fListAssignments\x12-.cloudcard.registry.v1.ListAssignmentsRequest\x1a..cloudcard.registry.v1.ListAssignmentsResponse0\x01\x12^\n\tGrantRole\x12\'.cloudcard.registry.v1.GrantRoleRequest\x1a(.cloudcard.registry.v1.GrantRoleResponse\x12g\n\x0cWithdrawRole\x12*.cloudcard.registry.v1.WithdrawRoleRequest\x1a+.cloudcard.registry.v1.WithdrawRoleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,25 +33,37 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.registry.v1.roles
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NAMEDROLE']._serialized_start=93
-  _globals['_NAMEDROLE']._serialized_end=152
-  _globals['_ASSIGNMENT']._serialized_start=155
-  _globals['_ASSIGNMENT']._serialized_end=442
-  _globals['_LISTROLESREQUEST']._serialized_start=444
-  _globals['_LISTROLESREQUEST']._serialized_end=462
-  _globals['_LISTROLESRESPONSE']._serialized_start=464
-  _globals['_LISTROLESRESPONSE']._serialized_end=532
-  _globals['_LISTASSIGNMENTSREQUEST']._serialized_start=534
-  _globals['_LISTASSIGNMENTSREQUEST']._serialized_end=558
-  _globals['_LISTASSIGNMENTSRESPONSE']._serialized_start=560
-  _globals['_LISTASSIGNMENTSRESPONSE']._serialized_end=641
-  _globals['_GRANTROLEREQUEST']._serialized_start=644
-  _globals['_GRANTROLEREQUEST']._serialized_end=817
-  _globals['_GRANTROLERESPONSE']._serialized_start=819
-  _globals['_GRANTROLERESPONSE']._serialized_end=893
-  _globals['_WITHDRAWROLEREQUEST']._serialized_start=895
-  _globals['_WITHDRAWROLEREQUEST']._serialized_end=939
-  _globals['_WITHDRAWROLERESPONSE']._serialized_start=941
-  _globals['_WITHDRAWROLERESPONSE']._serialized_end=1018
-  _globals['_ROLESERVICE']._serialized_start=1021
-  _globals['_ROLESERVICE']._serialized_end=1449
+  _globals['_NAMEDROLE']._serialized_end=216
+  _globals['_ASSIGNMENT']._serialized_start=219
+  _globals['_ASSIGNMENT']._serialized_end=506
+  _globals['_LISTROLESREQUEST']._serialized_start=508
+  _globals['_LISTROLESREQUEST']._serialized_end=526
+  _globals['_LISTROLESRESPONSE']._serialized_start=528
+  _globals['_LISTROLESRESPONSE']._serialized_end=596
+  _globals['_CREATEROLEREQUEST']._serialized_start=598
+  _globals['_CREATEROLEREQUEST']._serialized_end=672
+  _globals['_CREATEROLERESPONSE']._serialized_start=674
+  _globals['_CREATEROLERESPONSE']._serialized_end=742
+  _globals['_UPDATEROLEREQUEST']._serialized_start=744
+  _globals['_UPDATEROLEREQUEST']._serialized_end=824
+  _globals['_UPDATEROLERESPONSE']._serialized_start=826
+  _globals['_UPDATEROLERESPONSE']._serialized_end=894
+  _globals['_DELETEROLEREQUEST']._serialized_start=896
+  _globals['_DELETEROLEREQUEST']._serialized_end=932
+  _globals['_DELETEROLERESPONSE']._serialized_start=934
+  _globals['_DELETEROLERESPONSE']._serialized_end=1002
+  _globals['_LISTASSIGNMENTSREQUEST']._serialized_start=1004
+  _globals['_LISTASSIGNMENTSREQUEST']._serialized_end=1028
+  _globals['_LISTASSIGNMENTSRESPONSE']._serialized_start=1030
+  _globals['_LISTASSIGNMENTSRESPONSE']._serialized_end=1111
+  _globals['_GRANTROLEREQUEST']._serialized_start=1114
+  _globals['_GRANTROLEREQUEST']._serialized_end=1287
+  _globals['_GRANTROLERESPONSE']._serialized_start=1289
+  _globals['_GRANTROLERESPONSE']._serialized_end=1363
+  _globals['_WITHDRAWROLEREQUEST']._serialized_start=1365
+  _globals['_WITHDRAWROLEREQUEST']._serialized_end=1409
+  _globals['_WITHDRAWROLERESPONSE']._serialized_start=1411
+  _globals['_WITHDRAWROLERESPONSE']._serialized_end=1488
+  _globals['_ROLESERVICE']._serialized_start=1491
+  _globals['_ROLESERVICE']._serialized_end=2216
 # @@protoc_insertion_point(module_scope)

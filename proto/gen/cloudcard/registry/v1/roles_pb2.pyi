@@ -28,10 +28,19 @@ class NamedRole(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RIGHTS_FIELD_NUMBER: _builtins.int
     BUILT_IN_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, such as "ra-agent"."""
     built_in: _builtins.bool
     """Whether it is built in, so that nobody changes or deletes it."""
+    id: _builtins.str
+    """Identifier; of a built-in role, its name."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation that has defined it; empty for a built-in role."""
+    organisation_name: _builtins.str
+    """Name of that organisation."""
     @_builtins.property
     def rights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Rights, such as "issue" and "unlock"."""
@@ -42,10 +51,13 @@ class NamedRole(_message.Message):
         name: _builtins.str = ...,
         rights: _abc.Iterable[_builtins.str] | None = ...,
         built_in: _builtins.bool = ...,
+        id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+        organisation_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in", b"built_in", "name", b"name", "rights", b"rights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in", b"built_in", "id", b"id", "name", b"name", "organisation_id", b"organisation_id", "organisation_name", b"organisation_name", "rights", b"rights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -79,7 +91,7 @@ class Assignment(_message.Message):
     role: _builtins.str
     """Name of the role."""
     organisation_id: _builtins.str
-    """Identifier of the organisation."""
+    """Identifier of the organisation where it holds."""
     granted_by: _builtins.str
     """Who granted it, such as "operator 0192…"; empty for what identities of before there were roles have."""
     state: _builtins.str
@@ -157,6 +169,166 @@ class ListRolesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRolesResponse: _TypeAlias = ListRolesResponse  # noqa: Y015
+
+@_typing.final
+class CreateRoleRequest(_message.Message):
+    """CreateRoleRequest describes a role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name: words of a to z and 0 to 9 with hyphens between them, such as "ward-clerk"."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation; may be empty if the caller grants roles in one alone, or in the whole."""
+    @_builtins.property
+    def rights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rights, such as "view" and "issue". "view" has to be among them."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        rights: _abc.Iterable[_builtins.str] | None = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "organisation_id", b"organisation_id", "rights", b"rights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRoleRequest: _TypeAlias = CreateRoleRequest  # noqa: Y015
+
+@_typing.final
+class CreateRoleResponse(_message.Message):
+    """CreateRoleResponse holds the role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def role(self) -> Global___NamedRole:
+        """The role."""
+
+    def __init__(
+        self,
+        *,
+        role: Global___NamedRole | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["role", b"role"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRoleResponse: _TypeAlias = CreateRoleResponse  # noqa: Y015
+
+@_typing.final
+class UpdateRoleRequest(_message.Message):
+    """UpdateRoleRequest says what of a role changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    role_id: _builtins.str
+    """Identifier."""
+    name: _builtins.str
+    """Another name; absent: the one that it has."""
+    @_builtins.property
+    def rights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All rights that it has from now on; none: those that it has."""
+
+    def __init__(
+        self,
+        *,
+        role_id: _builtins.str = ...,
+        name: _builtins.str | None = ...,
+        rights: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "name", b"name"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "name", b"name", "rights", b"rights", "role_id", b"role_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+Global___UpdateRoleRequest: _TypeAlias = UpdateRoleRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRoleResponse(_message.Message):
+    """UpdateRoleResponse holds the role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def role(self) -> Global___NamedRole:
+        """The role, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        role: Global___NamedRole | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["role", b"role"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRoleResponse: _TypeAlias = UpdateRoleResponse  # noqa: Y015
+
+@_typing.final
+class DeleteRoleRequest(_message.Message):
+    """DeleteRoleRequest names a role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_ID_FIELD_NUMBER: _builtins.int
+    role_id: _builtins.str
+    """Identifier."""
+    def __init__(
+        self,
+        *,
+        role_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role_id", b"role_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRoleRequest: _TypeAlias = DeleteRoleRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRoleResponse(_message.Message):
+    """DeleteRoleResponse holds the role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def role(self) -> Global___NamedRole:
+        """The role, as it was."""
+
+    def __init__(
+        self,
+        *,
+        role: Global___NamedRole | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["role", b"role"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRoleResponse: _TypeAlias = DeleteRoleResponse  # noqa: Y015
 
 @_typing.final
 class ListAssignmentsRequest(_message.Message):

@@ -40,6 +40,21 @@ class RoleServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.ListRolesRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.ListRolesResponse.FromString,
                 _registered_method=True)
+        self.CreateRole = channel.unary_unary(
+                '/cloudcard.registry.v1.RoleService/CreateRole',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.CreateRoleRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.CreateRoleResponse.FromString,
+                _registered_method=True)
+        self.UpdateRole = channel.unary_unary(
+                '/cloudcard.registry.v1.RoleService/UpdateRole',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.UpdateRoleRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.UpdateRoleResponse.FromString,
+                _registered_method=True)
+        self.DeleteRole = channel.unary_unary(
+                '/cloudcard.registry.v1.RoleService/DeleteRole',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.DeleteRoleRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.DeleteRoleResponse.FromString,
+                _registered_method=True)
         self.ListAssignments = channel.unary_stream(
                 '/cloudcard.registry.v1.RoleService/ListAssignments',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.ListAssignmentsRequest.SerializeToString,
@@ -62,7 +77,31 @@ class RoleServiceServicer:
     """
 
     def ListRoles(self, request, context):
-        """ListRoles lists the roles that there are, with their rights.
+        """ListRoles lists the roles that there are, with their rights: the built-in ones, then those that were defined for
+        organisations that the caller sees, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRole(self, request, context):
+        """CreateRole defines a role for an organisation and those below it. Nobody defines one with a right that they do not
+        have. A name is free if no role has it in the same organisation, above it or below it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRole(self, request, context):
+        """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
+        or changes the rights of a role of their own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRole(self, request, context):
+        """DeleteRole deletes a role that was defined, and that nobody has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,6 +136,21 @@ def add_RoleServiceServicer_to_server(servicer, server):
                     servicer.ListRoles,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.ListRolesRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.ListRolesResponse.SerializeToString,
+            ),
+            'CreateRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRole,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.CreateRoleRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.CreateRoleResponse.SerializeToString,
+            ),
+            'UpdateRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRole,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.UpdateRoleRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.UpdateRoleResponse.SerializeToString,
+            ),
+            'DeleteRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRole,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.DeleteRoleRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_roles__pb2.DeleteRoleResponse.SerializeToString,
             ),
             'ListAssignments': grpc.unary_stream_rpc_method_handler(
                     servicer.ListAssignments,
@@ -142,6 +196,87 @@ class RoleService:
             '/cloudcard.registry.v1.RoleService/ListRoles',
             cloudcard_dot_registry_dot_v1_dot_roles__pb2.ListRolesRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_roles__pb2.ListRolesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RoleService/CreateRole',
+            cloudcard_dot_registry_dot_v1_dot_roles__pb2.CreateRoleRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_roles__pb2.CreateRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RoleService/UpdateRole',
+            cloudcard_dot_registry_dot_v1_dot_roles__pb2.UpdateRoleRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_roles__pb2.UpdateRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.RoleService/DeleteRole',
+            cloudcard_dot_registry_dot_v1_dot_roles__pb2.DeleteRoleRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_roles__pb2.DeleteRoleResponse.FromString,
             options,
             channel_credentials,
             insecure,

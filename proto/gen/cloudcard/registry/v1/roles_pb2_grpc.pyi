@@ -34,7 +34,19 @@ class RoleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RoleServiceAsyncStub: ...
     ListRoles: _grpc.UnaryStreamMultiCallable[_roles_pb2.ListRolesRequest, _roles_pb2.ListRolesResponse]
-    """ListRoles lists the roles that there are, with their rights."""
+    """ListRoles lists the roles that there are, with their rights: the built-in ones, then those that were defined for
+    organisations that the caller sees, by name.
+    """
+    CreateRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.CreateRoleResponse]
+    """CreateRole defines a role for an organisation and those below it. Nobody defines one with a right that they do not
+    have. A name is free if no role has it in the same organisation, above it or below it.
+    """
+    UpdateRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.UpdateRoleRequest, _roles_pb2.UpdateRoleResponse]
+    """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
+    or changes the rights of a role of their own.
+    """
+    DeleteRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.DeleteRoleRequest, _roles_pb2.DeleteRoleResponse]
+    """DeleteRole deletes a role that was defined, and that nobody has."""
     ListAssignments: _grpc.UnaryStreamMultiCallable[_roles_pb2.ListAssignmentsRequest, _roles_pb2.ListAssignmentsResponse]
     """ListAssignments lists who has, had or will have which role, where the caller grants roles."""
     GrantRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]
@@ -50,7 +62,19 @@ class RoleServiceAsyncStub(RoleServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRoles: _aio.UnaryStreamMultiCallable[_roles_pb2.ListRolesRequest, _roles_pb2.ListRolesResponse]  # type: ignore[assignment]
-    """ListRoles lists the roles that there are, with their rights."""
+    """ListRoles lists the roles that there are, with their rights: the built-in ones, then those that were defined for
+    organisations that the caller sees, by name.
+    """
+    CreateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.CreateRoleResponse]  # type: ignore[assignment]
+    """CreateRole defines a role for an organisation and those below it. Nobody defines one with a right that they do not
+    have. A name is free if no role has it in the same organisation, above it or below it.
+    """
+    UpdateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.UpdateRoleRequest, _roles_pb2.UpdateRoleResponse]  # type: ignore[assignment]
+    """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
+    or changes the rights of a role of their own.
+    """
+    DeleteRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.DeleteRoleRequest, _roles_pb2.DeleteRoleResponse]  # type: ignore[assignment]
+    """DeleteRole deletes a role that was defined, and that nobody has."""
     ListAssignments: _aio.UnaryStreamMultiCallable[_roles_pb2.ListAssignmentsRequest, _roles_pb2.ListAssignmentsResponse]  # type: ignore[assignment]
     """ListAssignments lists who has, had or will have which role, where the caller grants roles."""
     GrantRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]  # type: ignore[assignment]
@@ -69,7 +93,37 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.ListRolesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_roles_pb2.ListRolesResponse], _abc.AsyncIterator[_roles_pb2.ListRolesResponse]]:
-        """ListRoles lists the roles that there are, with their rights."""
+        """ListRoles lists the roles that there are, with their rights: the built-in ones, then those that were defined for
+        organisations that the caller sees, by name.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateRole(
+        self,
+        request: _roles_pb2.CreateRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_roles_pb2.CreateRoleResponse, _abc.Awaitable[_roles_pb2.CreateRoleResponse]]:
+        """CreateRole defines a role for an organisation and those below it. Nobody defines one with a right that they do not
+        have. A name is free if no role has it in the same organisation, above it or below it.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateRole(
+        self,
+        request: _roles_pb2.UpdateRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_roles_pb2.UpdateRoleResponse, _abc.Awaitable[_roles_pb2.UpdateRoleResponse]]:
+        """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
+        or changes the rights of a role of their own.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteRole(
+        self,
+        request: _roles_pb2.DeleteRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_roles_pb2.DeleteRoleResponse, _abc.Awaitable[_roles_pb2.DeleteRoleResponse]]:
+        """DeleteRole deletes a role that was defined, and that nobody has."""
 
     @_abc_1.abstractmethod
     def ListAssignments(

@@ -76,6 +76,22 @@ def repeated_unlocks(
     return raise_alert(connection, kind, card, text, now, random)
 
 
+def repeated_codes(
+    connection: Connection, card: Card, codes: int, now: datetime, random: Random
+) -> Alert | None:
+    """Add an alert, for the holder too, that several unlock codes were made for a card within a
+    day. Return None, and add nothing, if such an alert of the card is not acknowledged yet.
+    """
+    kind = AlertKind.REPEATED_UNLOCKS
+    if alerts.is_open(connection, kind, card.id):
+        return None
+    text = (
+        f"{codes} unlock codes were made for card {card.serial} within a day. If its holder has "
+        "not asked for all of them, suspend the card and ask the operators whom the journal names."
+    )
+    return raise_alert(connection, kind, card, text, now, random)
+
+
 def wrong_passcodes(
     connection: Connection, workstation: Identity, now: datetime, random: Random
 ) -> Alert | None:

@@ -24,6 +24,7 @@ BEGINNINGS = frozenset(
         Kind.OPERATION_ASKED,
         Kind.SIGN_IN_ASKED,
         Kind.UNLOCK_ASKED,
+        Kind.UNLOCK_CODE_MADE,
         Kind.CARD_ISSUED,
         Kind.CARD_ACTIVATED,
         Kind.CARD_RESUMED,

@@ -46,6 +46,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.PASSCODE_SET: "{who} set a passcode of card {card}",
         Kind.PASSCODE_UNBLOCKED: "{who} unlocked card {card}",
         Kind.UNLOCK_ASKED: "{who} asked to unlock card {card}",
+        Kind.UNLOCK_CODE_MADE: "{who} made an unlock code for card {card}",
+        Kind.UNLOCK_CODE_WRONG: "{who} gave a wrong unlock code for card {card}",
         Kind.CARD_ISSUED: "{who} issued card {card}",
         Kind.CARD_ACTIVATED: "{who} set the first passcode of card {card}, which is in use now",
         Kind.CARD_SUSPENDED: "{who} suspended card {card}{because}",

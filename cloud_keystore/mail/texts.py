@@ -119,6 +119,18 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "How to use your card",
         ),
+        Template.UNLOCK_CODE: Text(
+            "An unlock code was made for your card",
+            (
+                "Your registration authority has made an unlock code for the {profile} card "
+                "{card} at {time}, and tells you the code itself. With it you choose a new PIN on "
+                "your phone, until {until}.",
+                "Nobody needs to know the PIN that you choose, and nobody may ask you for the "
+                "code.",
+                NOT_YOURS,
+            ),
+            "How to use the code",
+        ),
         Template.PASSCODE_CHANGED: Text(
             "A passcode of your card was changed",
             ("The {passcode} of the {profile} card {card} was changed at {time}.", NOT_YOURS),

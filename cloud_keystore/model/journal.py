@@ -54,6 +54,8 @@ class Kind(StrEnum):
     PASSCODE_SET = "passcode.set"
     PASSCODE_UNBLOCKED = "passcode.unblocked"
     UNLOCK_ASKED = "unlock.asked"  # somebody else has to agree
+    UNLOCK_CODE_MADE = "unlock-code.made"  # with which the holder's phone sets another PIN
+    UNLOCK_CODE_WRONG = "unlock-code.wrong"
     CARD_ISSUED = "card.issued"
     CARD_ACTIVATED = "card.activated"
     CARD_SUSPENDED = "card.suspended"

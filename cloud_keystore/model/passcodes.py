@@ -15,6 +15,7 @@ from card_os.piv.sizes import (
     PASSCODE_BYTES,
     TRIES,
 )
+from cloud_keystore.model.clock import Random
 
 PROOF_TIME = timedelta(hours=12)  # a working shift
 PASSCODE_RULE = "6 to 8 digits"
@@ -45,6 +46,16 @@ LONGEST_DELAY = timedelta(hours=24)
 # holder or a second operator agrees.
 UNLOCK_TIME = timedelta(hours=12)  # for somebody to agree
 UNLOCKS_TOLD = 2  # in a row, without the right passcode in between, that raise an alert
+
+# Of an unlock code, which an operator reads out, and with which the holder chooses another PIN
+CODE_DIGITS = 10
+CODE_TRIES = 5
+CODE_TIME = timedelta(hours=1)  # for which one is good, unless a policy says otherwise
+LONGEST_CODE_TIME = timedelta(hours=12)  # a working shift
+CODES_WINDOW = timedelta(days=1)  # in which codes are counted
+MOST_CODES = 3  # of one card within it
+MOST_CODES_OF_OPERATOR = 50
+CODES_TOLD = 2  # of one card within it, that raise an alert
 
 GUESS_TIME = timedelta(hours=1)
 MOST_GUESSES = 20  # wrong passcodes at one workstation within that time, of all cards
@@ -100,6 +111,29 @@ class Unlock:
     card_id: str
     asked_by: str  # an operator
     expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockCode:
+    """A code that an operator has made for the holder of a card; only its hash is kept."""
+
+    id: str
+    card_id: str
+    made_by: str  # an operator
+    hash: str = field(repr=False)
+    tries_left: int
+    create_time: datetime
+    expire_time: datetime
+    end_time: datetime | None = None  # it was used, used up, or another one was made
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether it can still be used."""
+        return self.end_time is None and now < self.expire_time and self.tries_left > 0
+
+
+def new_code(random: Random) -> str:
+    """Draw the digits of an unlock code."""
+    return f"{int.from_bytes(random(16)) % 10**CODE_DIGITS:0{CODE_DIGITS}}"
 
 
 def violated_rule(key_ref: int, passcode: bytes) -> str | None:

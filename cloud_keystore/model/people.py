@@ -128,6 +128,7 @@ class Identity:
     organisation_id: str = ROOT  # devices belong to that of their holder
     # Whether it has the roles that it was granted; one of before there were roles has all rights.
     assigned: bool = False
+    invited_by: str = ""  # an actor; empty if it was invited before this was kept
 
     def is_active(self, now: datetime) -> bool:
         """Whether it is enrolled, not removed, and its certificate has not ended."""

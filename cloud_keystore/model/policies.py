@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
+from cloud_keystore.model.passcodes import CODE_TIME, LONGEST_CODE_TIME
 
 MOST_INPUTS = 250  # of one batch
 LONGEST_SESSION = timedelta(hours=12)
@@ -17,6 +18,8 @@ SHORTEST_SESSION = timedelta(seconds=1)
 MOST_SESSION_USES = 100_000
 COMMITMENT = "largest_commitment_batch"
 MODELS = "passkey_models"
+CODE_SECONDS = "unlock_code_seconds"
+SHORTEST_CODE_TIME = timedelta(minutes=5)
 MOST_MODELS = 100
 AAGUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 UNKNOWN_MODEL = "00000000-0000-0000-0000-000000000000"  # of authenticators that tell no model
@@ -50,6 +53,7 @@ class Policy:
     synced_passkeys: bool = False
     # AAGUIDs: if there are any, only passkeys approve whose maker attests one of them.
     passkey_models: frozenset[str] = frozenset()
+    unlock_code_time: timedelta = CODE_TIME  # for which a code is good that an operator makes
 
     def __post_init__(self) -> None:
         for largest in (self.largest_batch, self.largest_commitment_batch):
@@ -57,6 +61,8 @@ class Policy:
                 raise InvalidInput(f"one approval covers 1 to {MOST_INPUTS} inputs")
         if not self.channels:
             raise InvalidInput("a policy allows at least one way to the holder")
+        if not SHORTEST_CODE_TIME <= self.unlock_code_time <= LONGEST_CODE_TIME:
+            raise InvalidInput("an unlock code is good for 5 minutes to 12 hours")
         if self.passkey_models and not self.passkeys:
             raise InvalidInput("a policy without passkeys names no models of them")
         if len(self.passkey_models) > MOST_MODELS:
@@ -99,6 +105,7 @@ def encode(policy: Policy) -> str:
         "passkeys": policy.passkeys,
         "synced_passkeys": policy.synced_passkeys,
         MODELS: sorted(policy.passkey_models),
+        CODE_SECONDS: policy.unlock_code_time // SHORTEST_SESSION,
     }
     return _written(document)
 
@@ -124,10 +131,12 @@ def decode(document: str) -> Policy:
             passkeys=_flag(kept["passkeys"]),
             synced_passkeys=_flag(kept["synced_passkeys"]),
             passkey_models=frozenset(_text(each) for each in kept.get(MODELS, ())),
+            unlock_code_time=_number(kept.get(CODE_SECONDS, CODE_TIME // SHORTEST_SESSION))
+            * SHORTEST_SESSION,
         )
         again = json.loads(encode(policy))
         strict = _written({name: again[name] for name in again.keys() & kept.keys()}) == document
-        strict = strict and again.keys() - kept.keys() <= {COMMITMENT, MODELS}
+        strict = strict and again.keys() - kept.keys() <= {COMMITMENT, MODELS, CODE_SECONDS}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         strict = False
     if not strict:

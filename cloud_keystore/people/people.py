@@ -342,6 +342,7 @@ class People:
                 create_time=now,
                 organisation_id=wanted.organisation_id,
                 assigned=bool(wanted.granted),
+                invited_by=str(actor),
             )
             secret = self._secret(identity.id)
             hashes[identity.id] = sha256(secret).digest()

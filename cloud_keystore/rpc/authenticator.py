@@ -12,6 +12,7 @@ from cloud_keystore.approval import qr
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
+from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.finding import SHORTEST_BEGINNING
@@ -42,6 +43,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     unlocking: Unlocking
     alerts: Alerts
     passcodes: Passcodes
+    unlock_codes: UnlockCodes
     deciding: Deciding
     admitting: Admitting
     sessions: Sessions
@@ -165,6 +167,17 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             ),
         )
         return pb.ResetPasscodeResponse(result=_new_passcode(outcome))
+
+    async def UseUnlockCode(
+        self, request: pb.UseUnlockCodeRequest, context: Context
+    ) -> pb.UseUnlockCodeResponse:
+        outcome = await self.door.call(
+            context,
+            lambda device: self.unlock_codes.use(
+                request.card_serial, request.code, request.new_passcode, device
+            ),
+        )
+        return pb.UseUnlockCodeResponse(result=_new_passcode(outcome))
 
     async def AgreeToUnlock(
         self, request: pb.AgreeToUnlockRequest, context: Context

@@ -15,6 +15,7 @@ from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.prolonging import Prolonged, Prolonging
 from cloud_keystore.cards.replacing import Replaced, Replacing
 from cloud_keystore.cards.unlocking import Unlocking
+from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState, Key, Replacement
 from cloud_keystore.model.errors import InvalidInput
@@ -68,6 +69,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     prolonging: Prolonging
     replacing: Replacing
     unlocking: Unlocking
+    unlock_codes: UnlockCodes
     announcing: Announcing
 
     async def ListProfiles(
@@ -119,6 +121,17 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         response = pb.UnlockCardResponse(card=card_message(asked.listing))
         if asked.expire_time is not None:
             response.expire_time.FromDatetime(asked.expire_time)
+        return response
+
+    async def CreateUnlockCode(
+        self, request: pb.CreateUnlockCodeRequest, context: Context
+    ) -> pb.CreateUnlockCodeResponse:
+        made = await self.door.call(
+            context,
+            lambda operator: self.unlock_codes.make(request.card_serial, actor=operator.actor),
+        )
+        response = pb.CreateUnlockCodeResponse(code=made.code)
+        response.expire_time.FromDatetime(made.expire_time)
         return response
 
     async def SuspendCard(

@@ -40,7 +40,7 @@ PASSCODE_METHODS = frozenset(
         ("authenticator.v1.AuthenticatorService", ("Set", "Change", "Reset")),
     )
     for verb in verbs
-)
+) | {"/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode"}
 
 
 def patience() -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from cloud_keystore.approval.payload import session_terms, terms
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.organisations import Organisation
+from cloud_keystore.model.passcodes import CODE_TIME
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion
 from cloud_keystore.people.organisations import Organisations
@@ -84,6 +86,7 @@ def _policy(message: pb.Policy) -> Policy:
         passkeys=message.passkeys,
         synced_passkeys=message.synced_passkeys,
         passkey_models=frozenset(message.passkey_models),
+        unlock_code_time=timedelta(seconds=message.unlock_code_seconds) or CODE_TIME,
     )
 
 
@@ -102,6 +105,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             passkeys=policy.passkeys,
             synced_passkeys=policy.synced_passkeys,
             passkey_models=sorted(policy.passkey_models),
+            unlock_code_seconds=policy.unlock_code_time // timedelta(seconds=1),
         ),
     )
     if version.create_time is not None:

@@ -17,6 +17,7 @@ from cloud_keystore.model.sign_ins import Why
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import operations, passcodes, sign_ins
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.issuing.spare_keys import spare_key
@@ -51,10 +52,11 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
     entries.
 
     Operations are withdrawn and approvals void, because they can have been used after the backup.
-    Sessions and sign-ins end; proofs, challenges, unlocks that somebody asked for, and spare keys
-    are dropped. Unused tokens expire, because they can have been used after the backup, and e-mail
-    that waited is not sent, because it can have been. Each passcode keeps at most one try, because
-    it is not known how many were spent after the backup; a correct passcode restores all tries.
+    Sessions and sign-ins end; proofs, challenges, unlocks that somebody asked for, unlock codes
+    and spare keys are dropped. Unused tokens expire, because they can have been used after the
+    backup, and e-mail that waited is not sent, because it can have been. Each passcode keeps at
+    most one try, because it is not known how many were spent after the backup; a correct passcode
+    restores all tries.
     """
     with database.write(long=True) as connection:
         withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)
@@ -75,6 +77,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             t.unlock,
             t.management_challenge,
             t.administrator_proof,
+            unlock_code,
             # Cards that were made after the backup can have these keys.
             spare_key,
         ):

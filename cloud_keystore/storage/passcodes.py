@@ -29,6 +29,12 @@ def find(connection: Connection, card_id: str, key_ref: int) -> Status | None:
     return None if row is None else Status(**{name: row[name] for name in known})
 
 
+def chosen_on(connection: Connection, card_id: str, key_ref: int) -> str | None:
+    """The holder's device on which a passcode was chosen; None if it was somewhere else."""
+    row = rows.find(connection, t.passcode, *_is(card_id, key_ref))
+    return None if row is None else row["device_id"]
+
+
 def put(
     connection: Connection,
     card_id: str,
@@ -37,13 +43,17 @@ def put(
     tries: int,
     *,
     factory: bool = False,
+    device_id: str | None = None,
 ) -> None:
-    """Give a card a passcode with this number of tries, in place of the one before."""
+    """Give a card a passcode with this number of tries, in place of the one before. `device_id`
+    names the holder's device on which it was chosen.
+    """
     values: Values = {
         "hash": hashed,
         "tries_left": tries,
         "most_tries": tries,
         "factory": factory,
+        "device_id": device_id,
         **CLEARED,
     }
     if not rows.change(connection, t.passcode, _is(card_id, key_ref), values):
@@ -100,12 +110,18 @@ def was_right(connection: Connection, card_id: str, key_ref: int, hashed: str) -
 
 
 def replace(
-    connection: Connection, card_id: str, key_ref: int, hashed: str, *, factory: bool
+    connection: Connection,
+    card_id: str,
+    key_ref: int,
+    hashed: str,
+    *,
+    factory: bool = False,
+    device_id: str | None = None,
 ) -> int:
     """Change a passcode, which gets all its tries again, and has no failures; return how many, or 0
     if none is set.
     """
-    changed: Values = {"hash": hashed, "factory": factory}
+    changed: Values = {"hash": hashed, "factory": factory, "device_id": device_id}
     rows.change(connection, t.passcode, _is(card_id, key_ref), changed)
     return was_right(connection, card_id, key_ref, hashed) or 0
 

@@ -77,6 +77,7 @@ identity = authentic(
     Column("warn_time", Instant),  # when people were warned that the identity ends
     Column("organisation_id", String, nullable=False, server_default="default"),
     Column("assigned", Boolean, nullable=False, server_default=false()),  # whether it has roles
+    Column("invited_by", String, nullable=False, server_default=""),  # an actor
     Index("identity_by_next_certificate", "next_certificate_sha256", unique=True),
     Index("identity_by_former_certificate", "former_certificate_sha256"),
     Index("identity_by_end", "expire_time", "warn_time"),
@@ -198,6 +199,7 @@ passcode = authentic(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("fail_time", Instant),
     Column("unlocks", Integer, nullable=False, server_default=text("0")),
+    Column("device_id", String),  # the holder's device on which it was chosen
 )
 
 budget = Table(  # what an identity has used up of its share of the journal

@@ -41,6 +41,7 @@ ON_BOTH_DATABASES = {
     "test_replacing",
     "test_reports",
     "test_states",
+    "test_unlock_codes",
     "test_forged_certificates",
 }
 

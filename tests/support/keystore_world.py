@@ -43,6 +43,7 @@ from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
+from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.activation import Activation
@@ -167,6 +168,7 @@ class World:
     prolonging: Prolonging
     replacing: Replacing
     unlocking: Unlocking
+    unlock_codes: UnlockCodes
     organisations: Organisations
     domains: Domains
     importing: Importing
@@ -499,6 +501,7 @@ def new_world(
         leaving=Leaving(database, clock, woken.extend),
         reports=Reports(database, clock),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),
+        unlock_codes=UnlockCodes(passcodes, woken.extend),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         data_objects=data_objects,

@@ -242,3 +242,8 @@ def test_a_holder_chooses_another_passcode(town: Town) -> None:
         assert (failed.exit_code, said in failed.output) == (1, True), failed.output
     failed = choose("0000 0000", "975310", "--puk")
     assert "the PUK is wrong: 2 tries are left" in failed.output
+    code = json.loads(town.ra("card", "code", serial).output)["code"]
+    failed = choose("0000000000", "975310", "--code")
+    assert "the unlock code is wrong: 4 tries are left" in failed.output
+    changed = choose(f"{code[:5]} {code[5:]}", "975310", "--code")
+    assert json.loads(changed.output) == {"serial": serial, "passcode": "set"}

@@ -67,7 +67,7 @@ def new_hasher() -> PasswordHasher:
     return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
-def _held(connection: Connection, serial: str, device: Identity) -> Card:
+def held(connection: Connection, serial: str, device: Identity) -> Card:
     """The card of a device's holder; raises CardNotFound for anybody else's."""
     card = cards.find_by_serial(connection, serial)
     if card is None or card.user_id != device.user_id:
@@ -75,7 +75,7 @@ def _held(connection: Connection, serial: str, device: Identity) -> Card:
     return card
 
 
-def _usable(connection: Connection, card: Card, by: Identity) -> Card:
+def usable(connection: Connection, card: Card, by: Identity) -> Card:
     """A card as it is now, with which a workstation or its holder's device may try passcodes;
     raises CardNotInUse. The holder of a suspended card can still be the only one who knows its
     passcode.
@@ -182,7 +182,7 @@ class Passcodes:
             raise InvalidInput(f"the passcode must be {rule}")
         puk = self._new_puk()
         with self.database.read() as connection:
-            card = _held(connection, serial, device)
+            card = held(connection, serial, device)
         if card.state is CardState.ISSUING:
             raise CardNotInUse(f"card {serial} is still being issued: wait until it is complete")
         first: dict[int, bytes] = {KeyRef.PIN: passcode, KeyRef.PUK: puk.encode()}
@@ -195,7 +195,7 @@ class Passcodes:
                     f"card {serial} is {card.state} and not waiting for a passcode"
                 )
             for key_ref, hashed in hashes.items():
-                passcodes.put(connection, card.id, key_ref, hashed, TRIES)
+                passcodes.put(connection, card.id, key_ref, hashed, TRIES, device_id=device.id)
             now, actor = self.clock(), Actor(ActorKind.HOLDER, card.user_id)
             told = [
                 entries.about_card(
@@ -231,7 +231,7 @@ class Passcodes:
 
     def _own(self, serial: str, device: Identity) -> Card:
         with self.database.read() as connection:
-            return _usable(connection, _held(connection, serial, device), device)
+            return usable(connection, held(connection, serial, device), device)
 
     def _check(self, guess: Guess, change: Change | None = None) -> Outcome:
         """Wait for a turn, then compare. A caller that gets no turn has spent no try."""
@@ -291,7 +291,7 @@ class Passcodes:
             journal.append(connection, wrong)
             if not tries:
                 self._blocked(connection, guess)
-                self._end(connection, guess.card, guess.key_ref, "passcode blocked")
+                self.end(connection, guess.card, guess.key_ref, "passcode blocked")
             guessing.told(connection, guess, self.clock(), self.random)
         return Mismatch(tries)
 
@@ -317,14 +317,14 @@ class Passcodes:
             rule = None
         new_hash = None
         if change is not None and rule is None:
-            new_hash = self._hash(card.id, change.key_ref, change.passcode)
+            new_hash = self.hashed(card.id, change.key_ref, change.passcode)
         with self.database.write() as connection:
             tries = passcodes.was_right(connection, card.id, key_ref, spent.hashed)
             if tries is None:
                 return None
             if spent.guess_id is not None:
                 guesses.forgive(connection, spent.guess_id)
-            _usable(connection, card, by)
+            usable(connection, card, by)
             journal.append(connection, self._tried(Kind.PASSCODE_RIGHT, guess, tries))
             if rule is not None:
                 return PolicyViolation(rule)
@@ -344,15 +344,19 @@ class Passcodes:
             PROFILES[card.profile].factory_passcodes
             and FACTORY_PASSCODES.get(key_ref) == change.passcode
         )
-        tries = passcodes.replace(connection, card.id, key_ref, new_hash, factory=factory)
+        by = guess.given
+        chosen_on = by.id if by.role is Role.DEVICE else None
+        tries = passcodes.replace(
+            connection, card.id, key_ref, new_hash, factory=factory, device_id=chosen_on
+        )
         if key_ref != KeyRef.PUK:
-            self._end(connection, card, None, "passcode changed")
+            self.end(connection, card, None, "passcode changed")
         told = Guess(card, key_ref, change.passcode, guess.given)
         journal.append(connection, self._tried(change.kind, told, tries))
         what = NAMES[key_ref]
         outbox.about_card(connection, Template.PASSCODE_CHANGED, card, self.clock(), passcode=what)
 
-    def _end(self, connection: Connection, card: Card, key_ref: int | None, why: str) -> None:
+    def end(self, connection: Connection, card: Card, key_ref: int | None, why: str) -> None:
         """End what rests on a passcode that was given: proofs and sessions. Nothing rests on a
         PUK.
         """
@@ -373,11 +377,11 @@ class Passcodes:
     def _hashes(self, card_id: str, passcodes: Mapping[int, bytes]) -> Mapping[int, str]:
         with self.hashing.turn():
             return {
-                key_ref: self._hash(card_id, key_ref, passcode)
+                key_ref: self.hashed(card_id, key_ref, passcode)
                 for key_ref, passcode in passcodes.items()
             }
 
-    def _hash(self, card_id: str, key_ref: int, passcode: bytes) -> str:
+    def hashed(self, card_id: str, key_ref: int, passcode: bytes) -> str:
         return self.hasher.hash(self._pepper(card_id, key_ref, passcode))
 
     def _pepper(self, card_id: str, key_ref: int, passcode: bytes) -> bytes:

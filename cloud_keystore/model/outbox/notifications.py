@@ -26,6 +26,7 @@ class Template(StrEnum):
     LOCKED = "locked"
     UNLOCK_ASKED = "unlock-asked"
     UNLOCKED = "unlocked"
+    UNLOCK_CODE = "unlock-code"  # was made
     PASSCODE_CHANGED = "passcode-changed"
     SUSPENDED = "suspended"
     RESUMED = "resumed"

@@ -70,6 +70,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "replacing.neighbours": OPERATOR,
         "unlocking.agree": DEVICE,
         "unlocking.ask": OPERATOR,
+        "unlock_codes.make": OPERATOR,
+        "unlock_codes.use": DEVICE,
         "alerts.told_to": DEVICE,
         "alerts.list_all": OPERATOR,
         "alerts.acknowledge": OPERATOR,

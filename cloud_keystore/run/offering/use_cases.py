@@ -24,6 +24,7 @@ from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
+from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.mail.notifications import Notifications
@@ -77,6 +78,7 @@ class MainUseCases:
     prolonging: Prolonging
     replacing: Replacing
     unlocking: Unlocking
+    unlock_codes: UnlockCodes
     alerts: Alerts
     deciding: Deciding
     admitting: Admitting
@@ -192,6 +194,7 @@ def main_use_cases(
         prolonging=Prolonging(database, clock, spares, renewal, wake),
         replacing=Replacing(database, clock, os.urandom, issuing, wake),
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
+        unlock_codes=UnlockCodes(passcodes, wake),
         alerts=Alerts(database=database, clock=clock),
         deciding=Deciding(
             database=database,

@@ -8,6 +8,7 @@ from cloud_keystore.storage import guesses, organisations, sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
 from cloud_keystore.storage.contacts import domains
+from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.issuing import spare_keys
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.revocation import certificates, lists
@@ -23,6 +24,7 @@ assert certificates.certificate.metadata is METADATA  # noqa: S101
 assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert guesses.guess.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
+assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101
 assert organisations.branch.metadata is METADATA  # noqa: S101
 assert assignments.assignment.metadata is METADATA  # noqa: S101

@@ -1,5 +1,5 @@
-"""Removes the rows of operations, sessions, their uses, sign-ins and notifications that were over
-long ago. The journal keeps what happened.
+"""Removes the rows of operations, sessions, their uses, sign-ins, unlock codes and notifications
+that were over long ago. The journal keeps what happened.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select
 from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.policies import LONGEST_SESSION
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.databases.indexes import number
 from cloud_keystore.storage.outbox.notifications import notification
 from cloud_keystore.storage.sign_ins import sign_in
@@ -65,6 +66,8 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
         _oldest(t.operation, o.id < later, o.end_time.is_not(None), opened.is_(None)),
     )
     yield sign_in, _oldest(sign_in, i.id < later, i.why.is_not(None))
+    # A code that nobody used ends by itself within a day.
+    yield unlock_code, _oldest(unlock_code, unlock_code.c.id < first)
     yield notification, _oldest(notification, n.id < first, n.end_time.is_not(None))
 
 

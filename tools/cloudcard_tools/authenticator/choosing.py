@@ -1,4 +1,6 @@
-"""The holder chooses a passcode: the first one, or another one with that in force or the PUK."""
+"""The holder chooses a passcode: the first one, or another one with that in force, the PUK or an
+unlock code.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +25,25 @@ class Given(Enum):
 
     PASSCODE = "passcode"
     PUK = "PUK"
+    CODE = "unlock code"
 
 
 CALLS: Mapping[Given, Replace] = MappingProxyType(
-    {Given.PASSCODE: Phone.change_passcode, Given.PUK: Phone.reset_passcode}
+    {
+        Given.PASSCODE: Phone.change_passcode,
+        Given.PUK: Phone.reset_passcode,
+        Given.CODE: Phone.use_code,
+    }
 )
 PROMPTS: Mapping[Given, str] = MappingProxyType(
-    {Given.PASSCODE: "Passcode in force", Given.PUK: "PUK"}
+    {Given.PASSCODE: "Passcode in force", Given.PUK: "PUK", Given.CODE: "Unlock code"}
 )
 LOCKED: Mapping[Given, str] = MappingProxyType(
     {
         Given.PASSCODE: "choose another one with the PUK (--puk), or ask your registration "
         "authority to unlock the card",
         Given.PUK: "ask your registration authority to unlock the card",
+        Given.CODE: "ask your registration authority for another one",
     }
 )
 

@@ -114,10 +114,17 @@ def cards(caller: Caller) -> None:
     help="Choose another one, if it is forgotten or locked. You give the PUK.",
 )
 @click.option(
+    "--code",
+    "given",
+    flag_value=Given.CODE.value,
+    help="Choose another one, if it is forgotten or locked. You give the code that your "
+    "registration authority reads out.",
+)
+@click.option(
     "--passcode-stdin",
     is_flag=True,
-    help="Read from standard input: the passcode in force or the PUK, if it is asked for, in a "
-    "line, and the new passcode in the next one.",
+    help="Read from standard input: the passcode in force, the PUK or the code, if it is asked "
+    "for, in a line, and the new passcode in the next one.",
 )
 @caller_options(ROLE)
 def passcode(card: str, given: str | None, passcode_stdin: bool, caller: Caller) -> None:

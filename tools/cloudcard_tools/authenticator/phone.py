@@ -156,6 +156,13 @@ class Phone:
         )
         return self._stub.ResetPasscode(request, timeout=TIMEOUT_SECONDS).result
 
+    def use_code(self, serial: str, code: str, new: str) -> pb.NewPasscodeResult:
+        """Give a card a new passcode, if the unlock code is right."""
+        request = pb.UseUnlockCodeRequest(
+            card_serial=serial, code=code.encode(), new_passcode=new.encode()
+        )
+        return self._stub.UseUnlockCode(request, timeout=TIMEOUT_SECONDS).result
+
     def unlock(self, serial: str) -> pb.HolderCard:
         """Agree to the unlock of a card. Returns the card."""
         request = pb.AgreeToUnlockRequest(card_serial=serial)

@@ -61,6 +61,8 @@ AGREE = (
     "this command too."
 )
 
+CHOOSE = "The holder chooses another PIN: cloudcard authenticator passcode {serial} --code"
+
 REVOKED_AT_ONCE = (
     "The card {card} is taken out of use for ever, at once, and its keys are destroyed: what was "
     "encrypted for them can never be read again. Whatever it has signed counts for nothing any "
@@ -76,6 +78,7 @@ Examples:
   cloudcard ra card issue ada@example.org --profile v2
   cloudcard ra card show ada@example.org --export certificates
   cloudcard ra card unlock 1500000000000017
+  cloudcard ra card code 1500000000000017
   cloudcard ra card suspend 1500000000000017
   cloudcard ra card resume 1500000000000017
   cloudcard ra card renew 1500000000000017
@@ -173,6 +176,24 @@ def card_unlock(card: str, caller: Caller) -> None:
     caller.print_facts(card_row(asked.card) | {"agree_until": waits}, labels)
     if waits and not caller.as_json:
         click.echo(f"Not unlocked yet. {AGREE}", err=True)
+
+
+@card.command("code")
+@card_argument
+@operator_options
+def card_code(card: str, caller: Caller) -> None:
+    """Make a one-time code for the holder of CARD, who has forgotten or locked the PIN. Read it out
+    to nobody else: the holder chooses another PIN with it on the phone. You see none.
+
+    It counts on no phone that you have invited yourself, unless the PIN was chosen on it.
+    """
+    serial = find(caller, Sort.CARD, card, in_use=True)
+    with caller.service(CardServiceStub) as stub:
+        made = stub.CreateUnlockCode(pb.CreateUnlockCodeRequest(card_serial=serial))
+    facts = {"serial": serial, "code": made.code, "good_until": when(made.expire_time)}
+    caller.print_facts(facts, {"serial": "Card", "code": "Code", "good_until": "Good until"})
+    if not caller.as_json:
+        click.echo(CHOOSE.format(serial=serial), err=True)
 
 
 @card.command("suspend")

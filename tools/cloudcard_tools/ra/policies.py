@@ -31,6 +31,7 @@ POLICY_LABELS = {
     "passkeys": "Passkeys",
     "synced_passkeys": "Synced passkeys",
     "passkey_models": "Models of passkeys",
+    "code_seconds": "Seconds of a code",
     "set": "Set",
 }
 NOTHING_SET = "No policy is set: a passcode and an approval each time, and no sessions."
@@ -136,6 +137,13 @@ def policy() -> None:
     metavar="AAGUID",
     help="Accept only passkeys of this model, which its maker attests; repeatable.",
 )
+@click.option(
+    "--code-minutes",
+    type=click.IntRange(5, 720),
+    default=60,
+    show_default=True,
+    help="How long an unlock code is good (card code).",
+)
 @operator_options
 def policy_set(
     organisation: str,
@@ -149,6 +157,7 @@ def policy_set(
     passkeys: bool,
     synced_passkeys: bool,
     passkey_models: tuple[str, ...],
+    code_minutes: int,
     caller: Caller,
 ) -> None:
     """Put a new version of a policy in force at once. Options that are left out get their defaults.
@@ -172,6 +181,7 @@ def policy_set(
             passkeys=passkeys,
             synced_passkeys=synced_passkeys,
             passkey_models=[each.lower() for each in passkey_models],
+            unlock_code_seconds=code_minutes * 60,
         ),
     )
     with caller.service(OrganisationServiceStub) as stub:
@@ -227,5 +237,6 @@ def _policy(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "passkeys": policy.passkeys,
         "synced_passkeys": policy.synced_passkeys,
         "passkey_models": " ".join(policy.passkey_models),
+        "code_seconds": policy.unlock_code_seconds,
         "set": when(message.create_time),
     }

@@ -693,6 +693,60 @@ class ResetPasscodeResponse(_message.Message):
 Global___ResetPasscodeResponse: _TypeAlias = ResetPasscodeResponse  # noqa: Y015
 
 @_typing.final
+class UseUnlockCodeRequest(_message.Message):
+    """UseUnlockCodeRequest holds the unlock code and the new passcode."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    NEW_PASSCODE_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number of the card."""
+    code: _builtins.bytes
+    """The code, ten digits."""
+    new_passcode: _builtins.bytes
+    """The new passcode: 6 to 8 digits."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        code: _builtins.bytes = ...,
+        new_passcode: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "code", b"code", "new_passcode", b"new_passcode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseUnlockCodeRequest: _TypeAlias = UseUnlockCodeRequest  # noqa: Y015
+
+@_typing.final
+class UseUnlockCodeResponse(_message.Message):
+    """UseUnlockCodeResponse tells the outcome; the tries left are those of the code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___NewPasscodeResult:
+        """The outcome."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___NewPasscodeResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseUnlockCodeResponse: _TypeAlias = UseUnlockCodeResponse  # noqa: Y015
+
+@_typing.final
 class AgreeToUnlockRequest(_message.Message):
     """AgreeToUnlockRequest names a card."""
 

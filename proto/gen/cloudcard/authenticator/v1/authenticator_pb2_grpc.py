@@ -95,6 +95,11 @@ class AuthenticatorServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeResponse.FromString,
                 _registered_method=True)
+        self.UseUnlockCode = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.FromString,
+                _registered_method=True)
         self.AgreeToUnlock = channel.unary_unary(
                 '/cloudcard.authenticator.v1.AuthenticatorService/AgreeToUnlock',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockRequest.SerializeToString,
@@ -192,6 +197,14 @@ class AuthenticatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UseUnlockCode(self, request, context):
+        """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+        may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AgreeToUnlock(self, request, context):
         """AgreeToUnlock agrees to the unlock of a card for which an operator has asked.
         """
@@ -261,6 +274,11 @@ def add_AuthenticatorServiceServicer_to_server(servicer, server):
                     servicer.ResetPasscode,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeResponse.SerializeToString,
+            ),
+            'UseUnlockCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseUnlockCode,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.SerializeToString,
             ),
             'AgreeToUnlock': grpc.unary_unary_rpc_method_handler(
                     servicer.AgreeToUnlock,
@@ -593,6 +611,33 @@ class AuthenticatorService:
             '/cloudcard.authenticator.v1.AuthenticatorService/ResetPasscode',
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.ResetPasscodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseUnlockCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,10 @@ class AuthenticatorServiceStub:
     """ResetPasscode sets a new passcode of a card of the holder, who gives its PUK, and restores its tries. The card may
     be suspended.
     """
+    UseUnlockCode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.UseUnlockCodeRequest, _authenticator_pb2.UseUnlockCodeResponse]
+    """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+    may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
+    """
     AgreeToUnlock: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]
     """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
@@ -96,6 +100,10 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     ResetPasscode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.ResetPasscodeRequest, _authenticator_pb2.ResetPasscodeResponse]  # type: ignore[assignment]
     """ResetPasscode sets a new passcode of a card of the holder, who gives its PUK, and restores its tries. The card may
     be suspended.
+    """
+    UseUnlockCode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.UseUnlockCodeRequest, _authenticator_pb2.UseUnlockCodeResponse]  # type: ignore[assignment]
+    """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+    may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
     """
     AgreeToUnlock: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]  # type: ignore[assignment]
     """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
@@ -201,6 +209,16 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_authenticator_pb2.ResetPasscodeResponse, _abc.Awaitable[_authenticator_pb2.ResetPasscodeResponse]]:
         """ResetPasscode sets a new passcode of a card of the holder, who gives its PUK, and restores its tries. The card may
         be suspended.
+        """
+
+    @_abc_1.abstractmethod
+    def UseUnlockCode(
+        self,
+        request: _authenticator_pb2.UseUnlockCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.UseUnlockCodeResponse, _abc.Awaitable[_authenticator_pb2.UseUnlockCodeResponse]]:
+        """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+        may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
         """
 
     @_abc_1.abstractmethod

@@ -572,6 +572,56 @@ class UnlockCardResponse(_message.Message):
 Global___UnlockCardResponse: _TypeAlias = UnlockCardResponse  # noqa: Y015
 
 @_typing.final
+class CreateUnlockCodeRequest(_message.Message):
+    """CreateUnlockCodeRequest names a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateUnlockCodeRequest: _TypeAlias = CreateUnlockCodeRequest  # noqa: Y015
+
+@_typing.final
+class CreateUnlockCodeResponse(_message.Message):
+    """CreateUnlockCodeResponse holds the code, which the keystore cannot tell again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Ten digits, to be read out to the holder."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is good."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateUnlockCodeResponse: _TypeAlias = CreateUnlockCodeResponse  # noqa: Y015
+
+@_typing.final
 class SuspendCardRequest(_message.Message):
     """SuspendCardRequest names a card."""
 

@@ -60,6 +60,11 @@ class CardServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.UnlockCardRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.UnlockCardResponse.FromString,
                 _registered_method=True)
+        self.CreateUnlockCode = channel.unary_unary(
+                '/cloudcard.registry.v1.CardService/CreateUnlockCode',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CreateUnlockCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CreateUnlockCodeResponse.FromString,
+                _registered_method=True)
         self.SuspendCard = channel.unary_unary(
                 '/cloudcard.registry.v1.CardService/SuspendCard',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.SuspendCardRequest.SerializeToString,
@@ -122,6 +127,14 @@ class CardServiceServicer:
     def UnlockCard(self, request, context):
         """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
         The card is unlocked when the holder's device agrees, or a second operator calls the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateUnlockCode(self, request, context):
+        """CreateUnlockCode makes a code, in place of an earlier one of the card, with which the holder chooses another PIN on
+        the phone. It counts only on a phone that the caller has not invited, or on which the holder had chosen the PIN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,6 +204,11 @@ def add_CardServiceServicer_to_server(servicer, server):
                     servicer.UnlockCard,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.UnlockCardRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.UnlockCardResponse.SerializeToString,
+            ),
+            'CreateUnlockCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUnlockCode,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CreateUnlockCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CreateUnlockCodeResponse.SerializeToString,
             ),
             'SuspendCard': grpc.unary_unary_rpc_method_handler(
                     servicer.SuspendCard,
@@ -354,6 +372,33 @@ class CardService:
             '/cloudcard.registry.v1.CardService/UnlockCard',
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.UnlockCardRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.UnlockCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUnlockCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.CardService/CreateUnlockCode',
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.CreateUnlockCodeRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.CreateUnlockCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

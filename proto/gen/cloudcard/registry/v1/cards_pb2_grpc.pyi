@@ -45,6 +45,10 @@ class CardServiceStub:
     """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
     The card is unlocked when the holder's device agrees, or a second operator calls the same.
     """
+    CreateUnlockCode: _grpc.UnaryUnaryMultiCallable[_cards_pb2.CreateUnlockCodeRequest, _cards_pb2.CreateUnlockCodeResponse]
+    """CreateUnlockCode makes a code, in place of an earlier one of the card, with which the holder chooses another PIN on
+    the phone. It counts only on a phone that the caller has not invited, or on which the holder had chosen the PIN.
+    """
     SuspendCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.SuspendCardRequest, _cards_pb2.SuspendCardResponse]
     """SuspendCard takes a card out of use until it is resumed."""
     ResumeCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ResumeCardRequest, _cards_pb2.ResumeCardResponse]
@@ -76,6 +80,10 @@ class CardServiceAsyncStub(CardServiceStub):
     UnlockCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.UnlockCardRequest, _cards_pb2.UnlockCardResponse]  # type: ignore[assignment]
     """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
     The card is unlocked when the holder's device agrees, or a second operator calls the same.
+    """
+    CreateUnlockCode: _aio.UnaryUnaryMultiCallable[_cards_pb2.CreateUnlockCodeRequest, _cards_pb2.CreateUnlockCodeResponse]  # type: ignore[assignment]
+    """CreateUnlockCode makes a code, in place of an earlier one of the card, with which the holder chooses another PIN on
+    the phone. It counts only on a phone that the caller has not invited, or on which the holder had chosen the PIN.
     """
     SuspendCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.SuspendCardRequest, _cards_pb2.SuspendCardResponse]  # type: ignore[assignment]
     """SuspendCard takes a card out of use until it is resumed."""
@@ -135,6 +143,16 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_cards_pb2.UnlockCardResponse, _abc.Awaitable[_cards_pb2.UnlockCardResponse]]:
         """UnlockCard asks for an unlock, which restores the tries of a locked passcode; the passcode itself stays the same.
         The card is unlocked when the holder's device agrees, or a second operator calls the same.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateUnlockCode(
+        self,
+        request: _cards_pb2.CreateUnlockCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.CreateUnlockCodeResponse, _abc.Awaitable[_cards_pb2.CreateUnlockCodeResponse]]:
+        """CreateUnlockCode makes a code, in place of an earlier one of the card, with which the holder chooses another PIN on
+        the phone. It counts only on a phone that the caller has not invited, or on which the holder had chosen the PIN.
         """
 
     @_abc_1.abstractmethod

@@ -66,6 +66,7 @@ class Policy(_message.Message):
     SYNCED_PASSKEYS_FIELD_NUMBER: _builtins.int
     LARGEST_COMMITMENT_BATCH_FIELD_NUMBER: _builtins.int
     PASSKEY_MODELS_FIELD_NUMBER: _builtins.int
+    UNLOCK_CODE_SECONDS_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -76,6 +77,8 @@ class Policy(_message.Message):
     """Whether passkeys that are synced between devices are accepted too."""
     largest_commitment_batch: _builtins.int
     """How many inputs one approval can cover of a key for content commitment: 1 to 250; 0 means 1."""
+    unlock_code_seconds: _builtins.int
+    """For how many seconds an unlock code is good: 300 to 43200; 0 means 3600."""
     @_builtins.property
     def session(self) -> _approval_pb2.SessionTerms:
         """The longest sessions that are allowed; absent if none are. Never for keys for content commitment."""
@@ -101,10 +104,11 @@ class Policy(_message.Message):
         synced_passkeys: _builtins.bool = ...,
         largest_commitment_batch: _builtins.int = ...,
         passkey_models: _abc.Iterable[_builtins.str] | None = ...,
+        unlock_code_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "synced_passkeys", b"synced_passkeys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

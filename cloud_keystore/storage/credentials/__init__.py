@@ -1,0 +1,1 @@
+"""Rows of what holders prove themselves by, besides passcodes."""

@@ -96,6 +96,7 @@ SAYS = {
     "card list": r"^\d{16} +Ada Byron +suspended +3 tries left +p256 ",
     "card show": r"^Keys +9A +P-256 .*CN=Ada Byron ",
     "card unlock": r"^Agree until +\d{4}-",
+    "card code": r"^Code +\d{10}\nGood until +\d{4}-",
     "card suspend": r"^State +suspended$",
     "card resume": r"^State +active$",
     "card replace": r"^Replaces +\d{16}$",

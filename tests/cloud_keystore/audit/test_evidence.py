@@ -83,6 +83,7 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.ChangePasscode": Kind.PASSCODE_SET,
     "AuthenticatorService.ResetPasscode": Kind.PASSCODE_UNBLOCKED,
     "AuthenticatorService.AgreeToUnlock": Kind.PASSCODE_UNBLOCKED,
+    "AuthenticatorService.UseUnlockCode": Kind.PASSCODE_UNBLOCKED,
     "AdministrationService.AnswerChallenge": Kind.ADMINISTRATOR_RIGHT,
     "AdministrationService.WriteObject": Kind.CARD_WRITTEN,
     "AdministrationService.GenerateKey": Kind.KEY_MADE,
@@ -107,6 +108,7 @@ TOLD: dict[str, Kind] = {
     "RenewalService.Renew": Kind.IDENTITY_RENEWED,
     "CardService.IssueCard": Kind.CARD_ISSUED,
     "CardService.UnlockCard": Kind.UNLOCK_ASKED,
+    "CardService.CreateUnlockCode": Kind.UNLOCK_CODE_MADE,
     "CardService.SuspendCard": Kind.CARD_SUSPENDED,
     "CardService.ResumeCard": Kind.CARD_RESUMED,
     "CardService.RevokeCard": Kind.CARD_REVOKED,
@@ -521,6 +523,8 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     )
     cards.UnlockCard(cards_pb2.UnlockCardRequest(card_serial=serial))
     phone.unlock(serial)
+    made = cards.CreateUnlockCode(cards_pb2.CreateUnlockCodeRequest(card_serial=serial))
+    phone.use_code(serial, made.code, PASSCODE.decode())
     (found,) = alerts.ListAlerts(alerts_pb2.ListAlertsRequest())
     (alert,) = (each for each in found.alerts if each.kind == "not-me")  # has suspended the card
     alerts.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(alert_id=alert.id))

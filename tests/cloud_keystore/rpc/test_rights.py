@@ -143,6 +143,9 @@ THINGS: Mapping[str, Row] = {
     "CardService.UnlockCard": Row(
         Right.UNLOCK, lambda at: cards_pb2.UnlockCardRequest(card_serial=at.card)
     ),
+    "CardService.CreateUnlockCode": Row(
+        Right.UNLOCK, lambda at: cards_pb2.CreateUnlockCodeRequest(card_serial=at.card)
+    ),
     "OrganisationService.CreateOrganisation": Row(
         Right.POLICY,
         lambda at: organisations_pb2.CreateOrganisationRequest(

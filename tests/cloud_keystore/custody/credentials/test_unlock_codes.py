@@ -40,6 +40,7 @@ from cloud_keystore.model.policies import Policy
 from cloud_keystore.run import restoring
 from cloud_keystore.storage import tables
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
+from cloud_keystore.storage.past import removing
 from support.keystore_world import OPERATOR, PASSCODE, SECOND, Enrolled, World
 
 WRONG, NEW = b"000000", b"246802"
@@ -342,3 +343,11 @@ def test_a_made_code_is_of_a_card(world: World, serial: str) -> None:
     code: MadeCode = world.unlock_codes.make(serial, actor=OPERATOR)
     assert code.card.serial == serial
     assert code.expire_time == world.clock() + timedelta(hours=1)
+
+
+def test_codes_of_long_ago_are_removed(world: World, serial: str) -> None:
+    made(world, serial)
+    for days, left in ((1, 1), (2, 0)):
+        with world.database.write() as connection:
+            removing.remove(connection, world.clock() + timedelta(days=days - 1, seconds=-1))
+            assert len(connection.execute(select(unlock_code)).all()) == left

@@ -112,6 +112,7 @@ class Mail:
     password_file: Path | None = None
     roots: Path | None = None  # PEM, of the server's authorities; None: those of this computer
     remind_days: tuple[int, ...] = REMIND_DAYS  # after an invitation
+    feedback_to: str = ""  # the address that gets what staff say; empty: nobody does
 
     def __post_init__(self) -> None:
         if not emails.email(self.sender) or not self.sender.isascii():
@@ -122,6 +123,7 @@ class Mail:
                 "https://cards.example.org"
             )
         text_field("help", self.help, LONGEST_DISPLAY_NAME)
+        emails.email(self.feedback_to)
         if bool(self.user) != (self.password_file is not None):
             raise InvalidInput("a mail server's user and the file with the password go together")
         if self.security is Security.NONE and (self.user or not _is_here(self.server.host)):

@@ -48,6 +48,8 @@ BEGINNINGS = frozenset(
         Kind.ROLE_GRANTED,
         Kind.RIGHT_REFUSED,
         Kind.POLICY_SET,
+        Kind.FEEDBACK_GIVEN,
+        Kind.SURVEY_ANSWERED,
         Kind.JOURNAL_READ,
     }
 )

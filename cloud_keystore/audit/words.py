@@ -91,6 +91,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.ALERT_ACKNOWLEDGED: "{who} acknowledged an alert: {alert}",
         Kind.NOTIFICATIONS_RETRIED: "{who} let e-mail be tried again that had failed",
         Kind.NOTIFICATION_TESTED: "{who} sent an e-mail as a test",
+        Kind.FEEDBACK_GIVEN: "{who} gave feedback",
+        Kind.SURVEY_ANSWERED: "{who} answered whether card {card} is recommended",
         Kind.JOURNAL_READ: "{who} read the journal",
         Kind.SEALING_KEY_ADDED: "{who} added a sealing key",
         Kind.SEALING_KEY_RETIRED: "{who} retired a sealing key",

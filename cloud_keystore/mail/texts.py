@@ -187,6 +187,11 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "What to do if this is wrong",
         ),
+        Template.FEEDBACK: Text(
+            "Feedback about the card service",
+            ("An operator has given feedback at {time}:", "{text}"),
+            "The page for holders",
+        ),
         Template.TEST: Text(
             "Test",
             ("An operator has asked at {time} for this e-mail, to see whether it arrives.",),

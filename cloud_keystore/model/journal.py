@@ -99,6 +99,8 @@ class Kind(StrEnum):
     ALERT_ACKNOWLEDGED = "alert.acknowledged"
     NOTIFICATIONS_RETRIED = "notifications.retried"
     NOTIFICATION_TESTED = "notification.tested"
+    FEEDBACK_GIVEN = "feedback.given"
+    SURVEY_ANSWERED = "survey.answered"  # by a holder
     JOURNAL_READ = "journal.read"
     SEALING_KEY_ADDED = "sealing-key.added"
     SEALING_KEY_RETIRED = "sealing-key.retired"

@@ -19,6 +19,8 @@ MOST_SESSION_USES = 100_000
 COMMITMENT = "largest_commitment_batch"
 MODELS = "passkey_models"
 CODE_SECONDS = "unlock_code_seconds"
+SURVEY = "survey_after"
+MOST_BEFORE_SURVEY = 1000  # authentications
 SHORTEST_CODE_TIME = timedelta(minutes=5)
 MOST_MODELS = 100
 AAGUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -54,6 +56,7 @@ class Policy:
     # AAGUIDs: if there are any, only passkeys approve whose maker attests one of them.
     passkey_models: frozenset[str] = frozenset()
     unlock_code_time: timedelta = CODE_TIME  # for which a code is good that an operator makes
+    survey_after: int = 0  # authentications after which holders are asked for an NPS; 0: never
 
     def __post_init__(self) -> None:
         for largest in (self.largest_batch, self.largest_commitment_batch):
@@ -63,6 +66,8 @@ class Policy:
             raise InvalidInput("a policy allows at least one way to the holder")
         if not SHORTEST_CODE_TIME <= self.unlock_code_time <= LONGEST_CODE_TIME:
             raise InvalidInput("an unlock code is good for 5 minutes to 12 hours")
+        if not 0 <= self.survey_after <= MOST_BEFORE_SURVEY:
+            raise InvalidInput(f"holders are asked after 1 to {MOST_BEFORE_SURVEY} uses, or never")
         if self.passkey_models and not self.passkeys:
             raise InvalidInput("a policy without passkeys names no models of them")
         if len(self.passkey_models) > MOST_MODELS:
@@ -106,6 +111,7 @@ def encode(policy: Policy) -> str:
         "synced_passkeys": policy.synced_passkeys,
         MODELS: sorted(policy.passkey_models),
         CODE_SECONDS: policy.unlock_code_time // SHORTEST_SESSION,
+        SURVEY: policy.survey_after,
     }
     return _written(document)
 
@@ -133,10 +139,11 @@ def decode(document: str) -> Policy:
             passkey_models=frozenset(_text(each) for each in kept.get(MODELS, ())),
             unlock_code_time=_number(kept.get(CODE_SECONDS, CODE_TIME // SHORTEST_SESSION))
             * SHORTEST_SESSION,
+            survey_after=_number(kept.get(SURVEY, 0)),
         )
         again = json.loads(encode(policy))
         strict = _written({name: again[name] for name in again.keys() & kept.keys()}) == document
-        strict = strict and again.keys() - kept.keys() <= {COMMITMENT, MODELS, CODE_SECONDS}
+        strict = strict and again.keys() - kept.keys() <= {COMMITMENT, MODELS, CODE_SECONDS, SURVEY}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         strict = False
     if not strict:

@@ -25,6 +25,7 @@ from cloud_keystore.operations.admitting import Admitting, OpenSignIn
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.alerts import AlertListing, Alerts
+from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
@@ -44,6 +45,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     alerts: Alerts
     passcodes: Passcodes
     unlock_codes: UnlockCodes
+    surveys: Surveys
     deciding: Deciding
     admitting: Admitting
     sessions: Sessions
@@ -178,6 +180,25 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             ),
         )
         return pb.UseUnlockCodeResponse(result=_new_passcode(outcome))
+
+    async def GetSurvey(
+        self, _request: pb.GetSurveyRequest, context: Context
+    ) -> pb.GetSurveyResponse:
+        survey = await self.door.call(context, self.surveys.find)
+        return pb.GetSurveyResponse(
+            is_due=survey.is_due,
+            card_serial=survey.card_serial,
+            authentications=survey.authentications,
+        )
+
+    async def AnswerSurvey(
+        self, request: pb.AnswerSurveyRequest, context: Context
+    ) -> pb.AnswerSurveyResponse:
+        score = request.score if request.HasField("score") else None
+        await self.door.call(
+            context, lambda device: self.surveys.answer(score, request.comment, device)
+        )
+        return pb.AnswerSurveyResponse()
 
     async def AgreeToUnlock(
         self, request: pb.AgreeToUnlockRequest, context: Context

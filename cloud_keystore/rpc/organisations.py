@@ -87,6 +87,7 @@ def _policy(message: pb.Policy) -> Policy:
         synced_passkeys=message.synced_passkeys,
         passkey_models=frozenset(message.passkey_models),
         unlock_code_time=timedelta(seconds=message.unlock_code_seconds) or CODE_TIME,
+        survey_after=message.survey_after,
     )
 
 
@@ -106,6 +107,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             synced_passkeys=policy.synced_passkeys,
             passkey_models=sorted(policy.passkey_models),
             unlock_code_seconds=policy.unlock_code_time // timedelta(seconds=1),
+            survey_after=policy.survey_after,
         ),
     )
     if version.create_time is not None:

@@ -78,7 +78,7 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         limits = settings.limits
         database.limit_growth(budgets(limits.rates), int(limits.free_mebibytes * 2**20))
         if settings.mail is not None:
-            database.tell_people(Terms(settings.mail.remind_days))
+            database.tell_people(Terms(settings.mail.remind_days, settings.mail.feedback_to))
         if authenticating.is_due(database):
             raise authenticating.NotBelieved(
                 "this database is from before its records had authentication codes: look at what "

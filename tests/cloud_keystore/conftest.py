@@ -41,6 +41,8 @@ ON_BOTH_DATABASES = {
     "test_replacing",
     "test_reports",
     "test_states",
+    "test_surveys",
+    "test_giving_feedback",
     "test_unlock_codes",
     "test_forged_certificates",
 }

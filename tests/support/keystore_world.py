@@ -80,12 +80,14 @@ from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
 from cloud_keystore.people.finding import Finding
+from cloud_keystore.people.giving_feedback import GivingFeedback
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.people.roles import Roles
+from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import CardAuthorities
 from cloud_keystore.storage import cards, operations, people, tables
@@ -169,6 +171,8 @@ class World:
     replacing: Replacing
     unlocking: Unlocking
     unlock_codes: UnlockCodes
+    feedback: GivingFeedback
+    surveys: Surveys
     organisations: Organisations
     domains: Domains
     importing: Importing
@@ -502,6 +506,8 @@ def new_world(
         reports=Reports(database, clock),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),
         unlock_codes=UnlockCodes(passcodes, woken.extend),
+        feedback=GivingFeedback(database, clock, os.urandom),
+        surveys=Surveys(database, clock, os.urandom),
         organisations=Organisations(database, clock, os.urandom),
         passcodes=passcodes,
         data_objects=data_objects,

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import domains_pb2, identities_pb2, organisations_pb2, people_pb2
+from cloudcard.registry.v1 import (
+    domains_pb2,
+    feedback_pb2,
+    identities_pb2,
+    organisations_pb2,
+    people_pb2,
+)
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.enrolment import spending
@@ -25,6 +31,7 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
     user, phone = keystore.holder(WIDE)
     registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=LATIN, email=EMAIL))
     registry.domains.AddDomain(domains_pb2.AddDomainRequest(name=EMAIL.partition("@")[2]))
+    registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text=LATIN))
     registry.organisations.CreateOrganisation(
         organisations_pb2.CreateOrganisationRequest(name=LATIN)
     )

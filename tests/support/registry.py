@@ -8,6 +8,7 @@ from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.domains_pb2_grpc import DomainServiceStub
+from cloudcard.registry.v1.feedback_pb2_grpc import FeedbackServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard.registry.v1.notifications_pb2_grpc import NotificationServiceStub
@@ -23,6 +24,7 @@ class Registry:
         self.people = PeopleServiceStub(channel)
         self.cards = CardServiceStub(channel)
         self.organisations = OrganisationServiceStub(channel)
+        self.feedback = FeedbackServiceStub(channel)
         self.domains = DomainServiceStub(channel)
         self.importing = ImportServiceStub(channel)
         self.identities = IdentityServiceStub(channel)

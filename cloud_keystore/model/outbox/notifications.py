@@ -34,6 +34,7 @@ class Template(StrEnum):
     NAME_CHANGED = "name-changed"
     EMAIL_CHANGED = "email-changed"
     LEFT = "left"
+    FEEDBACK = "feedback"  # of staff, for whoever looks after the service
     TEST = "test"  # that an operator has asked for
 
 

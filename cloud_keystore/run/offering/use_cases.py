@@ -43,12 +43,14 @@ from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.finding import Finding
+from cloud_keystore.people.giving_feedback import GivingFeedback
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.roles import Roles
+from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
@@ -98,6 +100,8 @@ class MainUseCases:
     renewing: Renewing
     notifications: Notifications
     finding: Finding
+    feedback: GivingFeedback
+    surveys: Surveys
     reading: Reading
 
 
@@ -230,6 +234,8 @@ def main_use_cases(
             database=database, clock=clock, sends=parts.settings.mail is not None
         ),
         finding=finding,
+        feedback=GivingFeedback(database=database, clock=clock, random=os.urandom),
+        surveys=Surveys(database=database, clock=clock, random=os.urandom),
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
 

@@ -27,6 +27,7 @@ from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.registry.authorities import AuthorityServicer
 from cloud_keystore.rpc.registry.domains import DomainServicer
+from cloud_keystore.rpc.registry.feedback import FeedbackServicer
 from cloud_keystore.rpc.registry.importing import ImportServicer
 from cloud_keystore.rpc.registry.notifications import NotificationServicer
 from cloud_keystore.rpc.registry.roles import RoleServicer
@@ -47,6 +48,8 @@ from cloudcard.registry.v1 import (
     cards_pb2_grpc,
     domains_pb2,
     domains_pb2_grpc,
+    feedback_pb2,
+    feedback_pb2_grpc,
     finding_pb2,
     finding_pb2_grpc,
     identities_pb2,
@@ -78,6 +81,7 @@ FILES = (
     finding_pb2,
     domains_pb2,
     importing_pb2,
+    feedback_pb2,
     roles_pb2,
     audit_pb2,
     renewal_pb2,
@@ -139,6 +143,7 @@ def add_services(
             cards=our.cards,
             unlocking=our.unlocking,
             unlock_codes=our.unlock_codes,
+            surveys=our.surveys,
             alerts=our.alerts,
             passcodes=our.passcodes,
             deciding=our.deciding,
@@ -208,6 +213,9 @@ def add_services(
     )
     finding_pb2_grpc.add_FindingServiceServicer_to_server(
         FindingServicer(door=operators, finding=our.finding), server
+    )
+    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(
+        FeedbackServicer(door=operators, feedback=our.feedback), server
     )
     roles_pb2_grpc.add_RoleServiceServicer_to_server(
         RoleServicer(door=operators, roles=our.roles, custom_roles=our.custom_roles, clock=clock),

@@ -14,6 +14,7 @@ from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.revocation import certificates, lists
 from cloud_keystore.storage.rights import assignments, custom_roles
 from cloud_keystore.storage.sealing import key_holders
+from cloud_keystore.storage.surveys import answers, feedback
 
 # All tables are declared in the same one, by these modules.
 METADATA = tables.metadata
@@ -25,6 +26,8 @@ assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert guesses.guess.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
+assert answers.survey_answer.metadata is METADATA  # noqa: S101
+assert feedback.feedback.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101
 assert organisations.branch.metadata is METADATA  # noqa: S101
 assert assignments.assignment.metadata is METADATA  # noqa: S101

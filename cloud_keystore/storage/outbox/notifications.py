@@ -31,6 +31,7 @@ from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.outbox.notifications import LEASE_TIME, Notification, State, Template
 from cloud_keystore.model.people import Identity, Role, User
+from cloud_keystore.model.surveys.answers import Feedback
 from cloud_keystore.storage import people
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
@@ -74,6 +75,7 @@ class Terms:
     """What holds for the outbox of a keystore that sends e-mail."""
 
     remind_days: tuple[int, ...]  # after an invitation
+    feedback_to: str = ""  # an e-mail address; empty: nobody is told of feedback
 
 
 def put(
@@ -144,6 +146,15 @@ def changed(connection: Connection, before: User, after: User, now: datetime) ->
         for address in filter(None, (before.email, after.email)):
             once = f"{after.id} {now.isoformat()} {address}"
             put(connection, Template.EMAIL_CHANGED, after.id, now, once, address=address)
+
+
+def about_feedback(connection: Connection, given: Feedback) -> None:
+    """Let whoever looks after the service be told what an operator has said."""
+    terms = _terms(connection)
+    if terms is not None and terms.feedback_to:
+        said, now = {"text": given.text}, given.create_time
+        to = terms.feedback_to
+        put(connection, Template.FEEDBACK, None, now, given.id, address=to, facts=said)
 
 
 def is_due(connection: Connection, now: datetime) -> bool:

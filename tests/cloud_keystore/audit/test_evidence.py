@@ -31,6 +31,7 @@ from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
     domains_pb2,
+    feedback_pb2,
     finding_pb2,
     identities_pb2,
     importing_pb2,
@@ -82,6 +83,7 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.SetPasscode": Kind.CARD_ACTIVATED,
     "AuthenticatorService.ChangePasscode": Kind.PASSCODE_SET,
     "AuthenticatorService.ResetPasscode": Kind.PASSCODE_UNBLOCKED,
+    "AuthenticatorService.AnswerSurvey": Kind.SURVEY_ANSWERED,
     "AuthenticatorService.AgreeToUnlock": Kind.PASSCODE_UNBLOCKED,
     "AuthenticatorService.UseUnlockCode": Kind.PASSCODE_UNBLOCKED,
     "AdministrationService.AnswerChallenge": Kind.ADMINISTRATOR_RIGHT,
@@ -119,6 +121,7 @@ TOLD: dict[str, Kind] = {
     "OrganisationService.CreateOrganisation": Kind.ORGANISATION_ADDED,
     "OrganisationService.SetPolicy": Kind.POLICY_SET,
     "ImportService.ImportUsers": Kind.USER_ADDED,
+    "FeedbackService.AddFeedback": Kind.FEEDBACK_GIVEN,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
     "RoleService.CreateRole": Kind.ROLE_DEFINED,
@@ -150,7 +153,10 @@ UNTOLD: dict[str, str] = {
     },
     **{
         f"AuthenticatorService.{name}": "reads"
-        for name in ("WatchRequests", "GetRequest", "ListCards", "ListSessions", "ListSignIns")
+        for name in (
+            *("WatchRequests", "GetRequest", "ListCards", "ListSessions", "ListSignIns"),
+            "GetSurvey",
+        )
     },
     **{
         f"PeopleService.{name}": "reads"
@@ -158,6 +164,7 @@ UNTOLD: dict[str, str] = {
     },
     "FindingService.Find": "reads",
     "DomainService.ListDomains": "reads",
+    **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
     **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
     "NotificationService.ListNotifications": "reads",
@@ -269,11 +276,12 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     registry = keystore.registry
     registry.organisations.SetPolicy(
         organisations_pb2.SetPolicyRequest(
-            policy=organisations_pb2.Policy(largest_batch=1, session=TERMS)
+            policy=organisations_pb2.Policy(largest_batch=1, session=TERMS, survey_after=1)
         )
     )
     organisation = organisations_pb2.CreateOrganisationRequest(name="St Elsewhere")
     registry.organisations.CreateOrganisation(organisation)
+    registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text="good"))
     registry.domains.AddDomain(domains_pb2.AddDomainRequest(name="example.org"))
     registry.domains.RemoveDomain(domains_pb2.RemoveDomainRequest(name="example.org"))
     candidate = importing_pb2.Candidate(name="Bo", email="bo@example.org")
@@ -418,6 +426,7 @@ def _use_keys(
     pc.stub.EndSession(workstation_pb2.EndSessionRequest(session_id=session_id))
     another = authenticator_pb2.EndSessionRequest(session_id=_session(pc, phone))
     device.EndSession(another)
+    device.AnswerSurvey(authenticator_pb2.AnswerSurveyRequest(score=9))
 
 
 def _sign_in(

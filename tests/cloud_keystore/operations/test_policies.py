@@ -42,6 +42,7 @@ POLICIES = st.builds(
     session=st.none() | TERMS,
     channels=st.sets(st.sampled_from(Channel), min_size=1).map(frozenset),
     synced_passkeys=st.booleans(),
+    survey_after=st.integers(0, 1000),
     unlock_code_time=st.integers(300, 43_200).map(lambda each: timedelta(seconds=each)),
 )
 DOCUMENT = model.encode(Policy(session=SessionTerms(5, timedelta(minutes=1))))
@@ -75,6 +76,8 @@ def test_any_text_is_a_policy_or_none(document: str) -> None:
         DOCUMENT.replace('"passkey_models":[]', '"passkey_models":["yubikey"]'),
         DOCUMENT.replace('"unlock_code_seconds":3600', '"unlock_code_seconds":299'),
         DOCUMENT.replace('"unlock_code_seconds":3600', '"unlock_code_seconds":43201'),
+        DOCUMENT.replace('"survey_after":0', '"survey_after":1001'),
+        DOCUMENT.replace('"survey_after":0', '"survey_after":false'),
     ],
 )
 def test_what_a_policy_says_is_never_guessed(document: str) -> None:
@@ -98,10 +101,12 @@ def test_a_policy_of_before_names_no_models_of_passkeys() -> None:
     assert model.decode(before) == model.decode(DOCUMENT)
 
 
-def test_a_policy_of_before_lets_unlock_codes_be_good_for_an_hour() -> None:
+def test_a_policy_of_before_has_codes_for_an_hour_and_asks_nobody() -> None:
     before = DOCUMENT.replace(',"unlock_code_seconds":3600', "")
-    assert before != DOCUMENT
-    assert model.decode(before).unlock_code_time == timedelta(hours=1)
+    before = before.replace('"survey_after":0,', "")
+    assert len(before) < len(DOCUMENT) - 40
+    policy = model.decode(before)
+    assert (policy.unlock_code_time, policy.survey_after) == (timedelta(hours=1), 0)
 
 
 def test_the_most_specific_one_holds(world: World) -> None:

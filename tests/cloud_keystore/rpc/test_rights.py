@@ -24,6 +24,7 @@ from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
     domains_pb2,
+    feedback_pb2,
     finding_pb2,
     identities_pb2,
     importing_pb2,
@@ -262,6 +263,7 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
 # Calls that tell nothing of anybody, but are for those who have a role.
 GENERAL: Mapping[str, tuple[Right, Message]] = {
     "DomainService.ListDomains": (Right.VIEW, domains_pb2.ListDomainsRequest()),
+    "FeedbackService.AddFeedback": (Right.VIEW, feedback_pb2.AddFeedbackRequest(text="good")),
     "AuditService.GetJournal": (Right.JOURNAL, audit_pb2.GetJournalRequest()),
     "AuditService.ListCheckpoints": (Right.JOURNAL, audit_pb2.ListCheckpointsRequest()),
     "AuditService.ProveInclusion": (
@@ -282,6 +284,8 @@ WHOLE: Mapping[str, tuple[Right, Message]] = {
         Right.DOMAINS,
         domains_pb2.RemoveDomainRequest(name="a.example"),
     ),
+    "FeedbackService.ListFeedback": (Right.VIEW, feedback_pb2.ListFeedbackRequest()),
+    "FeedbackService.GetScores": (Right.VIEW, feedback_pb2.GetScoresRequest(days=90)),
     "NotificationService.TestNotification": (
         Right.POLICY,
         notifications_pb2.TestNotificationRequest(address="ada@example.org"),

@@ -17,6 +17,7 @@ from cloudcard.authenticator.v1.authenticator_pb2 import HolderCard
 from cloudcard_tools.authenticator import choosing
 from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.choosing import Given
+from cloudcard_tools.authenticator.nps import nps
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import facts, reported, show
@@ -241,6 +242,7 @@ def scan(source: str, decision: str | None, card: str, caller: Caller) -> None:
 
 authenticator.add_command(sessions)
 authenticator.add_command(sign_ins)
+authenticator.add_command(nps)
 
 
 def _card(message: HolderCard) -> Row:

@@ -11,6 +11,7 @@ from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.domains import domain
+from cloudcard_tools.ra.feedback import feedback
 from cloudcard_tools.ra.identities import auditor, operator, workstation
 from cloudcard_tools.ra.notifications import notify
 from cloudcard_tools.ra.people import user
@@ -45,6 +46,7 @@ Examples:
   cloudcard ra role grant "Olga Hopper" ra-agent --organisation "St Elsewhere"
   cloudcard ra alerts list
   cloudcard ra notify list --failed
+  cloudcard ra feedback nps
   cloudcard ra policy set --session-uses 500 --session-minutes 480
 """
 )
@@ -76,6 +78,7 @@ ra.add_command(ca)
 ra.add_command(device)
 ra.add_command(alerts)
 ra.add_command(notify)
+ra.add_command(feedback)
 ra.add_command(organisation)
 ra.add_command(policy)
 ra.add_command(role)

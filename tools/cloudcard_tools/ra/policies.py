@@ -32,6 +32,7 @@ POLICY_LABELS = {
     "synced_passkeys": "Synced passkeys",
     "passkey_models": "Models of passkeys",
     "code_seconds": "Seconds of a code",
+    "survey_after": "Survey after",
     "set": "Set",
 }
 NOTHING_SET = "No policy is set: a passcode and an approval each time, and no sessions."
@@ -144,6 +145,13 @@ def policy() -> None:
     show_default=True,
     help="How long an unlock code is good (card code).",
 )
+@click.option(
+    "--survey-after",
+    type=click.IntRange(0, 1000),
+    default=0,
+    help="After how many authentications holders are asked whether they recommend the card; by "
+    "default never (feedback nps).",
+)
 @operator_options
 def policy_set(
     organisation: str,
@@ -158,6 +166,7 @@ def policy_set(
     synced_passkeys: bool,
     passkey_models: tuple[str, ...],
     code_minutes: int,
+    survey_after: int,
     caller: Caller,
 ) -> None:
     """Put a new version of a policy in force at once. Options that are left out get their defaults.
@@ -182,6 +191,7 @@ def policy_set(
             synced_passkeys=synced_passkeys,
             passkey_models=[each.lower() for each in passkey_models],
             unlock_code_seconds=code_minutes * 60,
+            survey_after=survey_after,
         ),
     )
     with caller.service(OrganisationServiceStub) as stub:
@@ -238,5 +248,6 @@ def _policy(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "synced_passkeys": policy.synced_passkeys,
         "passkey_models": " ".join(policy.passkey_models),
         "code_seconds": policy.unlock_code_seconds,
+        "survey_after": policy.survey_after or None,
         "set": when(message.create_time),
     }

@@ -54,6 +54,12 @@ def mail_options(command: Command) -> Command:
         help='Whom people ask for help, such as "the service desk, 020 7946 0000".',
     )
     @click.option(
+        "--mail-feedback-to",
+        default="",
+        metavar="ADDRESS",
+        help="Who is told what staff say with `cloudcard ra feedback add`. Default: nobody.",
+    )
+    @click.option(
         "--public-url",
         default="",
         metavar="https://…",
@@ -78,6 +84,7 @@ def mail_options(command: Command) -> Command:
         mail_password_file: Path | None,
         mail_roots: Path | None,
         mail_help: str,
+        mail_feedback_to: str,
         public_url: str,
         remind_days: tuple[int, ...],
         **others: object,
@@ -93,6 +100,7 @@ def mail_options(command: Command) -> Command:
                     user=mail_user,
                     password_file=mail_password_file,
                     roots=mail_roots,
+                    feedback_to=mail_feedback_to,
                     remind_days=tuple(sorted({*remind_days} - {0})),
                 )
                 if mail_server

@@ -747,6 +747,98 @@ class UseUnlockCodeResponse(_message.Message):
 Global___UseUnlockCodeResponse: _TypeAlias = UseUnlockCodeResponse  # noqa: Y015
 
 @_typing.final
+class GetSurveyRequest(_message.Message):
+    """GetSurveyRequest asks whether there is a question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSurveyRequest: _TypeAlias = GetSurveyRequest  # noqa: Y015
+
+@_typing.final
+class GetSurveyResponse(_message.Message):
+    """GetSurveyResponse says whether there is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_DUE_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    AUTHENTICATIONS_FIELD_NUMBER: _builtins.int
+    is_due: _builtins.bool
+    """Whether the holder is asked now."""
+    card_serial: _builtins.str
+    """Serial number of the card because of which; empty if nothing is asked."""
+    authentications: _builtins.int
+    """How often it was used to authenticate, at least."""
+    def __init__(
+        self,
+        *,
+        is_due: _builtins.bool = ...,
+        card_serial: _builtins.str = ...,
+        authentications: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentications", b"authentications", "card_serial", b"card_serial", "is_due", b"is_due"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSurveyResponse: _TypeAlias = GetSurveyResponse  # noqa: Y015
+
+@_typing.final
+class AnswerSurveyRequest(_message.Message):
+    """AnswerSurveyRequest holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORE_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    score: _builtins.int
+    """0 (not at all likely) to 10 (extremely likely); absent if the holder does not want to be asked."""
+    comment: _builtins.str
+    """Why, at most 1000 characters; may be empty."""
+    def __init__(
+        self,
+        *,
+        score: _builtins.int | None = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "score", b"score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "comment", b"comment", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+
+Global___AnswerSurveyRequest: _TypeAlias = AnswerSurveyRequest  # noqa: Y015
+
+@_typing.final
+class AnswerSurveyResponse(_message.Message):
+    """AnswerSurveyResponse says that the answer is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerSurveyResponse: _TypeAlias = AnswerSurveyResponse  # noqa: Y015
+
+@_typing.final
 class AgreeToUnlockRequest(_message.Message):
     """AgreeToUnlockRequest names a card."""
 

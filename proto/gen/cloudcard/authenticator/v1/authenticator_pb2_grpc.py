@@ -100,6 +100,16 @@ class AuthenticatorServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.FromString,
                 _registered_method=True)
+        self.GetSurvey = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/GetSurvey',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.GetSurveyRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.GetSurveyResponse.FromString,
+                _registered_method=True)
+        self.AnswerSurvey = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/AnswerSurvey',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AnswerSurveyRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AnswerSurveyResponse.FromString,
+                _registered_method=True)
         self.AgreeToUnlock = channel.unary_unary(
                 '/cloudcard.authenticator.v1.AuthenticatorService/AgreeToUnlock',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AgreeToUnlockRequest.SerializeToString,
@@ -205,6 +215,20 @@ class AuthenticatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSurvey(self, request, context):
+        """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerSurvey(self, request, context):
+        """AnswerSurvey takes the answer, or that the holder does not want to be asked. Nothing depends on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AgreeToUnlock(self, request, context):
         """AgreeToUnlock agrees to the unlock of a card for which an operator has asked.
         """
@@ -279,6 +303,16 @@ def add_AuthenticatorServiceServicer_to_server(servicer, server):
                     servicer.UseUnlockCode,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.SerializeToString,
+            ),
+            'GetSurvey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSurvey,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.GetSurveyRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.GetSurveyResponse.SerializeToString,
+            ),
+            'AnswerSurvey': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerSurvey,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AnswerSurveyRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AnswerSurveyResponse.SerializeToString,
             ),
             'AgreeToUnlock': grpc.unary_unary_rpc_method_handler(
                     servicer.AgreeToUnlock,
@@ -638,6 +672,60 @@ class AuthenticatorService:
             '/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode',
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSurvey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/GetSurvey',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.GetSurveyRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.GetSurveyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerSurvey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/AnswerSurvey',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AnswerSurveyRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.AnswerSurveyResponse.FromString,
             options,
             channel_credentials,
             insecure,

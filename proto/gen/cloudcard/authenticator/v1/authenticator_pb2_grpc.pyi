@@ -65,6 +65,10 @@ class AuthenticatorServiceStub:
     """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
     may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
     """
+    GetSurvey: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.GetSurveyRequest, _authenticator_pb2.GetSurveyResponse]
+    """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague."""
+    AnswerSurvey: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.AnswerSurveyRequest, _authenticator_pb2.AnswerSurveyResponse]
+    """AnswerSurvey takes the answer, or that the holder does not want to be asked. Nothing depends on it."""
     AgreeToUnlock: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]
     """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
@@ -105,6 +109,10 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
     may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
     """
+    GetSurvey: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.GetSurveyRequest, _authenticator_pb2.GetSurveyResponse]  # type: ignore[assignment]
+    """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague."""
+    AnswerSurvey: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.AnswerSurveyRequest, _authenticator_pb2.AnswerSurveyResponse]  # type: ignore[assignment]
+    """AnswerSurvey takes the answer, or that the holder does not want to be asked. Nothing depends on it."""
     AgreeToUnlock: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.AgreeToUnlockRequest, _authenticator_pb2.AgreeToUnlockResponse]  # type: ignore[assignment]
     """AgreeToUnlock agrees to the unlock of a card for which an operator has asked."""
 
@@ -220,6 +228,22 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
         may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
         """
+
+    @_abc_1.abstractmethod
+    def GetSurvey(
+        self,
+        request: _authenticator_pb2.GetSurveyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.GetSurveyResponse, _abc.Awaitable[_authenticator_pb2.GetSurveyResponse]]:
+        """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague."""
+
+    @_abc_1.abstractmethod
+    def AnswerSurvey(
+        self,
+        request: _authenticator_pb2.AnswerSurveyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.AnswerSurveyResponse, _abc.Awaitable[_authenticator_pb2.AnswerSurveyResponse]]:
+        """AnswerSurvey takes the answer, or that the holder does not want to be asked. Nothing depends on it."""
 
     @_abc_1.abstractmethod
     def AgreeToUnlock(

@@ -67,6 +67,7 @@ class Policy(_message.Message):
     LARGEST_COMMITMENT_BATCH_FIELD_NUMBER: _builtins.int
     PASSKEY_MODELS_FIELD_NUMBER: _builtins.int
     UNLOCK_CODE_SECONDS_FIELD_NUMBER: _builtins.int
+    SURVEY_AFTER_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -79,6 +80,8 @@ class Policy(_message.Message):
     """How many inputs one approval can cover of a key for content commitment: 1 to 250; 0 means 1."""
     unlock_code_seconds: _builtins.int
     """For how many seconds an unlock code is good: 300 to 43200; 0 means 3600."""
+    survey_after: _builtins.int
+    """After how many authentications with a card its holder is asked whether they recommend it: 1 to 1000; 0 means never."""
     @_builtins.property
     def session(self) -> _approval_pb2.SessionTerms:
         """The longest sessions that are allowed; absent if none are. Never for keys for content commitment."""
@@ -105,10 +108,11 @@ class Policy(_message.Message):
         largest_commitment_batch: _builtins.int = ...,
         passkey_models: _abc.Iterable[_builtins.str] | None = ...,
         unlock_code_seconds: _builtins.int = ...,
+        survey_after: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""What staff and holders say of the service. Pure."""

@@ -1,0 +1,1 @@
+"""Rows of what staff and holders say of the service."""

@@ -66,7 +66,7 @@ def test_nobody_fills_the_table(world: World) -> None:
 
 
 def test_who_has_no_role_says_nothing_and_sees_nothing(world: World) -> None:
-    stranger = world.operator().identity
+    stranger, _ = (world.operator().identity for _ in range(2))
     [granted] = [
         each.assignment.id
         for each in world.roles.list_all(actor=OPERATOR)

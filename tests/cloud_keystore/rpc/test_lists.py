@@ -22,13 +22,15 @@ from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABE
 from cloud_keystore.model.journal import Entry, Kind, encode, identifiers
 from cloud_keystore.model.people import LONGEST_UPN
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.surveys.answers import LONGEST_TEXT
 from cloud_keystore.rpc import audit
 from cloud_keystore.rpc.door import CHUNK_BYTES, chunks
 from cloud_keystore.rpc.people import MOST_USERS
+from cloud_keystore.rpc.registry.feedback import MOST_COMMENTS
 from cloud_keystore.storage.journal import Row
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2
-from cloudcard.registry.v1 import cards_pb2, identities_pb2, people_pb2
+from cloudcard.registry.v1 import cards_pb2, feedback_pb2, identities_pb2, people_pb2
 from cloudcard_tools.shared.identity import CHANNEL_OPTIONS
 from support.schema import METHODS
 
@@ -94,6 +96,9 @@ WHOLE: Mapping[str, Message] = {
             )
         ]
         * MOST_USERS
+    ),
+    "cloudcard.registry.v1.FeedbackService.GetScores": feedback_pb2.GetScoresResponse(
+        comments=["\N{GRINNING FACE}" * LONGEST_TEXT] * MOST_COMMENTS
     ),
     "cloudcard.audit.v1.AuditService.ListCheckpoints": audit_pb2.ListCheckpointsResponse(
         checkpoints=[

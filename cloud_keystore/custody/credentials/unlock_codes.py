@@ -73,8 +73,8 @@ class UnlockCodes:
 
     def make(self, serial: str, *, actor: Actor) -> MadeCode:
         """Make a code for the holder of a card, in place of an earlier one. Raises CardNotFound,
-        NotAllowed, CardNotInUse, IllegalCardChange if the card has no PIN yet or no phone of its
-        holder counts with it, and TooManyCalls.
+        NotAllowed, CardNotInUse, IllegalCardChange if the card has no PIN yet, has had many codes,
+        or no phone of its holder counts with one, and TooManyCalls.
         """
         own = self.passcodes
         with acting.looking(own.database, actor, own.clock()) as by:
@@ -225,13 +225,12 @@ def _no_code(card: Card) -> IllegalCardChange:
 
 
 def _check_rates(connection: Connection, card: Card, actor: Actor, now: datetime) -> int:
-    """How many codes the card got within the window; raises TooManyCalls."""
+    """How many codes the card got within the window. Raises IllegalCardChange, TooManyCalls."""
     since = now - CODES_WINDOW
     made = unlock_codes.of_card(connection, card.id, since)
     if made >= MOST_CODES:
-        raise TooManyCalls(
-            f"card {card.serial} had {made} unlock codes within a day: find out why, and wait",
-            WINDOW_SECONDS,
+        raise IllegalCardChange(
+            f"card {card.serial} had {made} unlock codes within a day: find out why, and wait"
         )
     if unlock_codes.of_operator(connection, actor.id, since) >= MOST_CODES_OF_OPERATOR:
         raise TooManyCalls(

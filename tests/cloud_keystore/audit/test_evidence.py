@@ -533,7 +533,7 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     cards.UnlockCard(cards_pb2.UnlockCardRequest(card_serial=serial))
     phone.unlock(serial)
     made = cards.CreateUnlockCode(cards_pb2.CreateUnlockCodeRequest(card_serial=serial))
-    phone.use_code(serial, made.code, PASSCODE.decode())
+    phone.use_code(serial, made.code, PASSCODE)
     (found,) = alerts.ListAlerts(alerts_pb2.ListAlertsRequest())
     (alert,) = (each for each in found.alerts if each.kind == "not-me")  # has suspended the card
     alerts.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(alert_id=alert.id))

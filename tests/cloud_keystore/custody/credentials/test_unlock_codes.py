@@ -274,7 +274,7 @@ def test_a_card_has_few_codes_a_day_and_repetition_is_told(
     for _ in range(MOST_CODES - 2):
         made(world, serial)
     for operator in (OPERATOR, SECOND):
-        with pytest.raises(TooManyCalls, match="within a day"):
+        with pytest.raises(IllegalCardChange, match="within a day"):
             world.unlock_codes.make(serial, actor=operator)
     world.clock.forward(days=1)
     made(world, serial)

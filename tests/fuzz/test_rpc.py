@@ -35,6 +35,7 @@ def test_every_method_is_called() -> None:
         "NotificationService",
         "EnrolmentService",
         "FindingService",
+        "FeedbackService",
         "RenewalService",
         "RoleService",
     }

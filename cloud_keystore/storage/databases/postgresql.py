@@ -104,6 +104,8 @@ def new_engine(parameters: Mapping[str, str]) -> Engine:
         pool_size=POOL,
         max_overflow=OVERFLOW,
         pool_timeout=WAIT_SECONDS,
+        # The one used last is used next: its server process has the catalogues and plans at hand.
+        pool_use_lifo=True,
         pool_pre_ping=True,  # replaces connections from before a restart of the server
         connect_args=dict(parameters),
     )

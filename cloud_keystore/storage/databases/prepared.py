@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Insert,
+    LargeBinary,
     RowMapping,
     Select,
     Subquery,
@@ -54,7 +55,7 @@ class _Compiled:
             raise TypeError("only a statement with parameters is prepared")
         names = compiled.positiontup
         parameters = (
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+            (name, _converter(compiled.binds[name].type, dialect))
             for name in names or compiled.binds
         )
         fixed = {name: each.value for name, each in compiled.binds.items() if not each.required}
@@ -131,6 +132,14 @@ class Reading:
         }
         # It is asked for columns by name alone, as a RowMapping can be.
         return cast(RowMapping, row)
+
+
+def _converter(kind: TypeEngine[object], dialect: Dialect) -> Convert | None:
+    """What makes a value what the driver takes; None if it is that already."""
+    # SQLite's driver takes bytes as they are; SQLAlchemy would make a view of each value first.
+    if isinstance(kind, LargeBinary) and dialect.name == "sqlite":
+        return None
+    return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
 def execute(

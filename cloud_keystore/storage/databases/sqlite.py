@@ -26,7 +26,9 @@ LOG_BYTES = 16 << 20
 def new_engine(url: URL) -> Engine:
     """An engine that has not opened the database yet."""
     # Parameters can be secrets: they must not appear in the messages of errors either.
-    engine = create_engine(url, hide_parameters=True)
+    # The connection used last is used next: it has in its memory what the others, which all know
+    # that something was written, would read anew.
+    engine = create_engine(url, hide_parameters=True, pool_use_lifo=True)
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     if url.database:

@@ -138,3 +138,15 @@ def test_a_database_of_before_keeps_its_pages(tmp_path: Path) -> None:
         log = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()
     world.database.close()
     assert log * 4096 == LOG_BYTES
+
+
+def test_a_use_finds_in_memory_what_the_use_before_has_written(world: World) -> None:
+    """Each of five connections read all pages anew, because another one had written: 34 a use."""
+    database = world.database
+    with database.read(), database.read(), database.read():
+        pass  # as many connections are open from now on
+    used = set()
+    for _ in range(6):
+        with database.write() as connection:
+            used.add(id(connection.connection.dbapi_connection))
+    assert len(used) == 1

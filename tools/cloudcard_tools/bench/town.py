@@ -54,7 +54,7 @@ class Town:
         self.addresses = [f"127.0.0.1:{port}" for port in ports[: self.replicas]]
         for number, address in enumerate(self.addresses):
             self._start(number, address, ports[self.replicas + number])
-        token = (self._data(0) / "operator.token").read_text()
+        token = (self.data(0) / "operator.token").read_text()
         self.operator = spending.enrol(token, self.folder / "operator", "operator")
         with service(self.operator, PeopleServiceStub) as people:
             user = people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada Byron"))
@@ -118,10 +118,10 @@ class Town:
         return session_id
 
     def _start(self, number: int, address: str, enrolment: int) -> None:
-        data = self._data(number)
+        data = self.data(number)
         data.mkdir(parents=True, mode=0o700)
         if number:
-            key = (self._data(0) / "sealing.key").read_bytes()
+            key = (self.data(0) / "sealing.key").read_bytes()
             descriptor = os.open(data / "sealing.key", os.O_WRONLY | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(key)
@@ -134,7 +134,8 @@ class Town:
         child.wait_for("Keystore ready", timeout=READY_SECONDS)
         self.keystores.append(child)
 
-    def _data(self, number: int) -> Path:
+    def data(self, number: int) -> Path:
+        """The data folder of a keystore."""
         return self.folder / f"keystore-{number}"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count, islice
+from typing import TypeAlias
 
 import psycopg
 from sqlalchemy import Connection, Table, func, select
@@ -31,6 +32,7 @@ from cloudcard_tools.bench.growth.keystore import Place, Ward, of_kind
 CARDS_OF_WORKSTATION = 10
 PORTION = 2000  # cards in one transaction
 LEAST_UUID12 = 10 ** (UUID12_DIGITS - 1)
+Row: TypeAlias = dict[str, Value]
 # What no two rows of a table share, besides the identifiers
 OWN_BYTES = {"certificate_sha256": 32, "guid": 16, "request_id": 16}
 TABLES = (t.user, t.identity, t.card, t.key, t.operation, t.session, t.session_use)
@@ -95,14 +97,14 @@ def fill(ward: Ward, model: Model, cards: int, done: Callable[[int], None]) -> l
         with database.write(long=True) as connection:
             for table in TABLES:
                 made = at if table is t.identity else [copy[table] for copy in copies]
-                _insert(connection, table, made)
+                insert(connection, table, made)
             journal.append(connection, *(_used(model, copy, now) for copy in copies))
         sequencing.take_in_all(database, log, now)
         done(len(copies))
     return places
 
 
-def _copy(ward: Ward, model: Model, now: datetime, uuid12: str) -> dict[Table, dict[str, Value]]:
+def _copy(ward: Ward, model: Model, now: datetime, uuid12: str) -> dict[Table, Row]:
     """The rows of one more card."""
     new = {
         row[column.name]: new_id(now, os.urandom)
@@ -125,7 +127,7 @@ def _copy(ward: Ward, model: Model, now: datetime, uuid12: str) -> dict[Table, d
     return copy
 
 
-def _insert(connection: Connection, table: Table, made: Sequence[dict[str, Value]]) -> None:
+def insert(connection: Connection, table: Table, made: Sequence[Row]) -> None:
     """Insert rows, past SQLAlchemy, which takes longer than the database for a million of them."""
     if MAC in table.columns:
         for row in made:

@@ -46,18 +46,18 @@ Examples:
 )
 @json_option
 def registry_command(users: int, calls: int, address: str, as_json: bool) -> None:
-    """Measure a keystore of many people: import, search, pages of people, what expires, the
-    journal, and the memory of an export.
+    """Measure a keystore of many people, each with a card: import, search, pages of people, what
+    expires, the journal, issuing, and the memory of an export.
     """
     with TemporaryDirectory(prefix="cloudcard-bench-") as name, output.progress() as progress:
-        task = progress.add_task("Adding people", total=users)
+        task = progress.add_task("Adding people and cards", total=2 * users)
         result = measuring.measure(
             Path(name), users, address, calls, lambda added: progress.advance(task, added)
         )
     if as_json:
         click.echo(json.dumps(result.facts(), indent=2))
         return
-    click.echo(f"{result.users} people.")
+    click.echo(f"{result.users} people, {result.cards} cards.")
     for figure, value in result.measured.items():
         met = "met" if value <= GOALS[figure] else "not met"
         click.echo(f"{figure:18} {value:10.2f}  goal {GOALS[figure]:g}, {met}")

@@ -1,9 +1,10 @@
 """Measures a real keystore of many people over the network: import, search, pages, reports, the
-journal, and the memory of an export.
+journal, issuing, and the memory of an export.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -15,15 +16,18 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.audit.v1.audit_pb2_grpc import AuditServiceStub
-from cloudcard.registry.v1 import identities_pb2, importing_pb2
+from cloudcard.registry.v1 import cards_pb2, identities_pb2, importing_pb2
 from cloudcard.registry.v1 import people_pb2 as pb
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard_tools.bench import timing
 from cloudcard_tools.bench.families import family, resident_mib
+from cloudcard_tools.bench.registry.beside import Beside
 from cloudcard_tools.bench.town import Town
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.ra.sheets.importing import PORTION, SECONDS
@@ -46,8 +50,12 @@ GOALS: Mapping[str, float] = {
     "page_p95_ms": 100,
     "expiring_p95_ms": 100,
     "log_p95_ms": 100,
+    "issue_p95_s": 1,
     "export_rss_mib": 200,
 }
+PROFILE = "v2"
+KEYS = 4  # of such a card, all of one kind
+ISSUED_OF = 5  # calls of other kinds, for each card that is issued
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,15 @@ class Figures:
 def measure(
     folder: Path, users: int, address: str, calls: int, done: Callable[[int], None]
 ) -> Figures:
-    """Add so many people to a new keystore, and measure; `done` is told how many were added."""
-    options = (*LIMIT, *(("--database", address) if address else ()))
+    """Add so many people to a new keystore, give each a card, and measure; `done` is told how many
+    people and cards were added.
+    """
+    issued = calls // ISSUED_OF
+    options = (
+        *LIMIT,
+        *("--spare-keys", str(KEYS * issued)),
+        *(("--database", address) if address else ()),
+    )
     with Nursery(folder / "logs") as nursery:
         town = Town(folder, nursery, options).open()
         timed = min(TIMED_ROWS, users)
@@ -84,9 +99,16 @@ def measure(
                     _import(stub, some, dry_run=dry_run)
                     done(0 if dry_run else len(some))
             seconds = (time.perf_counter() - begun) * TIMED_ROWS / timed
-        measured = {"import_10000_s": round(seconds, 2), **_times(town, users, calls)}
-        measured["export_rss_mib"] = round(_memory(town, folder), 1)
-    return Figures(users, 0, measured, timing.machine())
+        beside = Beside(town.data(0), address)
+        cards = beside.give_cards(town.card(PROFILE), done)
+        beside.make_spare_keys(KEYS * issued)
+        measured = {
+            "import_10000_s": round(seconds, 2),
+            **_times(town, users, calls),
+            "issue_p95_s": round(_issue(town, issued) / 1000, 3),
+            "export_rss_mib": round(_memory(town, folder), 1),
+        }
+    return Figures(users, cards + issued, measured, timing.machine())
 
 
 def _person(number: int) -> importing_pb2.Candidate:
@@ -145,6 +167,23 @@ def _times(town: Town, users: int, calls: int) -> dict[str, float]:
                 ("log", entries),
             )
         }
+
+
+def _issue(town: Town, cards: int) -> float:
+    """How long 95 of 100 cards take at most, in ms."""
+    with service(town.operator, PeopleServiceStub) as stub:
+        request = pb.ListUsersRequest(page_size=cards)
+        users = iter(next(iter(stub.ListUsers(request, timeout=SECONDS))).users)
+
+    with service(town.operator, CardServiceStub) as stub_of_cards:
+
+        def issue() -> None:
+            asked = cards_pb2.IssueCardRequest(
+                request_id=os.urandom(REQUEST_ID_BYTES), user_id=next(users).id, profile=PROFILE
+            )
+            stub_of_cards.IssueCard(asked, timeout=SECONDS)
+
+        return _p95(timing.sample(issue, cards))
 
 
 def _p95(durations: list[int]) -> float:

@@ -1,0 +1,110 @@
+"""What is made beside the keystore, because it takes hours there: a card for each person, and spare
+keys. The rows of cards are copies of one that the keystore has issued, each with a code of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Table, exists, select
+
+from cloud_keystore.config import Settings
+from cloud_keystore.model.clock import new_id, utc_now
+from cloud_keystore.run.offering.use_cases import new_spares
+from cloud_keystore.run.opening import Parts, open_keystore
+from cloud_keystore.run.owning import share
+from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.engine import Database
+from cloudcard_tools.bench.growth.filling import PORTION, Row, insert
+
+LIFE = timedelta(days=730)
+TABLES = (t.card, t.key, t.passcode)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Opens the database of a keystore that serves, as a further process of it would."""
+
+    data: Path
+    address: str  # of the database; empty for the file in the folder
+
+    def give_cards(self, serial: str, done: Callable[[int], None]) -> int:
+        """Give everybody who has none a card like that of a serial number. Their ends are spread
+        evenly over two years. Returns how many cards there are; `done` is told how many were added.
+        """
+        with self._opened() as parts:
+            model, holders = _model(parts.database, serial), _without(parts.database)
+            for start in range(0, len(holders), PORTION):
+                copies = [
+                    _copy(model, holder, LIFE * number / len(holders))
+                    for number, holder in enumerate(holders[start : start + PORTION], start)
+                ]
+                with parts.database.write(long=True) as connection:
+                    for table in TABLES:
+                        insert(connection, table, [row for copy in copies for row in copy[table]])
+                done(len(copies))
+        return len(holders) + 1
+
+    def make_spare_keys(self, size: int) -> None:
+        """Make so many of each kind at once: the keystore waits for the computer to be idle."""
+        with self._opened(size) as parts:
+            spares = replace(new_spares(parts), is_idle=lambda: True)
+            while spares.fill():
+                pass
+
+    @contextmanager
+    def _opened(self, spare_keys: int = 0) -> Iterator[Parts]:
+        settings = Settings(self.data, database=self.address, spare_keys=spare_keys)
+        with closing(share(settings)) as hold, open_keystore(settings, hold) as parts:
+            yield parts
+
+
+def _model(database: Database, serial: str) -> dict[Table, list[Values]]:
+    with database.read() as connection:
+        card_id = connection.execute(select(t.card.c.id).where(t.card.c.serial == serial)).scalar()
+        conditions = (t.card.c.id, t.key.c.card_id, t.passcode.c.card_id)
+        return {
+            table: [
+                {**row}
+                for row in connection.execute(select(table).where(column == card_id)).mappings()
+            ]
+            for table, column in zip(TABLES, conditions, strict=True)
+        }
+
+
+def _without(database: Database) -> Sequence[str]:
+    """The identifiers of those who have no card."""
+    has = exists().where(t.card.c.user_id == t.user.c.id)
+    with database.read() as connection:
+        return connection.execute(select(t.user.c.id).where(~has)).scalars().all()
+
+
+def _copy(model: dict[Table, list[Values]], holder: str, left: timedelta) -> dict[Table, list[Row]]:
+    now = utc_now()
+    card_id = new_id(now, os.urandom)
+    (card,) = model[t.card]
+    copies: dict[Table, list[Row]] = {
+        table: [{**row, "card_id": card_id} for row in model[table]]
+        for table in (t.key, t.passcode)
+    }
+    for key in copies[t.key]:
+        key["id"] = new_id(now, os.urandom)
+    copies[t.card] = [
+        {
+            **card,
+            "id": card_id,
+            "serial": f"{int.from_bytes(os.urandom(8)):020}",
+            "guid": os.urandom(16),
+            "request_id": os.urandom(16),
+            "user_id": holder,
+            "create_time": now + left - LIFE,
+            "expire_time": now + left,
+        }
+    ]
+    return copies

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from card_os.piv.names import RETIRED, KeyRef
 from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.cards.expiring import signs_until
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import Changes, Renewal
-from cloud_keystore.cards.reports import signs_until
 from cloud_keystore.cards.spares import NewKey, Spares
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import KEYSTORE, Actor

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from cloud_keystore.cards.expiring import Expiring
 from cloud_keystore.cards.leaving import Consequences, Leaving
 from cloud_keystore.cards.life import CardListing
-from cloud_keystore.cards.reports import Expiring, Pending, Reports
+from cloud_keystore.cards.reports import Pending, Reports
 from cloud_keystore.cards.showing import Showing, Told, Whole
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.pages import page
@@ -125,7 +126,8 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
         self, request: pb.ListExpiringRequest, context: Context
     ) -> AsyncIterator[pb.ListExpiringResponse]:
         def listed(who: Identity) -> Iterator[pb.Expiring]:
-            return map(_expiring, self.reports.expiring(request.days, actor=who.actor))
+            wanted = page(request.page_size, request.after)
+            return map(_expiring, self.reports.expiring(request.days, wanted, actor=who.actor))
 
         async for some in self.door.listed(context, listed):
             yield pb.ListExpiringResponse(expiring=some)
@@ -226,6 +228,7 @@ def _expiring(expiring: Expiring) -> pb.Expiring:
         about=expiring.about,
         holder=expiring.holder,
         card_serial=expiring.card_serial,
+        place=str(expiring.place),
     )
     message.expire_time.FromDatetime(expiring.expire_time)
     return message

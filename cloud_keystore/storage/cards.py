@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar, assert_never
 
 from sqlalchemy import Connection, RowMapping, or_, select
@@ -34,7 +34,8 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
-from cloud_keystore.storage.databases.portions import paged, portions
+from cloud_keystore.storage.databases.portions import following, paged, portions
+from cloud_keystore.storage.people import belongs
 
 K = TypeVar("K", bound=Key)
 
@@ -145,29 +146,33 @@ def holders_by_serial(connection: Connection, text: str) -> set[str]:
     return set(connection.execute(select(t.card.c.user_id).where(begins)).scalars())
 
 
-def ending(connection: Connection, before: datetime) -> list[Card]:
-    """Cards that are not revoked and end before a time, or have ended, the first to end first."""
-    c = t.card.c
-    query = select(t.card).where(c.state != CardState.REVOKED, c.expire_time < before)
-    found = rows.read(connection, t.card, query.order_by(c.expire_time))
-    return [_to_card(row) for row in found]
-
-
-def signing_until(
-    connection: Connection, before: datetime, fractions: Mapping[str, float]
+def ending(
+    connection: Connection,
+    since: tuple[datetime, str],
+    before: datetime,
+    most: int,
+    profile: str = "",
+    within: Collection[str] | None = None,
 ) -> list[Card]:
-    """Cards that are not revoked and of whose time a fraction is over before a time, by profile."""
+    """Cards that are not revoked and end before a time, or have ended, the first to end first: so
+    many at most of those that follow an end and a serial number; of one profile, or of all, and
+    whose holders belong to some organisations, or to any.
+    """
     c = t.card.c
-    # By the end, because the time of a renewed card did not begin when it was made.
-    over = [
-        (c.profile == profile)
-        & (
-            c.expire_time
-            < before + timedelta(days=PROFILES[profile].validity_days) * (1 - fraction)
+    query = (
+        select(t.card)
+        .where(
+            c.state != CardState.REVOKED,
+            following(c.expire_time, c.serial, since),
+            c.expire_time < before,
         )
-        for profile, fraction in fractions.items()
-    ]
-    query = select(t.card).where(c.state != CardState.REVOKED, or_(*over)).order_by(c.id)
+        .order_by(c.expire_time, c.serial)
+        .limit(most)
+    )
+    if profile:
+        query = query.where(c.profile == profile)
+    if within is not None:
+        query = query.join(t.user, t.user.c.id == c.user_id).where(belongs(within))
     return [_to_card(row) for row in rows.read(connection, t.card, query)]
 
 
@@ -193,6 +198,19 @@ def keys(connection: Connection, card_id: str) -> list[Key]:
         .order_by(t.key.c.key_ref)
     )
     return [_to_key(row) for row in rows.read(connection, t.key, query)]
+
+
+def keys_of(connection: Connection, card_ids: Collection[str]) -> Mapping[str, Sequence[Key]]:
+    """The keys on some cards, in the order of their references, by card."""
+    found: dict[str, list[Key]] = {}
+    query = (
+        select(t.key)
+        .where(t.key.c.card_id.in_(card_ids), t.key.c.remove_time.is_(None))
+        .order_by(t.key.c.key_ref)
+    )
+    for row in rows.read(connection, t.key, query):
+        found.setdefault(row["card_id"], []).append(_to_key(row))
+    return found
 
 
 def keys_after(connection: Connection, key_id: str, most: int) -> list[PastKey]:

@@ -8,8 +8,10 @@ from datetime import UTC, timedelta
 import pytest
 from cryptography import x509
 
+from cloud_keystore.cards.expiring import Expiring
 from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import CardNotInUse, InvalidInput
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.people import Stage, User
 from cloud_keystore.people.people import TOKEN_TIME
 from cloud_keystore.storage import tables
@@ -149,6 +151,33 @@ def test_the_keystores_own_authorities_end_too(world: World) -> None:
     }
     assert names > {"transport", "cards", "content"}
     assert "request" not in names  # it never ends
+
+
+def test_what_ends_comes_page_by_page(world: World, ada: tuple[User, Enrolled]) -> None:
+    """Each page goes on where the one before has ended, also among those that end at once."""
+    for number in range(4):
+        world.card(ada[0], "v2" if number % 2 else "p256")
+        world.workstation(f"PC-{number}")
+    world.clock.forward(days=3600)
+    whole = world.reports.expiring(90, actor=world.actor)
+    assert {each.sort for each in whole} == {
+        *("card", "certificate", "workstation", "device", "authority")
+    }
+    assert [each.place for each in whole] == sorted({each.place for each in whole})
+    for size in (1, 3, len(whole)):
+        found: list[Expiring] = []
+        while some := world.reports.expiring(
+            90, Page(size, str(found[-1].place) if found else ""), actor=world.actor
+        ):
+            assert len(some) <= size
+            found += some
+        assert found == whole
+
+
+@pytest.mark.parametrize("after", ["x", "2026-11-29 card 1", "2026-13-01T00:00:00+00:00 card 1"])
+def test_a_page_after_no_place(world: World, after: str) -> None:
+    with pytest.raises(InvalidInput, match="after is no place in the list"):
+        world.reports.expiring(90, Page(1, after), actor=world.actor)
 
 
 @pytest.mark.parametrize("days", [-1, 3651])

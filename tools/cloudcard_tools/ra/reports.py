@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
 
+from cloud_keystore.model.fields.pages import LARGEST_PAGE
 from cloud_keystore.model.limits import MOST_DAYS
 from cloudcard.registry.v1 import people_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
@@ -86,8 +87,7 @@ def expiring(days: int, renew: bool, dry_run: bool, yes: bool, caller: Caller) -
     if dry_run and not renew:
         raise click.UsageError("--dry-run goes with --renew: the list changes nothing")
     with caller.service(PeopleServiceStub) as stub:
-        pages = listed(stub.ListExpiring, pb.ListExpiringRequest(days=days))
-        found = [each for page in pages for each in page.expiring]
+        found = list(_ending(stub, days))
     if renew:
         _renew(found, dry_run=dry_run, yes=yes, caller=caller)
         return
@@ -95,6 +95,18 @@ def expiring(days: int, renew: bool, dry_run: bool, yes: bool, caller: Caller) -
     rows = [_expiring(each, now) for each in found]
     nothing = f"Nothing ends within {days} days."
     caller.print_rows(rows, EXPIRING_COLUMNS, nothing, ("about", "days_left"))
+
+
+def _ending(stub: PeopleServiceStub, days: int) -> Iterator[pb.Expiring]:
+    """All that ends, page by page."""
+    after = ""
+    while True:
+        request = pb.ListExpiringRequest(days=days, page_size=LARGEST_PAGE, after=after)
+        found = [each for page in listed(stub.ListExpiring, request) for each in page.expiring]
+        yield from found
+        if len(found) < LARGEST_PAGE:
+            return
+        after = found[-1].place
 
 
 def _renew(found: Sequence[pb.Expiring], *, dry_run: bool, yes: bool, caller: Caller) -> None:

@@ -8,9 +8,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
 from sqlalchemy import Table, exists, select
 
 from cloud_keystore.config import Settings
@@ -22,8 +23,10 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.engine import Database
 from cloudcard_tools.bench.growth.filling import PORTION, Row, insert
+from cloudcard_tools.bench.growth.keystore import of_kind
 
 LIFE = timedelta(days=730)
+GENERALIZED = "%Y%m%d%H%M%SZ"  # a time in a certificate (X.690, 11.7)
 TABLES = (t.card, t.key, t.passcode)
 
 
@@ -93,8 +96,10 @@ def _copy(model: dict[Table, list[Values]], holder: str, left: timedelta) -> dic
         table: [{**row, "card_id": card_id} for row in model[table]]
         for table in (t.key, t.passcode)
     }
+    later = now + left - of_kind(datetime, card["expire_time"])
     for key in copies[t.key]:
         key["id"] = new_id(now, os.urandom)
+        key["certificate"] = _moved(of_kind(bytes, key["certificate"]), later)
     copies[t.card] = [
         {
             **card,
@@ -108,3 +113,19 @@ def _copy(model: dict[Table, list[Values]], holder: str, left: timedelta) -> dic
         }
     ]
     return copies
+
+
+def _moved(certificate: bytes, later: timedelta) -> bytes:
+    """A certificate whose private key usage period is so much later, which nobody has signed."""
+    try:
+        period = (
+            x509.load_der_x509_certificate(certificate)
+            .extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod)
+            .value
+        )
+    except x509.ExtensionNotFound:
+        return certificate
+    for time in filter(None, (period.not_before, period.not_after)):
+        before, after = (each.strftime(GENERALIZED).encode() for each in (time, time + later))
+        certificate = certificate.replace(before, after)
+    return certificate

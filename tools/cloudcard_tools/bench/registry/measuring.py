@@ -150,7 +150,8 @@ def _times(town: Town, users: int, calls: int) -> dict[str, float]:
             list(stub.ListUsers(request, timeout=SECONDS))
 
         def expiring() -> None:
-            list(stub.ListExpiring(pb.ListExpiringRequest(days=DAYS), timeout=SECONDS))
+            request = pb.ListExpiringRequest(days=DAYS, page_size=PAGE)
+            list(stub.ListExpiring(request, timeout=SECONDS))
 
         def entries() -> None:
             request = audit_pb2.SearchEntriesRequest(

@@ -671,16 +671,24 @@ class ListExpiringRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DAYS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     days: _builtins.int
     """Days from now, 0 to 3650. What has ended is always listed."""
+    page_size: _builtins.int
+    """How much to list, 1000 at most; 0 for all."""
+    after: _builtins.str
+    """Only what follows in the list: the place of the last of the page before."""
     def __init__(
         self,
         *,
         days: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "days", b"days", "page_size", b"page_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -698,6 +706,7 @@ class Expiring(_message.Message):
     HOLDER_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     sort: _builtins.str
     """"card", "certificate", "workstation", "device", "operator", "auditor", or "authority" of the keystore."""
     name: _builtins.str
@@ -708,6 +717,8 @@ class Expiring(_message.Message):
     """Name of its holder; may be empty."""
     card_serial: _builtins.str
     """Serial number of the card that ends, or of the certificate's; empty for all others."""
+    place: _builtins.str
+    """Place in the list, for the page that follows. It has no other meaning."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it ends; of a certificate, when its key signs no longer."""
@@ -721,10 +732,11 @@ class Expiring(_message.Message):
         holder: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         card_serial: _builtins.str = ...,
+        place: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "card_serial", b"card_serial", "expire_time", b"expire_time", "holder", b"holder", "name", b"name", "sort", b"sort"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "card_serial", b"card_serial", "expire_time", b"expire_time", "holder", b"holder", "name", b"name", "place", b"place", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

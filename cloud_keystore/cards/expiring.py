@@ -1,0 +1,185 @@
+"""What ends soon or has ended, in the order of the ends: read in portions, so that a page of a list
+costs as much in a large registry as in a small one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum, unique
+from typing import Self
+
+from cryptography import x509
+
+from card_os.piv.names import KeyRef
+from cloud_keystore.audit.acting import Acting
+from cloud_keystore.model.cards import Card, Key
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.organisations import ROOT
+from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.storage import authorities, cards, people
+
+IDENTITY = "identity"  # of whatever role
+WHEN = "%Y-%m-%dT%H:%M:%S.%f%z"
+PORTION = 100  # rows that are read together: a page has about as many
+
+
+@unique
+class Ending(StrEnum):
+    """What ends, besides identities, which are called by their roles."""
+
+    CARD = "card"
+    CERTIFICATE = "certificate"
+    AUTHORITY = "authority"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in the list, at which a page ends and the next one begins."""
+
+    end: datetime
+    sort: str = ""
+    id: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The place of which `str` has made a text. Raises InvalidInput for another text."""
+        try:
+            end, sort, id_ = text.split(" ", 2)
+            return cls(datetime.strptime(end, WHEN), sort, id_)
+        except ValueError:
+            raise InvalidInput("after is no place in the list: give one that a page has") from None
+
+    def __str__(self) -> str:
+        return f"{self.end.strftime(WHEN)} {self.sort} {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """Something that ends, or has ended. `about` names the card of a certificate; `holder` is empty
+    for what has none.
+    """
+
+    place: Place
+    sort: str
+    name: str
+    about: str
+    holder: str
+    expire_time: datetime
+    card_serial: str = ""  # of a card, or of a certificate's
+
+
+def expiring(by: Acting, before: datetime, after: Place | None) -> Iterator[Expiring]:
+    """What of that which the actor sees ends before a time: cards that are not revoked,
+    certificates with which they sign no longer before they end, identities that are not removed,
+    and the keystore's own authorities; the first to end first, and only what follows a place.
+    """
+    since = after or Place(datetime.min.replace(tzinfo=UTC))
+    sources = (
+        _cards(by, before, since),
+        *(
+            _certificates(by, name, unsigned, before, since)
+            for name, unsigned in _without_signing().items()
+        ),
+        _identities(by, before, since),
+        iter(sorted(_authorities(by, before), key=_place)),
+    )
+    return (each for each in heapq.merge(*sources, key=_place) if each.place > since)
+
+
+def _place(expiring: Expiring) -> Place:
+    return expiring.place
+
+
+def _cards(by: Acting, before: datetime, since: Place) -> Iterator[Expiring]:
+    for some in _portions(by, "", since.end, before):
+        names = _names(by, some)
+        for card in some:
+            end, serial = card.expire_time, card.serial
+            place = Place(end, Ending.CARD, serial)
+            holder = names.get(card.user_id, "")
+            yield Expiring(place, Ending.CARD, serial, card.profile, holder, end, serial)
+
+
+def _certificates(
+    by: Acting, profile: str, unsigned: timedelta, before: datetime, since: Place
+) -> Iterator[Expiring]:
+    """Certificates of cards of one profile, which do not sign for a time before the card ends. In
+    the list their place is that of the card's, so much earlier.
+    """
+    for some in _portions(by, profile, since.end + unsigned, before + unsigned):
+        names, keys = _names(by, some), cards.keys_of(by.connection, [each.id for each in some])
+        for card in some:
+            for key in keys.get(card.id, ()):
+                end = signs_until(key)
+                if end is None or end >= min(before, card.expire_time):
+                    continue
+                name, serial = f"{key.key_ref:02X}", card.serial
+                place = Place(card.expire_time - unsigned, Ending.CERTIFICATE, f"{serial} {name}")
+                holder = names.get(card.user_id, "")
+                yield Expiring(
+                    place, Ending.CERTIFICATE, name, f"card {serial}", holder, end, serial
+                )
+
+
+def _portions(
+    by: Acting, profile: str, since: datetime, before: datetime
+) -> Iterator[Sequence[Card]]:
+    """Cards of a profile, or of all, that the actor sees and that end within a time."""
+    within = by.seen_organisations()
+    last = (since, "")
+    while some := cards.ending(by.connection, last, before, PORTION, profile, within):
+        yield some
+        last = (some[-1].expire_time, some[-1].serial)
+
+
+def _names(by: Acting, some: Sequence[Card]) -> Mapping[str, str]:
+    return people.names(by.connection, {card.user_id for card in some})
+
+
+def _without_signing() -> Mapping[str, timedelta]:
+    """How long a card of a profile does not sign with all of its keys before it ends, at most, by
+    the profile's name.
+    """
+    return {
+        name: timedelta(days=profile.validity_days) * (1 - fraction)
+        for name, profile in PROFILES.items()
+        if (fraction := min(key.certificate.signs_until for key in profile.keys)) < 1
+    }
+
+
+def signs_until(key: Key) -> datetime | None:
+    """The end of a key's private key usage period; None without one (RFC 3280, 4.2.1.4)."""
+    if not key.certificate or key.key_ref == KeyRef.SECURE_MESSAGING:
+        return None
+    try:
+        certificate = x509.load_der_x509_certificate(key.certificate)
+        period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod)
+    except (ValueError, x509.ExtensionNotFound):
+        return None
+    end = period.value.not_after
+    return None if end is None else end.replace(tzinfo=UTC)  # GeneralizedTime, which is UTC
+
+
+def _identities(by: Acting, before: datetime, since: Place) -> Iterator[Expiring]:
+    last = (since.end, "")
+    while some := people.enrolled_until(by.connection, last, before, PORTION):
+        names = people.names(by.connection, {each.user_id for each in some if each.user_id})
+        for each in some:
+            if each.expire_time is None:
+                continue
+            last = (each.expire_time, each.id)
+            if by.sees_identity(each):
+                sort, holder = each.role.name.lower(), names.get(each.user_id or "", "")
+                place = Place(each.expire_time, IDENTITY, each.id)  # as they are read
+                yield Expiring(place, sort, each.display_name, each.site, holder, each.expire_time)
+
+
+def _authorities(by: Acting, before: datetime) -> Iterator[Expiring]:
+    for name, certificate in authorities.certificates(by.connection).items():
+        end = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+        if end < before and by.held.sees(ROOT):
+            place = Place(end, Ending.AUTHORITY, name)
+            yield Expiring(place, Ending.AUTHORITY, name, "", "", end)

@@ -161,6 +161,7 @@ class Settings:
 
     # Plain HTTP, for whoever checks cards: lists, answers and certificates of authorities
     status_listen: Address | None = None
+    rest_listen: Address | None = None
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
     reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller
     limits: Limits = field(default_factory=Limits)

@@ -99,7 +99,7 @@ class Acting:
                 return self.sees_user(identity.user_id)
             case Role.WORKSTATION:
                 return self.held.sees(identity.organisation_id)
-            case Role.OPERATOR | Role.AUDITOR:
+            case Role.OPERATOR | Role.AUDITOR | Role.CLIENT:
                 return self.held.sees_staff(identity.organisation_id)
 
     def seen_organisations(self) -> Collection[str] | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.actors import KEYSTORE, ActorKind
 from cloud_keystore.model.alerts import Alert, AlertKind
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Random, new_id
@@ -131,12 +131,17 @@ def identity_ends(
     connection: Connection, identity: Identity, end: datetime, now: datetime, random: Random
 ) -> Alert:
     """Add an alert that an identity ends, because nobody has used it where it renews itself."""
-    role = identity.role.name.lower()
+    role = ActorKind[identity.role.name]
     text = (
         f"The {role} {identity.display_name} ends at {end:%Y-%m-%d}. It renews itself where it is "
         "used, and was not used for months: use it before that, or remove it. Afterwards it has to "
         "be invited anew."
     )
+    if identity.role is Role.CLIENT:
+        text = (
+            f"The token of the {role} {identity.display_name} ends at {end:%Y-%m-%d}. Add another "
+            "client, give its token to the program, and remove this one: cloudcard ra client add."
+        )
     return raise_alert(connection, AlertKind.IDENTITY_ENDS, None, text, now, random, identity)
 
 

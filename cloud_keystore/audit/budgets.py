@@ -41,6 +41,7 @@ BEGINNINGS = frozenset(
         Kind.USER_ADDED,
         Kind.USER_CHANGED,
         Kind.IDENTITY_INVITED,
+        Kind.CLIENT_ADDED,
         Kind.ORGANISATION_ADDED,
         Kind.EMAIL_DOMAIN_ADDED,
         Kind.EMAIL_DOMAIN_REMOVED,

@@ -77,6 +77,7 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.IDENTITY_RENEWED: "{who} renewed its certificate",
         Kind.IDENTITY_REKEYED: "{who} uses its renewed certificate",
         Kind.IDENTITY_REMOVED: "{who} removed {thing}{because}",
+        Kind.CLIENT_ADDED: "{who} added the API client {thing}",
         Kind.ORGANISATION_ADDED: "{who} added an organisation",
         Kind.EMAIL_DOMAIN_ADDED: "{who} allowed a domain of e-mail addresses",
         Kind.EMAIL_DOMAIN_REMOVED: "{who} took a domain of e-mail addresses from those allowed",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SECRET_BYTES = 32
-SOCKETS = ("custody", "enrolment", "status", "mail")
+SOCKETS = ("custody", "enrolment", "status", "mail", "rest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,11 @@ class Sockets:
     enrolment: Socket
     status: Socket
     mail: Socket
+    rest: Socket
 
     def only(self, own: Socket) -> Socket:
         """Keep one, in a process that is to ask there alone, and give up the others."""
-        for each in (self.main, self.enrolment, self.status, self.mail):
+        for each in (self.main, self.enrolment, self.status, self.mail, self.rest):
             if each is not own:
                 each.forget()
         own.listening.close()

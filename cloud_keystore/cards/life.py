@@ -75,9 +75,8 @@ class Life:
         """
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
-            found = cards.list_all(by.connection, page=page)
-            holders = by.seen_users({card.user_id for card in found})
-            return [listing_of(by.connection, card) for card in found if card.user_id in holders]
+            found = cards.list_all(by.connection, page=page, within=by.seen_organisations())
+            return [listing_of(by.connection, card) for card in found]
 
     def list_of(self, device: Identity) -> list[CardListing]:
         """The cards of a device's holder, oldest first."""

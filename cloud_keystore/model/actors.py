@@ -15,6 +15,7 @@ class ActorKind(StrEnum):
     DEVICE = "device"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+    CLIENT = "API client"
     HOLDER = "user"
     DATA_FOLDER = "operator of this computer"  # anybody who can write to the data folder
 
@@ -42,7 +43,7 @@ class Actor:
         """Read the text of an actor; raises ValueError if it is not one."""
         if text in NAMELESS:
             return cls(ActorKind(text))
-        kind, _, identifier = text.partition(" ")
+        kind, _, identifier = text.rpartition(" ")
         return cls(ActorKind(kind), identifier)
 
 

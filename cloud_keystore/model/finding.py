@@ -27,6 +27,7 @@ class Sort(IntEnum):
     ORGANISATION = 7
     ALERT = 8
     OPERATION = 9
+    CLIENT = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ class Kind(StrEnum):
     IDENTITY_RENEWED = "identity.renewed"  # it has a next certificate, which is not in use yet
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time
     IDENTITY_REMOVED = "identity.removed"
+    CLIENT_ADDED = "client.added"  # a program that calls the REST API
     ORGANISATION_ADDED = "organisation.added"
     EMAIL_DOMAIN_ADDED = "email-domain.added"  # addresses can have it
     EMAIL_DOMAIN_REMOVED = "email-domain.removed"

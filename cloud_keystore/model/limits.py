@@ -29,11 +29,13 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "device": Rate(20, 100),
         "operator": Rate(50, 500),
         "auditor": Rate(20, 200),
+        "client": Rate(50, 500),
         "card": Rate(50, 500),  # calls of one identity that name the card
         "passcode": Rate(5, 50),  # passcodes that it tries on one card, before any is compared
         "enrolment": Rate(1, 30),  # tokens tried, per address
         "status": Rate(20, 200),  # questions about certificates, per address
         "status-all": Rate(100, 500),  # those of all addresses together
+        "rest": Rate(100, 1000),  # calls of the REST API, per address, before it is known whose
         "renewal": Rate(0.01, 10),  # new certificates for an identity
         # Entries of the journal that an identity causes, by all processes together; they are
         # counted in the database.
@@ -41,6 +43,7 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "journal-device": Rate(0.05, 2_000),
         "journal-operator": Rate(1, 100_000),
         "journal-auditor": Rate(0.1, 5_000),
+        "journal-client": Rate(1, 100_000),
     }
 )
 # Those that bound the journal, by whom they hold for
@@ -50,6 +53,7 @@ BUDGETS: Mapping[ActorKind, str] = MappingProxyType(
         ActorKind.DEVICE: "journal-device",
         ActorKind.OPERATOR: "journal-operator",
         ActorKind.AUDITOR: "journal-auditor",
+        ActorKind.CLIENT: "journal-client",
     }
 )
 # Refusals of the last day count, and a session of half a day looks for requests that are repeated.

@@ -1,4 +1,4 @@
-"""Users, and identities: workstations, devices, operators and auditors."""
+"""Users, and identities: workstations, devices, operators, auditors and API clients."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Role(IntEnum):
     DEVICE = 2
     OPERATOR = 3
     AUDITOR = 4
+    CLIENT = 5  # a program that calls the REST API; it is never enrolled
 
 
 class IdentityState(StrEnum):
@@ -103,7 +104,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A workstation, device, operator or auditor, known by its TLS certificate.
+    """A workstation, device, operator or auditor, known by its TLS certificate; or an API client,
+    which has a token instead, whose hash stands in the place of the certificate's.
 
     A renewed identity has a next certificate until that is used for the first time; then it is the
     certificate, and the one before is the former.

@@ -1,9 +1,10 @@
-"""Callers: the identities behind the TLS client certificates by which calls arrive."""
+"""Callers: the identities behind the TLS client certificates, or tokens, by which calls arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from hmac import compare_digest
 
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityRejected
@@ -51,6 +52,10 @@ class Callers:
             raise IdentityRejected("this identity is unknown or was removed: enrol again")
         if not identity.is_active(now):
             raise IdentityRejected("the certificate of this identity has ended: enrol again")
+        found = identity.certificate_sha256 or b""
+        # Of certificates, nobody guesses a part from how long the look-up takes: they are public.
+        if role is Role.CLIENT and not compare_digest(found, fingerprint):
+            raise IdentityRejected("this token is unknown")
         if role is not None and identity.role is not role:
             raise IdentityRejected(
                 f"this service is for a {role.name.lower()}, not a {identity.role.name.lower()}"

@@ -151,6 +151,7 @@ FINDABLE: Mapping[Sort, Callable[[Acting, str], Iterable[Findable]]] = {
     Sort.WORKSTATION: _identities(Role.WORKSTATION),
     Sort.OPERATOR: _identities(Role.OPERATOR),
     Sort.AUDITOR: _identities(Role.AUDITOR),
+    Sort.CLIENT: _identities(Role.CLIENT),
     Sort.ORGANISATION: _organisations,
     Sort.ALERT: _alerts,
     Sort.OPERATION: _operations,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model import people as model
-from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     IdentityNotFound,
@@ -24,7 +24,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.rights.custom import CustomRole
 from cloud_keystore.model.rights.holding import upwards
-from cloud_keystore.model.rights.roles import FORMER, RIGHTS, Assignment, Right, is_held_by
+from cloud_keystore.model.rights.roles import HOLDERS, RIGHTS, Assignment, Right, is_held_by
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import assignments, custom_roles
@@ -87,12 +87,14 @@ class Roles:
         return built_in + custom
 
     def list_all(self, *, actor: Actor) -> list[AssignmentListing]:
-        """What operators and then auditors were ever granted where the actor could grant it."""
+        """What operators, then auditors and then API clients were ever granted where the actor
+        could grant it.
+        """
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.ROLES)
             found = [
                 (granted, identity)
-                for kind in FORMER
+                for kind in HOLDERS
                 for identity, granted in assignments.list_all(by.connection, kind)
                 if by.held.has(Right.ROLES, granted.organisation_id)
             ]
@@ -111,8 +113,8 @@ class Roles:
         with acting.changing(self.database, actor, now) as by:
             place = by.place(Right.ROLES, wish.organisation_id)
             identity = people.find_identity(by.connection, wish.identity_id)
-            if identity is None or identity.role not in FORMER or not by.sees_identity(identity):
-                raise IdentityNotFound("there is no such operator or auditor")
+            if identity is None or identity.role not in HOLDERS or not by.sees_identity(identity):
+                raise IdentityNotFound("there is no such operator, auditor or API client")
             if identity.state is IdentityState.REMOVED:
                 raise InvalidInput(f"{identity.display_name} was removed: invite somebody")
             _check_other(identity.id, actor)
@@ -178,7 +180,7 @@ def grantable(by: Acting, name: str, kind: model.Role, organisation_id: str) -> 
         raise InvalidInput(f"there is no role {name!r} there: use one of {', '.join(rights)}")
     role, given = rights[name]
     if not is_held_by(role, kind):
-        raise InvalidInput(f"{name} is no role of an {kind.name.lower()}")
+        raise InvalidInput(f"{name} is no role of an {ActorKind[kind.name]}")
     for right in sorted(given):
         by.need(right, organisation_id)
     return role

@@ -80,11 +80,15 @@ class Certifying:
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         assert self._certified is not None  # noqa: S101 (a first one was made)
+        roots = b"".join(map(_pem, self._certified.trusted))
+        return grpc.ssl_server_certificate_configuration([self.pair()], roots)
+
+    def pair(self) -> tuple[bytes, bytes]:
+        """The key and its certificate, PEM, once `changed` was called."""
+        assert self._certified is not None  # noqa: S101
         assert self._private is not None  # noqa: S101
         private = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        roots = b"".join(map(_pem, self._certified.trusted))
-        pair = (private, _pem(self._certified.certificate))
-        return grpc.ssl_server_certificate_configuration([pair], roots)
+        return private, _pem(self._certified.certificate)
 
 
 def _pem(der: bytes) -> bytes:

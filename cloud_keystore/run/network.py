@@ -21,7 +21,12 @@ from cloud_keystore.rpc.door import Named
 from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.run.offering.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
+from cloud_keystore.run.offering.use_cases import (
+    EnrolmentUseCases,
+    MainUseCases,
+    RestUseCases,
+    StatusUseCases,
+)
 from cloud_keystore.run.offering.wiring import SERVICES
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
@@ -46,6 +51,7 @@ class Network:
     status: StatusUseCases | None
     named: Named | None = None  # see Door
     ask_uses: Ask[UseRequest, Used] | None = None  # see Gatherer
+    rest: RestUseCases | None = None
 
     async def serve(
         self,
@@ -68,7 +74,13 @@ class Network:
             shared=siblings is not None,
         )
         servers: list[grpc.aio.Server] = []
-        looked_after = listener = None
+        looked_after = listener = api = None
+        if self.rest is not None and self.settings.rest_listen is not None:
+            from cloud_keystore.run.rest import Api  # late, because it takes half a second
+
+            api = await Api.start(
+                self.settings.rest_listen, self.rest, limiter, metrics, self.clock
+            )
         if self.status is not None:
             listener = await listen(self.settings.status_listen, self.status, limiter, self.clock)
         if self.enrolment is not None:
@@ -87,6 +99,8 @@ class Network:
         for server in servers:
             await server.start()
         tasks = [asyncio.create_task(tending.keep_tending())]
+        if api is not None:
+            tasks.append(asyncio.create_task(api.keep_certified()))
         if looked_after is not None:
             tasks += looked_after.begin()
         ready()
@@ -100,6 +114,8 @@ class Network:
         wakeups.close()
         if listener is not None:
             listener.close()
+        if api is not None:
+            await api.close()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if looked_after is not None:
             looked_after.close()

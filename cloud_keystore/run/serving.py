@@ -44,6 +44,7 @@ from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
     MailUseCases,
     MainUseCases,
+    RestUseCases,
     StatusUseCases,
     new_spares,
 )
@@ -74,13 +75,15 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     wakeups = Wakeups(loop)
     keeping = Keeping.of(parts, _number(parts, None))
     keeping.upkeep.sweep_at_start()
+    main = keeping.use_cases(wakeups.wake)
     network = Network(
         settings=parts.settings,
         clock=parts.clock,
         traces=parts.traces,
-        main=keeping.use_cases(wakeups.wake),
+        main=main,
         enrolment=use_cases.enrolment_use_cases(parts),
         status=keeping.status_use_cases(),
+        rest=use_cases.rest_use_cases(main),
     )
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
     with keeping.presence.told():
@@ -139,6 +142,15 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
             ),
         ),
     ]
+    if parts.settings.rest_listen is not None:
+        rest = Answering(
+            use_cases.rest_use_cases(cases),
+            methods(RestUseCases, access.REST),
+            cases.callers.identify,
+            bytes(sockets.rest.secret),
+            places,
+        )
+        answering.append((sockets.rest, rest))
     if (mail := parts.settings.mail) is not None:
         letters = Answering(
             use_cases.mail_use_cases(parts, mail),
@@ -198,6 +210,13 @@ async def face_strangers(settings: Settings, custody: Socket, siblings: Siblings
     await _face(settings, siblings, status=cases)
 
 
+async def face_programs(settings: Settings, custody: Socket, siblings: Siblings) -> None:
+    """Serve the REST API, as a process without a key of the keystore. Raises CannotListen."""
+    table = methods(RestUseCases, access.REST)
+    cases = remote(RestUseCases, table, Line(custody.path, bytes(custody.secret)))
+    await _face(settings, siblings, rest=cases)
+
+
 async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> None:
     """Send e-mail, as a process without a key of the keystore, which nobody can call."""
     if settings.mail is None:
@@ -227,6 +246,7 @@ async def _face(
     main: MainUseCases | None = None,
     enrolment: EnrolmentUseCases | None = None,
     status: StatusUseCases | None = None,
+    rest: RestUseCases | None = None,
     named: Named | None = None,
     ask_uses: Ask[UseRequest, Used] | None = None,
 ) -> None:
@@ -239,7 +259,9 @@ async def _face(
     with ExitStack() as closing:
         traces = from_environment(os.environ)
         closing.callback(traces.close)
-        network = Network(settings, start_clock(), traces, main, enrolment, status, named, ask_uses)
+        network = Network(
+            settings, start_clock(), traces, main, enrolment, status, named, ask_uses, rest
+        )
         await network.serve(wakeups, stop, siblings.tell_ready, siblings)
         telling.cancel()
         siblings.tell_end()

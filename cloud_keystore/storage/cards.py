@@ -107,11 +107,18 @@ def in_place_of(connection: Connection, card_id: str) -> Card | None:
 
 
 def list_all(
-    connection: Connection, user_id: str | None = None, page: Page | None = None
+    connection: Connection,
+    user_id: str | None = None,
+    page: Page | None = None,
+    within: Collection[str] | None = None,
 ) -> list[Card]:
-    """All cards, or those of one holder, oldest first; or a page of them, by serial number."""
+    """All cards, or those of one holder, oldest first; or a page of them, by serial number. Or only
+    those whose holders belong to some organisations.
+    """
     c = t.card.c
     query = paged(select(t.card), c.id if page is None else c.serial, page)
+    if within is not None:
+        query = query.where(c.user_id.in_(select(t.user.c.id).where(belongs(within))))
     if user_id is not None:
         query = query.where(t.card.c.user_id == user_id)
     return [_to_card(row) for row in rows.read(connection, t.card, query)]

@@ -20,7 +20,7 @@ from cloud_keystore.storage.authentic import upgrading
 from cloud_keystore.storage.authentic.upgrading import Examined
 from cloud_keystore.storage.engine import Database
 
-POWERFUL = (Role.OPERATOR, Role.AUDITOR)  # whose names the report has
+POWERFUL = (Role.OPERATOR, Role.AUDITOR, Role.CLIENT)  # whose names the report has
 
 
 class NotBelieved(KeystoreError):

@@ -61,6 +61,8 @@ RIGHTS: Mapping[str, frozenset[Right]] = MappingProxyType(
         BuiltIn.SUPPORT: frozenset({Right.VIEW, Right.DOMAINS}),
     }
 )
+# Who can be granted roles, in the order of lists.
+HOLDERS = (people.Role.OPERATOR, people.Role.AUDITOR, people.Role.CLIENT)
 # What an identity of before there were roles has in the whole keystore.
 FORMER: Mapping[people.Role, BuiltIn] = MappingProxyType(
     {people.Role.OPERATOR: BuiltIn.RA_MANAGER, people.Role.AUDITOR: BuiltIn.AUDITOR}
@@ -113,5 +115,7 @@ def former(identity: Identity) -> list[Assignment]:
 
 
 def is_held_by(role: str, kind: people.Role) -> bool:
-    """Whether identities of a kind can have a role: auditors have theirs, operators the others."""
-    return kind is (people.Role.AUDITOR if role == BuiltIn.AUDITOR else people.Role.OPERATOR)
+    """Whether identities of a kind can have a role: auditors have theirs, operators and API clients
+    the others.
+    """
+    return kind in HOLDERS and (kind is people.Role.AUDITOR) is (role == BuiltIn.AUDITOR)

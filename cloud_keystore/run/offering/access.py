@@ -10,6 +10,7 @@ from cloud_keystore.custody.use.using_sessions import Used
 from cloud_keystore.model.people import Role
 
 WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
+CLIENT = Role.CLIENT
 
 BRIEF = ("looks",)  # what health waits for; the others wait while custody starts
 MAIN: Mapping[str, Access] = MappingProxyType(
@@ -124,6 +125,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "identities.list_of": OPERATOR,
         "identities.invitations": OPERATOR,
         "identities.remove": OPERATOR,
+        "clients.add": OPERATOR,
+        "clients.list_all": OPERATOR,
         "renewing.renew": ANY,
         "notifications.list_all": OPERATOR,
         "notifications.retry": OPERATOR,
@@ -159,6 +162,37 @@ STATUS: Mapping[str, Access] = MappingProxyType(
         "publishing.certificate": NOBODY,
         "publishing.document": NOBODY,
         "responding.respond": NOBODY,
+    }
+)
+REST: Mapping[str, Access] = MappingProxyType(
+    {
+        "callers.identify": NOBODY,
+        "announcing.terms": NOBODY,
+        "announcing.certify": NOBODY,
+        "people.add_user": CLIENT,
+        "people.list_users": CLIENT,
+        "people.change_user": CLIENT,
+        "people.invite_device": CLIENT,
+        "showing.show": CLIENT,
+        "leaving.foresee": CLIENT,
+        "leaving.close": CLIENT,
+        "reports.pending": CLIENT,
+        "reports.expiring": CLIENT,
+        "devices.list_of": CLIENT,
+        "devices.remove": CLIENT,
+        "identities.invitations": CLIENT,
+        "issuing.issue": CLIENT,
+        "cards.list_all": CLIENT,
+        "cards.find": CLIENT,
+        "cards.keys": CLIENT,
+        "cards.suspend": CLIENT,
+        "cards.resume": CLIENT,
+        "cards.revoke": CLIENT,
+        "prolonging.foresee": CLIENT,
+        "prolonging.renew": CLIENT,
+        "replacing.neighbours": CLIENT,
+        "unlocking.ask": CLIENT,
+        "organisations.list_all": CLIENT,
     }
 )
 MAIL: Mapping[str, Access] = MappingProxyType({"posting.take": NOBODY, "posting.tell": NOBODY})

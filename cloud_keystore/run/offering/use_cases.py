@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
@@ -39,6 +39,7 @@ from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.custom_roles import CustomRoles
+from cloud_keystore.people.clients import Clients
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment
@@ -97,6 +98,7 @@ class MainUseCases:
     custom_roles: CustomRoles
     devices: Devices
     identities: Identities
+    clients: Clients
     renewing: Renewing
     notifications: Notifications
     finding: Finding
@@ -119,6 +121,26 @@ class StatusUseCases:
 
     publishing: Publishing
     responding: Responding
+
+
+@dataclass(frozen=True, slots=True)
+class RestUseCases:
+    """Those of the REST API, for API clients."""
+
+    callers: Callers
+    announcing: Announcing
+    people: People
+    showing: Showing
+    leaving: Leaving
+    reports: Reports
+    devices: Devices
+    identities: Identities
+    issuing: Issuing
+    cards: Life
+    prolonging: Prolonging
+    replacing: Replacing
+    unlocking: Unlocking
+    organisations: Organisations
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +251,7 @@ def main_use_cases(
         custom_roles=CustomRoles(database=database, clock=clock, random=os.urandom),
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
+        clients=Clients(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),
         notifications=Notifications(
             database=database, clock=clock, sends=parts.settings.mail is not None
@@ -238,6 +261,11 @@ def main_use_cases(
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
+
+
+def rest_use_cases(main: MainUseCases) -> RestUseCases:
+    """Those of the main port that the REST API has too."""
+    return RestUseCases(**{each.name: getattr(main, each.name) for each in fields(RestUseCases)})
 
 
 def new_spares(parts: Parts) -> Spares:

@@ -26,6 +26,7 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.registry.authorities import AuthorityServicer
+from cloud_keystore.rpc.registry.clients import ClientServicer
 from cloud_keystore.rpc.registry.domains import DomainServicer
 from cloud_keystore.rpc.registry.feedback import FeedbackServicer
 from cloud_keystore.rpc.registry.importing import ImportServicer
@@ -46,6 +47,8 @@ from cloudcard.registry.v1 import (
     authorities_pb2_grpc,
     cards_pb2,
     cards_pb2_grpc,
+    clients_pb2,
+    clients_pb2_grpc,
     domains_pb2,
     domains_pb2_grpc,
     feedback_pb2,
@@ -83,6 +86,7 @@ FILES = (
     importing_pb2,
     feedback_pb2,
     roles_pb2,
+    clients_pb2,
     audit_pb2,
     renewal_pb2,
 )
@@ -219,6 +223,10 @@ def add_services(
     )
     roles_pb2_grpc.add_RoleServiceServicer_to_server(
         RoleServicer(door=operators, roles=our.roles, custom_roles=our.custom_roles, clock=clock),
+        server,
+    )
+    clients_pb2_grpc.add_ClientServiceServicer_to_server(
+        ClientServicer(door=operators, clients=our.clients, identities=our.identities, clock=clock),
         server,
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(

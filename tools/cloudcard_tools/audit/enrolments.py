@@ -19,6 +19,7 @@ from cloud_keystore.model.journal import Entry
 from cloudcard_tools.audit.grounds import Ground, Wrong, is_later
 
 IDENTITIES = {ActorKind.WORKSTATION, ActorKind.DEVICE, ActorKind.OPERATOR, ActorKind.AUDITOR}
+ADDED = IDENTITIES | {ActorKind.CLIENT}  # who act after somebody has added them
 USERS_OF_KEYS = {ActorKind.WORKSTATION, ActorKind.DEVICE}
 SOME_ID = b"passkey"  # of a credential: the key itself is in the entry
 NOT_BOUND = (
@@ -60,6 +61,7 @@ class Enrolments:
         self._invited: dict[str, Invited] = {}
         self._enrolled: dict[str, Enrolled] = {}
         self._removed: dict[str, datetime] = {}
+        self._clients: set[str] = set()
 
     def invite(self, entry: Entry) -> None:
         who = _subject(entry)
@@ -67,6 +69,13 @@ class Enrolments:
             raise Wrong("an identity was invited twice")
         role = str(entry.details.get("role"))
         self._invited[who] = Invited(role, entry.user_id, entry.evidence.get("token_sha256"))
+
+    def add_client(self, entry: Entry) -> None:
+        """Know an API client, which has a token and is never enrolled."""
+        who = _subject(entry)
+        if who in self._clients or who in self._enrolled:
+            raise Wrong("an API client was added twice")
+        self._clients.add(who)
 
     def enrol(self, entry: Entry) -> None:
         who, role = entry.actor.id, entry.actor.kind
@@ -122,7 +131,8 @@ class Enrolments:
 
     def remove(self, entry: Entry) -> None:
         who = _subject(entry)
-        if who not in self._enrolled and self._invited.pop(who, None) is None:
+        known = who in self._enrolled or who in self._clients
+        if not known and self._invited.pop(who, None) is None:
             self._ground.lacks("an identity was removed that had not been invited")
         self._removed.setdefault(who, entry.time)
 
@@ -132,10 +142,11 @@ class Enrolments:
         A call can be under way while its caller is removed. The entries of decisions and uses,
         where this makes a difference, are checked without this tolerance.
         """
-        if actor.kind not in IDENTITIES:
+        if actor.kind not in ADDED:
             return
         # A pack does not have the enrolments of those who use no key.
-        if actor.id not in self._enrolled and (self._ground.whole or actor.kind in USERS_OF_KEYS):
+        known = actor.id in self._enrolled or actor.id in self._clients
+        if not known and (self._ground.whole or actor.kind in USERS_OF_KEYS):
             self._ground.lacks(f"this was done by {actor}, which had not been enrolled")
         removed = self._removed.get(actor.id)
         if removed is not None and is_later(time, removed):

@@ -33,6 +33,7 @@ class History:
             Kind.IDENTITY_RENEWED: self._enrolments.renew,
             Kind.IDENTITY_REKEYED: self._enrolments.rekey,
             Kind.IDENTITY_REMOVED: self._enrolments.remove,
+            Kind.CLIENT_ADDED: self._enrolments.add_client,
             Kind.CARD_ISSUED: cards.issue,
             **dict.fromkeys(EVENTS, cards.move),
             Kind.CARD_RESET: cards.reset,

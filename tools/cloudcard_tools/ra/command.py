@@ -9,6 +9,7 @@ import click
 from cloudcard_tools.ra.alerts import alerts
 from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
+from cloudcard_tools.ra.clients import client
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.domains import domain
 from cloudcard_tools.ra.feedback import feedback
@@ -43,6 +44,7 @@ Examples:
   cloudcard ra device remove "Ada's phone" --reason lost
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
   cloudcard ra operator invite "Olga Hopper"
+  cloudcard ra client add "HR system" --role ra-agent
   cloudcard ra role grant "Olga Hopper" ra-agent --organisation "St Elsewhere"
   cloudcard ra alerts list
   cloudcard ra notify list --failed
@@ -82,3 +84,4 @@ ra.add_command(feedback)
 ra.add_command(organisation)
 ra.add_command(policy)
 ra.add_command(role)
+ra.add_command(client)

@@ -35,6 +35,7 @@ right_option = click.option(
     help="A right of the role; repeat it for each.",
 )
 day_or_time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"])
+client_option = click.option("--client", is_flag=True, help="WHO is an API client.")
 
 
 @click.group(
@@ -49,7 +50,7 @@ Examples:
   cloudcard ra role withdraw "Olga Hopper" ra-agent
 
 \b
-WHO is the name of an operator or of an auditor, an identifier, or the beginning of one.
+WHO is the name of an operator, an auditor or an API client, an identifier, or the beginning of one.
 """
 )
 def role() -> None:
@@ -124,10 +125,11 @@ def role_delete(role: str, organisation: str, caller: Caller) -> None:
 @role.command("show")
 @click.argument("who", required=False)
 @click.option("--auditor", is_flag=True, help="WHO is an auditor.")
+@client_option
 @operator_options
-def role_show(who: str | None, auditor: bool, caller: Caller) -> None:
+def role_show(who: str | None, auditor: bool, client: bool, caller: Caller) -> None:
     """Show the roles of WHO, or of everybody: those of now, of before, and of later."""
-    identity_id = _named(caller, who or "", auditor=auditor)
+    identity_id = _named(caller, who or "", auditor=auditor, client=client)
     found = [each for each in _assignments(caller) if identity_id in ("", each.identity_id)]
     caller.print_rows(
         [_row(each) for each in found], LABELS, "No roles: cloudcard ra role grant WHO ROLE"
@@ -140,6 +142,7 @@ def role_show(who: str | None, auditor: bool, caller: Caller) -> None:
 @organisation_option
 @click.option("--from", "since", type=day_or_time, help="When it begins (UTC); by default now.")
 @click.option("--until", type=day_or_time, help="When it ends (UTC); by default never.")
+@client_option
 @operator_options
 def role_grant(
     who: str,
@@ -147,13 +150,14 @@ def role_grant(
     organisation: str,
     since: datetime | None,
     until: datetime | None,
+    client: bool,
     caller: Caller,
 ) -> None:
     """Grant ROLE to WHO, in an organisation and those below it. Repeated, it grants nothing more.
     Nobody grants a role to themselves, or one with a right that they do not have.
     """
     request = pb.GrantRoleRequest(
-        identity_id=_named(caller, who, auditor=role == BuiltIn.AUDITOR),
+        identity_id=_named(caller, who, auditor=role == BuiltIn.AUDITOR, client=client),
         role=role,
         organisation_id=find(caller, Sort.ORGANISATION, organisation),
     )
@@ -170,10 +174,11 @@ def role_grant(
 @click.argument("who")
 @click.argument("role")
 @organisation_option
+@client_option
 @operator_options
-def role_withdraw(who: str, role: str, organisation: str, caller: Caller) -> None:
+def role_withdraw(who: str, role: str, organisation: str, client: bool, caller: Caller) -> None:
     """End ROLE of WHO now. The last RA manager of the whole keeps that role."""
-    identity_id = _named(caller, who, auditor=role == BuiltIn.AUDITOR)
+    identity_id = _named(caller, who, auditor=role == BuiltIn.AUDITOR, client=client)
     place = find(caller, Sort.ORGANISATION, organisation)
     found = [
         each
@@ -193,8 +198,9 @@ def role_withdraw(who: str, role: str, organisation: str, caller: Caller) -> Non
     caller.print_facts(_row(ended), LABELS)
 
 
-def _named(caller: Caller, who: str, *, auditor: bool) -> str:
-    return find(caller, Sort.AUDITOR if auditor else Sort.OPERATOR, who, in_use=True)
+def _named(caller: Caller, who: str, *, auditor: bool, client: bool) -> str:
+    sort = Sort.CLIENT if client else Sort.AUDITOR if auditor else Sort.OPERATOR
+    return find(caller, sort, who, in_use=True)
 
 
 def _defined(caller: Caller, role: str, organisation: str) -> str:

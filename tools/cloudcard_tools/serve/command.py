@@ -105,6 +105,13 @@ Examples:
     "certificates of new cards.",
 )
 @click.option(
+    "--rest",
+    "rest_listen",
+    default="",
+    metavar="HOST:PORT",
+    help="Address of the REST API (TLS), such as 0.0.0.0:7447. Default: none.",
+)
+@click.option(
     "--webauthn-rp-id",
     default="",
     help="Domain that passkeys are made for; by default --public-host, if it is a name. "
@@ -187,6 +194,7 @@ def serve(  # one argument for each option
     ca_url: str,
     status_listen: str,
     status_url: str,
+    rest_listen: str,
     webauthn_rp_id: str,
     webauthn_origin: str,
     attestation_files: tuple[Path, ...],
@@ -219,6 +227,7 @@ def serve(  # one argument for each option
             public_addresses=tuple(map(Address.parse_public, public_addresses)),
             published=Published(crl_url, ca_url, status_url.removesuffix("/")),
             status_listen=Address.parse(status_listen) if status_listen else None,
+            rest_listen=Address.parse(rest_listen) if rest_listen else None,
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
             attestation_roots=tuple(
@@ -320,6 +329,10 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             asked = sockets.only(sockets.status)
             asyncio.run(serving.face_strangers(settings, asked, siblings))
 
+        def programs(siblings: Siblings) -> None:
+            asked = sockets.only(sockets.rest)
+            asyncio.run(serving.face_programs(settings, asked, siblings))
+
         def mailer(siblings: Siblings) -> None:
             asked = sockets.only(sockets.mail)
             asyncio.run(serving.send_mail(settings, asked, siblings))
@@ -333,6 +346,8 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             parts.append(_part("status", workers + 1, strangers, form))
         if settings.mail is not None:
             parts.append(_part("mail", workers + 2, mailer, form))
+        if settings.rest_listen is not None:
+            parts.append(_part("rest", workers + 3, programs, form))
         Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 
 

@@ -35,6 +35,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """A registration authority's operator."""
     ROLE_AUDITOR: _Role.ValueType  # 4
     """An auditor, who reads the journal."""
+    ROLE_CLIENT: _Role.ValueType  # 5
+    """A program that calls the REST API. It is never enrolled, and no service of gRPC is for it."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Role says what an identity may do."""
@@ -49,6 +51,8 @@ ROLE_OPERATOR: Role.ValueType  # 3
 """A registration authority's operator."""
 ROLE_AUDITOR: Role.ValueType  # 4
 """An auditor, who reads the journal."""
+ROLE_CLIENT: Role.ValueType  # 5
+"""A program that calls the REST API. It is never enrolled, and no service of gRPC is for it."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final

@@ -46,6 +46,8 @@ class _SortEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sort.ValueType],
     """Alerts: by identifier, or a card's serial number."""
     SORT_OPERATION: _Sort.ValueType  # 9
     """Operations and sessions: by identifier."""
+    SORT_CLIENT: _Sort.ValueType  # 10
+    """API clients: by identifier or name."""
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
     """Sort is a sort of things that can be found."""
@@ -70,6 +72,8 @@ SORT_ALERT: Sort.ValueType  # 8
 """Alerts: by identifier, or a card's serial number."""
 SORT_OPERATION: Sort.ValueType  # 9
 """Operations and sessions: by identifier."""
+SORT_CLIENT: Sort.ValueType  # 10
+"""API clients: by identifier or name."""
 Global___Sort: _TypeAlias = Sort  # noqa: Y015
 
 @_typing.final

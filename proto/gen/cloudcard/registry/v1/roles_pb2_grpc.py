@@ -115,7 +115,7 @@ class RoleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantRole(self, request, context):
-        """GrantRole gives a role to an operator or auditor. Nobody grants a role to themselves, or one with a right that they
+        """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
         do not have.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -50,7 +50,7 @@ class RoleServiceStub:
     ListAssignments: _grpc.UnaryStreamMultiCallable[_roles_pb2.ListAssignmentsRequest, _roles_pb2.ListAssignmentsResponse]
     """ListAssignments lists who has, had or will have which role, where the caller grants roles."""
     GrantRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]
-    """GrantRole gives a role to an operator or auditor. Nobody grants a role to themselves, or one with a right that they
+    """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
     do not have.
     """
     WithdrawRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.WithdrawRoleRequest, _roles_pb2.WithdrawRoleResponse]
@@ -78,7 +78,7 @@ class RoleServiceAsyncStub(RoleServiceStub):
     ListAssignments: _aio.UnaryStreamMultiCallable[_roles_pb2.ListAssignmentsRequest, _roles_pb2.ListAssignmentsResponse]  # type: ignore[assignment]
     """ListAssignments lists who has, had or will have which role, where the caller grants roles."""
     GrantRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]  # type: ignore[assignment]
-    """GrantRole gives a role to an operator or auditor. Nobody grants a role to themselves, or one with a right that they
+    """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
     do not have.
     """
     WithdrawRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.WithdrawRoleRequest, _roles_pb2.WithdrawRoleResponse]  # type: ignore[assignment]
@@ -139,7 +139,7 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.GrantRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.GrantRoleResponse, _abc.Awaitable[_roles_pb2.GrantRoleResponse]]:
-        """GrantRole gives a role to an operator or auditor. Nobody grants a role to themselves, or one with a right that they
+        """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
         do not have.
         """
 

@@ -1,0 +1,173 @@
+"""The REST API as an application: its paths in one table, and its description (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.rest import models as m
+from cloud_keystore.rest import translating
+from cloud_keystore.rest.calls import current
+from cloud_keystore.rest.cards import CardCalls
+from cloud_keystore.rest.people import PeopleCalls
+from cloud_keystore.rest.problems import MEDIA_TYPE, Problem, Wrong, of_error, of_status
+
+TITLE, VERSION = "cloudcard", "1"
+DESCRIPTION = "The registration authority's REST API. docs/rest.md shows how to use it."
+DESCRIBED_AT = "/openapi.json"
+MOST_WRONG = 20  # things in one problem
+READING = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+CHANGING = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    *READING,
+)
+PROBLEM: Mapping[str, object] = {
+    MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+}
+
+
+class Row(NamedTuple):
+    """One call: where it is, what serves it, and how it answers."""
+
+    method: str
+    path: str
+    serve: Callable[..., object]
+    status: HTTPStatus = HTTPStatus.OK
+
+    @property
+    def refusals(self) -> Sequence[HTTPStatus]:
+        """With which statuses it can be refused."""
+        return READING if self.method == "GET" else CHANGING
+
+
+def who() -> m.Client:
+    """The client itself."""
+    return translating.client(current().caller)
+
+
+def rows(people: PeopleCalls, cards: CardCalls) -> Sequence[Row]:
+    """All calls."""
+    created = HTTPStatus.CREATED
+    return (
+        Row("GET", "/v1/client", who),
+        Row("GET", "/v1/users", people.list_users),
+        Row("POST", "/v1/users", people.add_user, created),
+        Row("GET", "/v1/users/{user_id}", people.show_user),
+        Row("PATCH", "/v1/users/{user_id}", people.change_user),
+        Row("POST", "/v1/users/{user_id}:close", people.close_user),
+        Row("POST", "/v1/users/{user_id}/invitations", people.invite, created),
+        Row("GET", "/v1/users/{user_id}/devices", people.list_devices),
+        Row("POST", "/v1/devices/{device_id}:remove", people.remove_device),
+        Row("GET", "/v1/pending", people.list_pending),
+        Row("GET", "/v1/expiring", people.list_expiring),
+        Row("GET", "/v1/cards", cards.list_cards),
+        Row("POST", "/v1/cards", cards.issue, created),
+        Row("GET", "/v1/cards/{serial}", cards.show_card),
+        Row("POST", "/v1/cards/{serial}:suspend", cards.suspend),
+        Row("POST", "/v1/cards/{serial}:resume", cards.resume),
+        Row("POST", "/v1/cards/{serial}:revoke", cards.revoke),
+        Row("POST", "/v1/cards/{serial}:unlock", cards.unlock),
+        Row("POST", "/v1/cards/{serial}:renew", cards.renew),
+        Row("GET", "/v1/organisations", cards.list_organisations),
+        Row("GET", "/v1/profiles", cards.list_profiles),
+    )
+
+
+def application(people: PeopleCalls, cards: CardCalls) -> FastAPI:
+    """The API, to be put behind a gate."""
+    made = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_url=DESCRIBED_AT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+    )
+    for row in rows(people, cards):
+        made.add_api_route(
+            row.path,
+            row.serve,
+            methods=[row.method],
+            status_code=row.status,
+            operation_id=row.serve.__name__,
+            summary=row.serve.__name__.replace("_", " ").capitalize(),
+            description=" ".join((row.serve.__doc__ or "").split()),
+            response_description="Done",
+            responses={
+                int(each): {"description": each.phrase, "content": dict(PROBLEM)}
+                for each in row.refusals
+            },
+        )
+    made.add_exception_handler(KeystoreError, _refused)
+    made.add_exception_handler(RequestValidationError, _misread)
+    made.add_exception_handler(HTTPException, _no_call)
+    made.add_exception_handler(Exception, _refused)
+    made.openapi = lambda: _described(made)  # type: ignore[method-assign]
+    return made
+
+
+def _described(made: FastAPI) -> dict[str, object]:
+    """The description, with the token that each call needs, and with problems."""
+    if made.openapi_schema is None:
+        found = get_openapi(
+            title=made.title,
+            version=made.version,
+            description=made.description,
+            routes=made.routes,
+        )
+        parts = found.setdefault("components", {})
+        schemas = parts.setdefault("schemas", {})
+        template = "#/components/schemas/{model}"
+        problem = m.ProblemDetails.model_json_schema(ref_template=template)
+        schemas |= problem.pop("$defs", {}) | {"ProblemDetails": problem}
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        found["security"] = [{"token": []}]
+        made.openapi_schema = found
+    return made.openapi_schema
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    return of_error(error).response()
+
+
+async def _no_call(_request: Request, error: Exception) -> Response:
+    """What the framework refuses: a path that is not there, or a method that it does not have."""
+    assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
+    return of_status(error.status_code).response(error.headers or {})
+
+
+async def _misread(_request: Request, error: Exception) -> Response:
+    """What is wrong in a request, without what was sent, which can be a secret."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    wrong = [
+        Wrong("/".join(map(str, each["loc"]))[:200], str(each["msg"])[:200])
+        for each in error.errors()[:MOST_WRONG]
+    ]
+    if any(each["type"] == "json_invalid" for each in error.errors()):
+        detail = "the body is no JSON: send an object, with Content-Type: application/json"
+        return Problem(HTTPStatus.BAD_REQUEST, "malformed-json", detail).response()
+    detail = "; ".join(f"{each.where}: {each.detail}" for each in wrong)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return Problem(status, "invalid-input", detail, wrong=wrong).response()

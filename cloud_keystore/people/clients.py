@@ -23,7 +23,7 @@ from cloud_keystore.model.rights.roles import Assignment, Right
 from cloud_keystore.people import roles
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.rights import assignments
+from cloud_keystore.storage.rights import assignments, custom_roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +123,6 @@ def _end(until: datetime | None, now: datetime) -> datetime:
 def _listing(connection: Connection, client: Identity, now: datetime) -> ClientListing:
     held = [each for each in assignments.of(connection, client) if each.is_in_force(now)]
     place = organisations.name(connection, client.organisation_id)
-    return ClientListing(client, tuple(each.role for each in held), place)
+    called = custom_roles.names(connection, {each.role for each in held})
+    names = sorted(called.get(each.role, each.role) for each in held)
+    return ClientListing(client, tuple(names), place)

@@ -39,6 +39,18 @@ CHANGING = (
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     *READING,
 )
+SAID: Mapping[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "No JSON",
+    HTTPStatus.UNAUTHORIZED: "No token, or none that is good",
+    HTTPStatus.FORBIDDEN: "No role of the client allows it",
+    HTTPStatus.NOT_FOUND: "Not there, or not shown to the client",
+    HTTPStatus.CONFLICT: "Not in the present state",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Too large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A value that cannot be used",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many calls",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "A fault of the keystore",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Not now",
+}
 PROBLEM: Mapping[str, object] = {
     MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
 }
@@ -114,7 +126,7 @@ def application(people: PeopleCalls, cards: CardCalls) -> FastAPI:
             description=" ".join((row.serve.__doc__ or "").split()),
             response_description="Done",
             responses={
-                int(each): {"description": each.phrase, "content": dict(PROBLEM)}
+                int(each): {"description": SAID[each], "content": dict(PROBLEM)}
                 for each in row.refusals
             },
         )

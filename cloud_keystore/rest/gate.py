@@ -18,9 +18,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_keystore.border.presented import PRESENTED, Presented
-from cloud_keystore.model.rights.clients import token_sha256
 from cloud_keystore.model.errors import IdentityRejected, MessageOverdue
 from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.model.rights.clients import token_sha256
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.people.callers import Callers

@@ -282,10 +282,11 @@ class Expiring(BaseModel):
     expires: datetime
 
 
-class ExpiringList(BaseModel):
-    """What ends, the first to end first."""
+class ExpiringPage(BaseModel):
+    """A page of what ends, the first to end first."""
 
     expiring: list[Expiring]
+    next_page_token: str | None
 
 
 class Pending(BaseModel):

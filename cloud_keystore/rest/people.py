@@ -136,7 +136,12 @@ class PeopleCalls:
     def list_expiring(
         self,
         days: Annotated[int, Query(ge=0, le=MOST_DAYS, description="How far to look.")] = DAYS,
-    ) -> m.ExpiringList:
+        limit: Limit = ITEMS,
+        page_token: PageToken = "",
+    ) -> m.ExpiringPage:
         """What ends within some days or has ended, the first to end first."""
-        found = self.reports.expiring(days, actor=current().actor)
-        return m.ExpiringList(expiring=[translating.expiring(each) for each in found])
+        page = page_of("expiring", limit, page_token)
+        found = self.reports.expiring(days, page, actor=current().actor)
+        items, following = cut("expiring", found, limit, lambda each: str(each.place))
+        expiring = [translating.expiring(each) for each in items]
+        return m.ExpiringPage(expiring=expiring, next_page_token=following)

@@ -54,6 +54,16 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.StorageDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
     }
 )
+# Versions of Python call some of them by other names.
+PLAIN: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        400: ("bad-request", "the request is no HTTP, or not as the API has it"),
+        404: ("not-found", "there is no such path: look at /openapi.json"),
+        405: ("method-not-allowed", "the path has other methods: look at /openapi.json"),
+        413: ("content-too-large", "the request is too large: send less"),
+        415: ("unsupported-media-type", "send JSON, with Content-Type: application/json"),
+    }
+)
 AGAIN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -99,8 +109,8 @@ class Problem:
 
 def of_status(status: int, detail: str = "") -> Problem:
     """The problem that is nothing but a status."""
-    known = HTTPStatus(status)
-    return Problem(known, known.phrase.lower().replace(" ", "-"), detail or known.description)
+    kind, text = PLAIN.get(status, PLAIN[HTTPStatus.BAD_REQUEST])
+    return Problem(HTTPStatus(status), kind, detail or text)
 
 
 def of_error(error: Exception) -> Problem:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.cards import leaving, reports, showing
+from cloud_keystore.cards.expiring import Expiring
 from cloud_keystore.cards.life import CardListing
 from cloud_keystore.cards.prolonging import Prolonged
 from cloud_keystore.cards.replacing import Neighbours
@@ -137,7 +138,7 @@ def profile(found: CardProfile) -> m.Profile:
     )
 
 
-def expiring(found: reports.Expiring) -> m.Expiring:
+def expiring(found: Expiring) -> m.Expiring:
     """Something that ends."""
     return m.Expiring(
         sort=found.sort,

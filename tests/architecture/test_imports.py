@@ -100,7 +100,7 @@ LAYERS = (  # of the keystore; each imports from those before it, and from itsel
     ("pki",),
     ("operations", "people"),
     ("cards", "mail"),
-    ("rpc", "web"),
+    ("rpc", "web", "rest"),
     ("run",),
     ("__main__",),
 )
@@ -227,6 +227,7 @@ def home(name: str) -> str | None:
         ("cloud_keystore.rpc.door", "from cloud_keystore.run import serving", "higher layer"),
         ("cloud_keystore.rpc.health", "from cloud_keystore.web import probe", "higher layer"),
         ("cloud_keystore.web.probe", "from cloud_keystore.rpc.door import Door", "higher layer"),
+        ("cloud_keystore.rest.gate", "from cloud_keystore.rpc.door import Door", "higher layer"),
         (
             "reader_bridge.slot",
             "from cloudcard_tools.shared import home",

@@ -25,6 +25,7 @@ def test_every_method_is_called() -> None:
         "AuthenticatorService",
         "PeopleService",
         "CardService",
+        "ClientService",
         "OrganisationService",
         "IdentityService",
         "AlertService",

@@ -75,6 +75,7 @@ from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
+from cloud_keystore.people.clients import Clients
 from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
@@ -191,6 +192,7 @@ class World:
     devices: Devices
     identities: Identities
     callers: Callers
+    clients: Clients
     renewing: Renewing
     alerts: Alerts
     roles: Roles
@@ -520,6 +522,7 @@ def new_world(
         roles=Roles(database, clock, os.urandom),
         custom_roles=CustomRoles(database, clock, os.urandom),
         callers=Callers(database, clock),
+        clients=Clients(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, custody),

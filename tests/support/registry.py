@@ -7,6 +7,7 @@ import grpc
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard.registry.v1.clients_pb2_grpc import ClientServiceStub
 from cloudcard.registry.v1.domains_pb2_grpc import DomainServiceStub
 from cloudcard.registry.v1.feedback_pb2_grpc import FeedbackServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
@@ -32,3 +33,4 @@ class Registry:
         self.alerts = AlertServiceStub(channel)
         self.notifications = NotificationServiceStub(channel)
         self.roles = RoleServiceStub(channel)
+        self.clients = ClientServiceStub(channel)

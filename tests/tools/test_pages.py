@@ -30,6 +30,7 @@ RUNNERS = (
     "tests/tools/test_operations_guide.py",
     "tests/tools/test_pki_guide.py",
     "tests/tools/test_ra_guide.py",
+    "tests/tools/test_rest_guide.py",
     "tests/tools/test_signing_guide.py",
 )
 # A page of which a test makes every byte again.

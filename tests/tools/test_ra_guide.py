@@ -40,6 +40,7 @@ WORDS = {
     "WORKSTATION": "WARD7-PC3",
     "OPERATOR": "Charles",
     "AUDITOR": "Charles",
+    "CLIENT": "HR system",
     "S-1-5-21-…": "S-1-5-21-1-2-3-1001",
     "FOLDER": "certificates",
 }
@@ -78,6 +79,9 @@ SAYS = {
     "auditor add": r"^Token +cc1\.",
     "auditor list": r"  Charles +invited ",
     "auditor remove": r"^Name +Charles\nState +removed$",
+    "client add": r"^Roles +ra-agent\n.*\n.*\nToken +ccapi_",
+    "client list": r"  HR system +active +ra-agent ",
+    "client remove": r"^Name +HR system\nState +removed$",
     "profile list": r"^v2\* +Authentication and advanced electronic signatures ",
     "card issue": r"^Holder +Ada Byron\nState +pending\nPasscode +not set yet\nProfile +v2$",
     "organisation add": r"^Name +(St Elsewhere|Ward 7)$",

@@ -32,6 +32,7 @@ STATED = {
     "cattrs": "MIT",
     "certifi": "MPL-2.0",
     "charset-normalizer": "MIT",
+    "h11": "MIT",
     "markdown-it-py": "MIT",
     "mdurl": "MIT",
     "protobuf": "BSD-3-Clause",

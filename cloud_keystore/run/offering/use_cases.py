@@ -38,8 +38,8 @@ from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
-from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.clients import Clients
+from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment

@@ -30,6 +30,7 @@ from cloudcard.enrolment.v1 import renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
+    clients_pb2,
     domains_pb2,
     feedback_pb2,
     finding_pb2,
@@ -122,6 +123,8 @@ TOLD: dict[str, Kind] = {
     "OrganisationService.SetPolicy": Kind.POLICY_SET,
     "ImportService.ImportUsers": Kind.USER_ADDED,
     "FeedbackService.AddFeedback": Kind.FEEDBACK_GIVEN,
+    "ClientService.CreateClient": Kind.CLIENT_ADDED,
+    "ClientService.RemoveClient": Kind.IDENTITY_REMOVED,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
     "RoleService.CreateRole": Kind.ROLE_DEFINED,
@@ -165,6 +168,7 @@ UNTOLD: dict[str, str] = {
     "FindingService.Find": "reads",
     "DomainService.ListDomains": "reads",
     **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
+    "ClientService.ListClients": "reads",
     **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
     "NotificationService.ListNotifications": "reads",
@@ -516,6 +520,12 @@ def _audit(place: Place) -> audit_pb2.GetJournalResponse:
 def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> None:
     identities, cards, alerts = registry.identities, registry.cards, registry.alerts
     identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
+    asked = clients_pb2.CreateClientRequest(display_name="HR system", roles=["ra-agent"])
+    client = registry.clients.CreateClient(asked).client
+    list(registry.clients.ListClients(clients_pb2.ListClientsRequest()))
+    registry.clients.RemoveClient(
+        clients_pb2.RemoveClientRequest(client_id=client.id, reason="replaced")
+    )
     (listed,) = identities.ListOperators(identities_pb2.ListOperatorsRequest())
     invited = listed.operators[-1]
     granted = registry.roles.GrantRole(

@@ -19,6 +19,7 @@ TEXTS = {  # as journals have had them from the first
     "device 01926a52": Actor(ActorKind.DEVICE, "01926a52"),
     "operator 01926a52": Actor(ActorKind.OPERATOR, "01926a52"),
     "auditor 01926a52": Actor(ActorKind.AUDITOR, "01926a52"),
+    "API client 01926a52": Actor(ActorKind.CLIENT, "01926a52"),
     "user 01926a52": Actor(ActorKind.HOLDER, "01926a52"),
     "operator of this computer": DATA_FOLDER,
 }
@@ -45,7 +46,7 @@ def test_each_identity_acts_in_its_role(role: Role) -> None:
     identity = Identity(
         "0192", role, IdentityState.ACTIVE, "name", "", None, None, None, FakeClock().now
     )
-    assert str(identity.actor) == f"{role.name.lower()} 0192"
+    assert str(identity.actor) == f"{ActorKind[role.name]} 0192"
 
 
 def with_default(path: Path) -> Iterator[str]:

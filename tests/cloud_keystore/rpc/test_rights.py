@@ -23,6 +23,7 @@ from cloudcard.audit.v1 import audit_pb2
 from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
+    clients_pb2,
     domains_pb2,
     feedback_pb2,
     finding_pb2,
@@ -67,6 +68,7 @@ class Place:
     assignment: str
     role: str
     alert: str
+    client: str
 
     @property
     def said(self) -> list[str]:
@@ -218,6 +220,17 @@ THINGS: Mapping[str, Row] = {
         lambda at: staff.RemoveAuditorRequest(auditor_id=at.auditor, reason="left"),
         STAFF,
     ),
+    "ClientService.CreateClient": Row(
+        Right.ROLES,
+        lambda at: clients_pb2.CreateClientRequest(
+            display_name="HR", roles=[BuiltIn.SUPPORT], organisation_id=at.organisation
+        ),
+    ),
+    "ClientService.RemoveClient": Row(
+        Right.ROLES,
+        lambda at: clients_pb2.RemoveClientRequest(client_id=at.client, reason="old"),
+        STAFF,
+    ),
     "PeopleService.CloseUser": Row(
         Right.REVOKE, lambda at: people_pb2.CloseUserRequest(user_id=at.user, reason="left")
     ),
@@ -236,6 +249,7 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
     "IdentityService.ListOperators": (Right.ROLES, staff.ListOperatorsRequest()),
     "IdentityService.ListAuditors": (Right.ROLES, staff.ListAuditorsRequest()),
     "CardService.ListCards": (Right.VIEW, cards_pb2.ListCardsRequest()),
+    "ClientService.ListClients": (Right.ROLES, clients_pb2.ListClientsRequest()),
     "OrganisationService.ListOrganisations": (
         Right.VIEW,
         organisations_pb2.ListOrganisationsRequest(),
@@ -389,6 +403,11 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
     identities.CreateAuditor(
         staff.CreateAuditorRequest(display_name=f"Aude {name}", organisation_id=own)
     )
+    client = registry.clients.CreateClient(
+        clients_pb2.CreateClientRequest(
+            display_name=f"HR {name}", roles=[BuiltIn.SUPPORT], organisation_id=own
+        )
+    ).client
     policy = organisations_pb2.Policy(largest_batch=1)
     registry.organisations.SetPolicy(
         organisations_pb2.SetPolicyRequest(organisation_id=own, policy=policy)
@@ -415,6 +434,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
         assignment=next(each.id for each in granted.assignments if each.identity_id == operator),
         role=role.id,
         alert=alerts.alerts[-1].id,
+        client=client.id,
     )
 
 

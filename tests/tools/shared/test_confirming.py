@@ -12,7 +12,8 @@ from cloudcard_tools.shared.failures import Failure
 from support.commands import LEAVES
 
 IRREVERSIBLE = {
-    *(("ra", kind, "remove") for kind in ("workstation", "operator", "auditor", "device")),
+    *(("ra", kind, "remove") for kind in ("workstation", "operator", "auditor", "client")),
+    ("ra", "device", "remove"),
     ("ra", "card", "revoke"),
     ("keys", "retire"),
     ("keys", "sweep"),

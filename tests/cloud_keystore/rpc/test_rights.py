@@ -338,7 +338,7 @@ class Town:
     of_all: Mapping[str, grpc.Channel]  # of an RA manager and an auditor of the whole, by service
 
 
-MISSING = Place("nowhere", *(str(uuid4()) for _ in range(10)))
+MISSING = Place("nowhere", *(str(uuid4()) for _ in range(11)))
 
 
 def ask(channel: grpc.Channel, call: str, request: Message) -> list[Message]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import (
+    clients_pb2,
     domains_pb2,
     feedback_pb2,
     identities_pb2,
@@ -32,6 +33,9 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
     registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=LATIN, email=EMAIL))
     registry.domains.AddDomain(domains_pb2.AddDomainRequest(name=EMAIL.partition("@")[2]))
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text=LATIN))
+    registry.clients.CreateClient(
+        clients_pb2.CreateClientRequest(display_name=WIDE, roles=["ra-agent-advanced", "support"])
+    )
     registry.organisations.CreateOrganisation(
         organisations_pb2.CreateOrganisationRequest(name=LATIN)
     )

@@ -49,6 +49,7 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.UNLOCK_CODE_MADE: "{who} made an unlock code for card {card}",
         Kind.UNLOCK_CODE_WRONG: "{who} gave a wrong unlock code for card {card}",
         Kind.CARD_ISSUED: "{who} issued card {card}",
+        Kind.CARD_CANCELLED: "{who} cancelled the issuing of card {card}{because}",
         Kind.CARD_ACTIVATED: "{who} set the first passcode of card {card}, which is in use now",
         Kind.CARD_SUSPENDED: "{who} suspended card {card}{because}",
         Kind.CARD_RESUMED: "{who} put card {card} back in use",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.cards.life import move_card
-from cloud_keystore.model.cards import Card, CardEvent, CardState
+from cloud_keystore.model.cards import OVER, Card, CardEvent
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
@@ -95,7 +95,7 @@ def _consequences(connection: Connection, user: User, now: datetime) -> Conseque
     devices = people.list_devices(connection, user.id)
     return Consequences(
         user=user,
-        cards=tuple(card for card in held if card.state is not CardState.REVOKED),
+        cards=tuple(card for card in held if card.state not in OVER),
         phones=tuple(each for each in devices if each.state is IdentityState.ACTIVE),
         invitations=tuple(each for each in devices if each.state is IdentityState.INVITED),
         operations=sum(len(operations.open_of(connection, card.id)) for card in held),

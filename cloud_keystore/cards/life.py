@@ -13,7 +13,7 @@ from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
-from cloud_keystore.model.cards import Card, CardEvent, Key
+from cloud_keystore.model.cards import UNISSUED, Card, CardEvent, Key
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.fields.pages import Page
@@ -30,6 +30,7 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
 
 MOVED = {
+    CardEvent.CANCEL: Kind.CARD_CANCELLED,
     CardEvent.SUSPEND: Kind.CARD_SUSPENDED,
     CardEvent.RESUME: Kind.CARD_RESUMED,
     CardEvent.REVOKE: Kind.CARD_REVOKED,
@@ -79,10 +80,10 @@ class Life:
             return [listing_of(by.connection, card) for card in found]
 
     def list_of(self, device: Identity) -> list[CardListing]:
-        """The cards of a device's holder, oldest first."""
+        """The cards of a device's holder that are issued, oldest first."""
         with self.database.read() as connection:
             found = cards.list_all(connection, device.user_id or "")
-            return [listing_of(connection, card) for card in found]
+            return [listing_of(connection, card) for card in found if card.state not in UNISSUED]
 
     def find(self, serial: str, *, actor: Actor) -> CardListing:
         """One card; raises CardNotFound, NotAllowed."""
@@ -181,10 +182,10 @@ def move_card(
         case CardEvent.RESUME:
             recording.release(connection, card.id)
             return []
-        case CardEvent.REVOKE:
+        case CardEvent.REVOKE | CardEvent.CANCEL:
             recording.revoke(connection, card.id, revoked)
     withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
-    if event is CardEvent.REVOKE:
+    if event in (CardEvent.REVOKE, CardEvent.CANCEL):
         destroying.destroy_keys(connection, card.id, now, KEYSTORE)
     return withdrawn
 

@@ -12,9 +12,9 @@ from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.cards.issuing import Issuing, Order
 from cloud_keystore.cards.life import CardListing, listing_of, move_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
-from cloud_keystore.model.cards import Card, CardEvent, CardState, Replacement
+from cloud_keystore.model.cards import OVER, UNISSUED, Card, CardEvent, CardState, Replacement
 from cloud_keystore.model.clock import Clock, Random
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import PROFILES
@@ -62,12 +62,17 @@ class Replacing:
         revoked then; at once if its keys may be in wrong hands. A card that was replaced before is
         not replaced again, so that a call can be repeated, and be more severe.
 
-        Raises CardNotFound, NotAllowed, UserClosed, InvalidInput.
+        Raises CardNotFound, NotAllowed, UserClosed, InvalidInput, and IllegalCardChange for a card
+        that is not issued.
         """
         if why not in set(Replacement):
             raise InvalidInput(f"reason is {why!r}: use one of {', '.join(Replacement)}")
         with acting.looking(self.database, actor, self.clock()) as by:
             before = by.card(serial, Right.ISSUE)
+            if before.state in UNISSUED:
+                raise IllegalCardChange(
+                    f"card {serial} is {before.state}: there is none to replace"
+                )
         topics = [before.user_id]
 
         def there(connection: Connection) -> Card | None:
@@ -126,7 +131,7 @@ def end_replaced(connection: Connection, card: Card, now: datetime) -> list[str]
         if found is None:
             break
         before = found
-        if before.state is not CardState.REVOKED:
+        if before.state not in OVER:
             reason, code = f"replaced by card {card.serial}", RevocationReason.SUPERSEDED
             topics += move_card(connection, before, CardEvent.REVOKE, now, KEYSTORE, reason, code)
     return topics

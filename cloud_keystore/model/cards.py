@@ -29,7 +29,9 @@ class KeyPolicies:
 class CardState(StrEnum):
     """The state of a card."""
 
-    ISSUING = "issuing"  # being issued: keys or certificates are missing
+    ISSUING = "issuing"  # its serial number is reserved; keys or certificates are still to come
+    FAILED = "failed"  # issuing has stopped, and somebody has to resume or cancel it
+    CANCELLED = "cancelled"  # never issued; what was made for it is destroyed
     PENDING = "pending"  # issued; the holder has not set a passcode
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -46,11 +48,18 @@ class Replacement(StrEnum):
 
 RENEWED_BEFORE = timedelta(days=90)  # the end of a card, or of what its keys sign
 IN_USE = (CardState.ACTIVE, CardState.SUSPENDED)  # its holder has finished enrolling
+# Not issued: only the registration authority sees it.
+UNISSUED = (CardState.ISSUING, CardState.FAILED, CardState.CANCELLED)
+LIVE = (CardState.PENDING, *IN_USE)  # issued, and not revoked
+OVER = (CardState.CANCELLED, CardState.REVOKED)  # nobody waits for it, and nobody uses it any more
 
 
 class CardEvent(Enum):
     """What moves a card to another state."""
 
+    FAIL = auto()
+    RETRY = auto()
+    CANCEL = auto()
     COMPLETE = auto()
     ACTIVATE = auto()
     SUSPEND = auto()
@@ -60,12 +69,18 @@ class CardEvent(Enum):
 
 
 CARD_TRANSITIONS = {
+    (CardState.ISSUING, CardEvent.FAIL): CardState.FAILED,
+    (CardState.FAILED, CardEvent.RETRY): CardState.ISSUING,
+    (CardState.CANCELLED, CardEvent.RETRY): CardState.ISSUING,
+    (CardState.ISSUING, CardEvent.CANCEL): CardState.CANCELLED,
+    (CardState.FAILED, CardEvent.CANCEL): CardState.CANCELLED,
     (CardState.ISSUING, CardEvent.COMPLETE): CardState.PENDING,
     (CardState.PENDING, CardEvent.ACTIVATE): CardState.ACTIVE,
     (CardState.ACTIVE, CardEvent.SUSPEND): CardState.SUSPENDED,
     (CardState.SUSPENDED, CardEvent.RESUME): CardState.ACTIVE,
     (CardState.ACTIVE, CardEvent.RENEW): CardState.ACTIVE,
     (CardState.ISSUING, CardEvent.REVOKE): CardState.REVOKED,
+    (CardState.FAILED, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.PENDING, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.ACTIVE, CardEvent.REVOKE): CardState.REVOKED,
     (CardState.SUSPENDED, CardEvent.REVOKE): CardState.REVOKED,

@@ -57,6 +57,7 @@ class Kind(StrEnum):
     UNLOCK_CODE_MADE = "unlock-code.made"  # with which the holder's phone sets another PIN
     UNLOCK_CODE_WRONG = "unlock-code.wrong"
     CARD_ISSUED = "card.issued"
+    CARD_CANCELLED = "card.cancelled"  # it will not be issued
     CARD_ACTIVATED = "card.activated"
     CARD_SUSPENDED = "card.suspended"
     CARD_RESUMED = "card.resumed"

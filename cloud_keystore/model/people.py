@@ -85,6 +85,7 @@ class Stage(StrEnum):
     INVITED = "invited"
     NO_CARD = "no card"
     CARD_INCOMPLETE = "card incomplete"  # it has not all its keys and certificates
+    CARD_FAILED = "card failed"  # issuing it has failed: it is resumed or cancelled
     NO_PASSCODE = "no passcode"
     ENROLLED = "enrolled"
     CLOSED = "closed"  # the user has left

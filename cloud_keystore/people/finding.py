@@ -11,7 +11,7 @@ from cloud_keystore.audit import acting
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model import finding
 from cloud_keystore.model.actors import Actor
-from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.cards import OVER
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, Findable, Sort
@@ -75,7 +75,7 @@ def _cards(by: Acting, text: str) -> Iterable[Findable]:
             _name(holder),
             (card.profile, *_addresses(holder)),
             card.state,
-            card.state is CardState.REVOKED,
+            card.state in OVER,
             card.create_time,
         )
 

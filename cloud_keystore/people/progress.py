@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from cloud_keystore.model.cards import IN_USE, Card, CardState
+from cloud_keystore.model.cards import IN_USE, OVER, Card, CardState
 from cloud_keystore.model.people import (
     Identity,
     IdentityState,
@@ -18,6 +18,7 @@ from cloud_keystore.storage.enrolment.tokens import Terms
 
 STAGES: Mapping[CardState, Stage] = {
     CardState.ISSUING: Stage.CARD_INCOMPLETE,
+    CardState.FAILED: Stage.CARD_FAILED,
     CardState.PENDING: Stage.NO_PASSCODE,
     CardState.ACTIVE: Stage.ENROLLED,
     CardState.SUSPENDED: Stage.ENROLLED,
@@ -34,11 +35,14 @@ def progress_of(
     """How far a user has come, of whom these are all devices and cards, oldest first. `terms` are
     those of the devices' enrolment tokens, by device.
     """
-    live = [card for card in cards if card.state is not CardState.REVOKED]
+    live = [card for card in cards if card.state not in OVER]
     best = next((card for card in live if card.state in IN_USE), live[-1] if live else None)
     serial = "" if best is None else best.serial
     if user.state is UserState.CLOSED:
         return Progress(Stage.CLOSED, user.create_time)
+    if best is not None and best.state is CardState.FAILED:
+        # The registration authority has to act, whatever the holder does.
+        return Progress(Stage.CARD_FAILED, best.create_time, card=serial)
     phone = next((each for each in devices if each.is_active(now)), None)
     if phone is None:
         return _without_phone(user, devices, terms, serial, now)

@@ -33,6 +33,8 @@ from cloudcard.registry.v1 import cards_pb2_grpc
 
 CARD_STATE = {
     CardState.ISSUING: pb.CARD_STATE_ISSUING,
+    CardState.FAILED: pb.CARD_STATE_FAILED,
+    CardState.CANCELLED: pb.CARD_STATE_CANCELLED,
     CardState.PENDING: pb.CARD_STATE_PENDING,
     CardState.ACTIVE: pb.CARD_STATE_ACTIVE,
     CardState.SUSPENDED: pb.CARD_STATE_SUSPENDED,

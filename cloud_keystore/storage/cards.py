@@ -15,6 +15,8 @@ from card_os.piv.sizes import GUID_BYTES
 from card_os.uses import PinPolicy
 from cloud_keystore.model.cards import (
     CARD_TRANSITIONS,
+    LIVE,
+    OVER,
     PKCS11,
     SOFTWARE,
     Card,
@@ -99,9 +101,9 @@ def find_by_request(connection: Connection, request_id: bytes) -> Card | None:
 
 
 def in_place_of(connection: Connection, card_id: str) -> Card | None:
-    """The card that replaces another and is not revoked; None if there is none."""
+    """The card that replaces another, or will when it is issued; None if there is none."""
     c = t.card.c
-    query = select(t.card).where(c.replaces_id == card_id, c.state != CardState.REVOKED)
+    query = select(t.card).where(c.replaces_id == card_id, c.state.not_in(OVER))
     found = rows.read(connection, t.card, query)
     return _to_card(found[0]) if found else None
 
@@ -161,15 +163,15 @@ def ending(
     profile: str = "",
     within: Collection[str] | None = None,
 ) -> list[Card]:
-    """Cards that are not revoked and end before a time, or have ended, the first to end first: so
-    many at most of those that follow an end and a serial number; of one profile, or of all, and
+    """Cards that are issued, not revoked and end before a time, or have ended, the first to end
+    first: so many at most of those that follow an end and a serial number; of one profile, or of all, and
     whose holders belong to some organisations, or to any.
     """
     c = t.card.c
     query = (
         select(t.card)
         .where(
-            c.state != CardState.REVOKED,
+            c.state.in_(LIVE),
             following(c.expire_time, c.serial, since),
             c.expire_time < before,
         )

@@ -183,7 +183,7 @@ class Passcodes:
         puk = self._new_puk()
         with self.database.read() as connection:
             card = held(connection, serial, device)
-        if card.state is CardState.ISSUING:
+        if card.state in (CardState.ISSUING, CardState.FAILED):
             raise CardNotInUse(f"card {serial} is still being issued: wait until it is complete")
         first: dict[int, bytes] = {KeyRef.PIN: passcode, KeyRef.PUK: puk.encode()}
         if PROFILES[card.profile].global_pin:

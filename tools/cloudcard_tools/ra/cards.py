@@ -30,6 +30,8 @@ from cloudcard_tools.shared.output import Row, Value, counted
 
 CARD_STATE = {
     pb.CARD_STATE_ISSUING: "issuing",
+    pb.CARD_STATE_FAILED: "failed",
+    pb.CARD_STATE_CANCELLED: "cancelled",
     pb.CARD_STATE_PENDING: "pending",
     pb.CARD_STATE_ACTIVE: "active",
     pb.CARD_STATE_SUSPENDED: "suspended",
@@ -53,6 +55,12 @@ CARD_LABELS = {
     "issued": "Issued",
     "expires": "Expires",
 }
+WITHOUT_PASSCODE = (
+    pb.CARD_STATE_ISSUING,
+    pb.CARD_STATE_FAILED,
+    pb.CARD_STATE_CANCELLED,
+    pb.CARD_STATE_PENDING,
+)
 LINKS = {"replaces": "Replaces", "replaced_by": "Replaced by"}
 CARD_COLUMNS = {key: CARD_LABELS[key] for key in CARD_LABELS if key != "issued"}
 
@@ -307,10 +315,9 @@ def _change(caller: Caller, call: Callable[[CardServiceStub], pb.Card]) -> None:
 
 
 def card_row(message: pb.Card) -> dict[str, Value]:
-    unset = message.state in (pb.CARD_STATE_ISSUING, pb.CARD_STATE_PENDING)
     passcode = (
         "not set yet"
-        if unset
+        if message.state in WITHOUT_PASSCODE
         else counted(message.tries_left, "try left", "tries left")
         if message.tries_left
         else "locked"

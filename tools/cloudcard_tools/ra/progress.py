@@ -18,6 +18,7 @@ NEXT: Mapping[str, str] = MappingProxyType(
         Stage.INVITED: "the holder enrols the phone, until {until}",
         Stage.NO_CARD: ISSUE,
         Stage.CARD_INCOMPLETE: "look what is missing: cloudcard ra card show {card}",
+        Stage.CARD_FAILED: "cloudcard ra card resume {card}",
         Stage.NO_PASSCODE: "the holder sets a passcode: cloudcard authenticator passcode {card}",
     }
 )

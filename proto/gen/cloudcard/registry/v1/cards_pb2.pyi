@@ -39,7 +39,11 @@ class _CardStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardState.V
     CARD_STATE_REVOKED: _CardState.ValueType  # 4
     """Permanently out of use. Final."""
     CARD_STATE_ISSUING: _CardState.ValueType  # 5
-    """Being issued: keys or certificates are missing."""
+    """Being issued: its serial number is reserved, and keys or certificates are still to come."""
+    CARD_STATE_FAILED: _CardState.ValueType  # 6
+    """Issuing it has failed: it waits until somebody resumes or cancels that."""
+    CARD_STATE_CANCELLED: _CardState.ValueType  # 7
+    """Issuing it was cancelled: there never was such a card."""
 
 class CardState(_CardState, metaclass=_CardStateEnumTypeWrapper):
     """CardState is the state of a card."""
@@ -55,7 +59,11 @@ CARD_STATE_SUSPENDED: CardState.ValueType  # 3
 CARD_STATE_REVOKED: CardState.ValueType  # 4
 """Permanently out of use. Final."""
 CARD_STATE_ISSUING: CardState.ValueType  # 5
-"""Being issued: keys or certificates are missing."""
+"""Being issued: its serial number is reserved, and keys or certificates are still to come."""
+CARD_STATE_FAILED: CardState.ValueType  # 6
+"""Issuing it has failed: it waits until somebody resumes or cancels that."""
+CARD_STATE_CANCELLED: CardState.ValueType  # 7
+"""Issuing it was cancelled: there never was such a card."""
 Global___CardState: _TypeAlias = CardState  # noqa: Y015
 
 class _RevocationReason:

@@ -108,7 +108,7 @@ class Progress(_message.Message):
     UNTIL_FIELD_NUMBER: _builtins.int
     CARD_SERIAL_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """"no phone", "invitation expired", "invited", "no card", "card incomplete", "no passcode", "enrolled" or "closed"."""
+    """"no phone", "invitation expired", "invited", "no card", "card incomplete", "card failed", "no passcode", "enrolled" or "closed"."""
     card_serial: _builtins.str
     """Serial number of the card that is pending or in use; empty if there is none."""
     @_builtins.property

@@ -48,6 +48,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.UNLOCK_ASKED: "{who} asked to unlock card {card}",
         Kind.UNLOCK_CODE_MADE: "{who} made an unlock code for card {card}",
         Kind.UNLOCK_CODE_WRONG: "{who} gave a wrong unlock code for card {card}",
+        Kind.CARD_ORDERED: "{who} began to issue card {card}",
+        Kind.CARD_FAILED: "issuing card {card} failed{because}",
         Kind.CARD_ISSUED: "{who} issued card {card}",
         Kind.CARD_CANCELLED: "{who} cancelled the issuing of card {card}{because}",
         Kind.CARD_ACTIVATED: "{who} set the first passcode of card {card}, which is in use now",

@@ -16,7 +16,8 @@ from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards import allowed
 from cloud_keystore.cards.renewal import Changes, Renewal
-from cloud_keystore.custody.backends.keys import Keys, MadeKey
+from cloud_keystore.cards.spares import Fresh, Spares
+from cloud_keystore.custody.backends.keys import MadeKey
 from cloud_keystore.custody.backends.software import import_key
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys, put_key
 from cloud_keystore.custody.credentials.passcodes import Passcodes
@@ -68,7 +69,7 @@ class Administration:
     seal: Seal
     clock: Clock
     random: Random
-    custody: Keys
+    spares: Spares
     renewal: Renewal
     management_keys: ManagementKeys
     passcodes: Passcodes
@@ -97,11 +98,13 @@ class Administration:
         """
         with self.database.read() as connection:
             profile = self._profile(connection, who)
+            card_id = cards.in_use(connection, who.card_serial).id
         checked = allowed.key_algorithm(profile, algorithm)
         allowed.check_key(profile, key_ref, checked, policies)
-        key_id = new_id(self.clock(), self.random)
-        made = self.custody.make(key_id, checked)
-        return self._put_key(who, self._key(key_id, key_ref, checked, made, policies))
+        with self.spares.new(card_id, [checked]) as fresh:
+            [new] = fresh.keys
+            key = self._key(new.id, key_ref, checked, new.made, policies)
+            return self._put_key(who, key, fresh)
 
     def import_key(
         self,
@@ -273,8 +276,10 @@ class Administration:
             self.wake([card.user_id, *withdrawn])
         return changes
 
-    def _put_key(self, who: Administrator, key: HeldKey) -> Changes:
+    def _put_key(self, who: Administrator, key: HeldKey, fresh: Fresh | None = None) -> Changes:
         def put(connection: Connection, card: Card) -> Changes:
+            if fresh is not None:
+                self.spares.keep(connection, fresh)
             return self.renewal.replace_key(connection, card, replace(key, card_id=card.id))
 
         kind = Kind.KEY_IMPORTED if key.imported else Kind.KEY_MADE

@@ -27,6 +27,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing import orders, planned_keys
 from cloud_keystore.storage.outbox import notifications as outbox
 
 MOVED = {
@@ -55,6 +56,7 @@ class CardListing:
     card: Card
     user: User
     tries_left: int | None  # None: no passcode is set yet
+    cause: str = ""  # why issuing it has failed
 
     @property
     def passcode_state(self) -> str:
@@ -185,6 +187,8 @@ def move_card(
         case CardEvent.REVOKE | CardEvent.CANCEL:
             recording.revoke(connection, card.id, revoked)
     withdrawn = close_card(connection, card.id, now, actor, event.name.lower())
+    if card.state in UNISSUED:
+        planned_keys.end_of_card(connection, card.id, now)
     if event in (CardEvent.REVOKE, CardEvent.CANCEL):
         destroying.destroy_keys(connection, card.id, now, KEYSTORE)
     return withdrawn
@@ -203,4 +207,7 @@ def _details(reason: str, revoked: Revoked) -> Mapping[str, Detail]:
 def listing_of(connection: Connection, card: Card) -> CardListing:
     """A card as lists show it."""
     user = people.holder(connection, card)
+    if card.state in UNISSUED:
+        order = orders.find(connection, card.id)
+        return CardListing(card, user, None, "" if order is None else order.cause)
     return CardListing(card, user, passcodes.tries_left(connection, card.id, KeyRef.PIN))

@@ -4,6 +4,7 @@ certificates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.cards.expiring import signs_until
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.cards.renewal import Changes, Renewal
-from cloud_keystore.cards.spares import NewKey, Spares
+from cloud_keystore.cards.spares import Fresh, NewKey, Spares
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import (
@@ -82,8 +83,12 @@ class Prolonging:
             if known_end is not None and known_end < card.expire_time:
                 return _unchanged(connection, card)
             due = self._due(connection, card)
-        fresh = self.spares.new([key.algorithm for key in due])
-        made = [self._key(key, new) for key, new in zip(due, fresh, strict=True)]
+        with self.spares.new(card.id, [key.algorithm for key in due]) as fresh:
+            return self._renewed(card, due, fresh, actor)
+
+    def _renewed(self, card: Card, due: Sequence[Key], fresh: Fresh, actor: Actor) -> Prolonged:
+        serial = card.serial
+        made = [self._key(key, new) for key, new in zip(due, fresh.keys, strict=True)]
         with acting.changing(self.database, actor, self.clock()) as by:
             connection, present = by.connection, by.card(serial, Right.ISSUE)
             if present.expire_time > card.expire_time:
@@ -91,6 +96,7 @@ class Prolonging:
             if not cards.move(connection, card.id, CardEvent.RENEW):
                 raise _out_of_use(present)
             now = self.clock()
+            self.spares.keep(connection, fresh)
             withdrawn = self._close(connection, card, now)
             changes = self.renewal.prolong(connection, present, made, self._end(card))
             after = cards.named(connection, serial)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Connection
 
 from card_os.uses import REQUEST_ID_BYTES
-from cloud_keystore.audit import acting, entries, journal
-from cloud_keystore.cards.issuing import Issuing, Order
+from cloud_keystore.audit import acting
+from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import CardListing, listing_of, move_card
-from cloud_keystore.model.actors import KEYSTORE, Actor
-from cloud_keystore.model.cards import OVER, UNISSUED, Card, CardEvent, CardState, Replacement
+from cloud_keystore.cards.making import Order
+from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.cards import UNISSUED, Card, CardEvent, CardState, Replacement
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
-from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
@@ -73,19 +72,9 @@ class Replacing:
                 raise IllegalCardChange(
                     f"card {serial} is {before.state}: there is none to replace"
                 )
-        topics = [before.user_id]
 
         def there(connection: Connection) -> Card | None:
             return cards.in_place_of(connection, before.id)
-
-        def then(connection: Connection, card: Card) -> None:
-            now = self.clock()
-            said = {"reason": why, "by": card.id}
-            journal.append(
-                connection, entries.about_card(Kind.CARD_REPLACED, before, now, actor, said)
-            )
-            if card.state is CardState.ACTIVE:
-                topics.extend(end_replaced(connection, card, now))
 
         order = Order(
             self.random(REQUEST_ID_BYTES),
@@ -93,11 +82,11 @@ class Replacing:
             PROFILES[before.profile],
             before.organisation_id,
             before.id,
+            why,
         )
         if why == Replacement.COMPROMISED:
             self.wake(self._revoke(serial, why, actor))
-        self.issuing.make(order, there, actor, then)
-        self.wake(topics)
+        self.issuing.make(order, there, actor)
         return self.foresee(serial, actor=actor)
 
     def _revoke(self, serial: str, why: str, actor: Actor) -> list[str]:
@@ -118,23 +107,6 @@ class Replacing:
             before = cards.find(connection, card.replaces_id) if card.replaces_id else None
             after = cards.in_place_of(connection, card.id)
         return Neighbours(before.serial if before else "", after.serial if after else "")
-
-
-def end_replaced(connection: Connection, card: Card, now: datetime) -> list[str]:
-    """Revoke what a card that is now in use replaces, and what that has replaced. Returns the
-    topics to wake.
-    """
-    topics: list[str] = []
-    before = card
-    while before.replaces_id is not None:
-        found = cards.find(connection, before.replaces_id)
-        if found is None:
-            break
-        before = found
-        if before.state not in OVER:
-            reason, code = f"replaced by card {card.serial}", RevocationReason.SUPERSEDED
-            topics += move_card(connection, before, CardEvent.REVOKE, now, KEYSTORE, reason, code)
-    return topics
 
 
 def _replaced(connection: Connection, before: Card) -> Replaced:

@@ -4,7 +4,7 @@ soon.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -13,7 +13,7 @@ from cloud_keystore.audit import acting
 from cloud_keystore.cards.expiring import Expiring, Place, expiring
 from cloud_keystore.cards.showing import since_removed
 from cloud_keystore.model.actors import Actor
-from cloud_keystore.model.cards import Card
+from cloud_keystore.model.cards import Card, CardState
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import Page
@@ -25,6 +25,7 @@ from cloud_keystore.people.progress import progress_of
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.issuing import orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Pending:
     user: User
     progress: Progress
     card_profile: str  # of the card that is pending or in use, or of the one that will be issued
+    cause: str = ""  # why issuing the card has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,12 @@ class Reports:
             terms = tokens.terms(
                 connection, [each.id for some in devices.values() for each in some]
             )
+            causes = orders.causes(connection, _failed(held.values()))
             for user in users:
                 progress = progress_of(user, devices[user.id], terms, held[user.id], now)
                 progress = since_removed(connection, user, progress)
-                found.append(Pending(user, progress, _profile(user, progress, held[user.id])))
+                profile = _profile(user, progress, held[user.id])
+                found.append(Pending(user, progress, profile, causes.get(progress.card, "")))
         return found if page else sorted(found, key=lambda each: each.progress.since)
 
     def expiring(self, days: int, page: Page | None = None, *, actor: Actor) -> list[Expiring]:
@@ -80,6 +84,13 @@ class Reports:
             by.need_somewhere(Right.VIEW)
             found = expiring(by, now + timedelta(days=days), after)
             return list(found if page is None else islice(found, page.size))
+
+
+def _failed(held: Iterable[Sequence[Card]]) -> dict[str, str]:
+    """The serial numbers of the cards that have failed, by identifier."""
+    return {
+        card.id: card.serial for some in held for card in some if card.state is CardState.FAILED
+    }
 
 
 def _profile(user: User, progress: Progress, held: Sequence[Card]) -> str:

@@ -56,6 +56,8 @@ class Kind(StrEnum):
     UNLOCK_ASKED = "unlock.asked"  # somebody else has to agree
     UNLOCK_CODE_MADE = "unlock-code.made"  # with which the holder's phone sets another PIN
     UNLOCK_CODE_WRONG = "unlock-code.wrong"
+    CARD_ORDERED = "card.ordered"  # its serial number is reserved, and making it begins
+    CARD_FAILED = "card.failed"  # making it has stopped
     CARD_ISSUED = "card.issued"
     CARD_CANCELLED = "card.cancelled"  # it will not be issued
     CARD_ACTIVATED = "card.activated"

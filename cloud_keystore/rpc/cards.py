@@ -152,6 +152,23 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         )
         return pb.ResumeCardResponse(card=card)
 
+    async def ResumeIssuing(
+        self, request: pb.ResumeIssuingRequest, context: Context
+    ) -> pb.ResumeIssuingResponse:
+        def resume(caller: Identity) -> pb.Card:
+            self.issuing.resume(request.card_serial, actor=caller.actor)
+            return self._whole_card(request.card_serial, caller.actor)
+
+        return pb.ResumeIssuingResponse(card=await self.door.call(context, resume))
+
+    async def CancelIssuing(
+        self, request: pb.CancelIssuingRequest, context: Context
+    ) -> pb.CancelIssuingResponse:
+        card = await self._change(
+            context, lambda who: self.issuing.cancel(request.card_serial, actor=who)
+        )
+        return pb.CancelIssuingResponse(card=card)
+
     async def RenewCard(
         self, request: pb.RenewCardRequest, context: Context
     ) -> pb.RenewCardResponse:
@@ -221,6 +238,7 @@ def card_message(entry: CardListing) -> pb.Card:
         state=CARD_STATE[entry.card.state],
         tries_left=entry.tries_left or 0,
         organisation_id=entry.card.organisation_id,
+        cause=entry.cause,
     )
     message.create_time.FromDatetime(entry.card.create_time)
     message.expire_time.FromDatetime(entry.card.expire_time)

@@ -218,6 +218,7 @@ def _pending(pending: Pending) -> pb.Pending:
         user=_user(pending.user, PENDING),
         progress=_progress(pending.progress),
         card_profile=pending.card_profile,
+        cause=pending.cause,
     )
 
 

@@ -20,6 +20,7 @@ import structlog
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, text
 
+from cloud_keystore.cards import leases
 from cloud_keystore.storage import operations, session_uses
 from cloud_keystore.storage.engine import Database
 
@@ -71,12 +72,16 @@ class Presence:
 
     def gone(self, connection: Connection) -> frozenset[int]:
         """The numbers of processes that have ended, or hang, since this one began, or that had left
-        uses behind at that time. To be used by one thread at a time.
+        uses or cards behind at that time. To be used by one thread at a time.
         """
         if not self._database.is_shared:
             return frozenset()
         if self._known is None:
-            self._known = operations.users(connection) | session_uses.users(connection)
+            self._known = (
+                operations.users(connection)
+                | session_uses.users(connection)
+                | leases.holders(connection)
+            )
         here, now = present(connection) | {self._process}, self._monotonic()
         self._known |= here
         self._missing = {each: self._missing.get(each, now) for each in self._known - here}

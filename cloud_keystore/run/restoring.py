@@ -11,15 +11,18 @@ from sqlalchemy.schema import CreateTable, DropTable
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.use.closing import end_sessions, withdraw
 from cloud_keystore.model.actors import DATA_FOLDER
+from cloud_keystore.model.cards import CardEvent
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Event, sources
 from cloud_keystore.model.sign_ins import Why
+from cloud_keystore.storage import cards, operations, passcodes, sign_ins
 from cloud_keystore.storage import journal as rows
-from cloud_keystore.storage import operations, passcodes, sign_ins
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.issuing import orders
+from cloud_keystore.storage.issuing.planned_keys import planned_key
 from cloud_keystore.storage.issuing.spare_keys import spare_key
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.sessions import Which
@@ -52,11 +55,11 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
     entries.
 
     Operations are withdrawn and approvals void, because they can have been used after the backup.
-    Sessions and sign-ins end; proofs, challenges, unlocks that somebody asked for, unlock codes
-    and spare keys are dropped. Unused tokens expire, because they can have been used after the
-    backup, and e-mail that waited is not sent, because it can have been. Each passcode keeps at
-    most one try, because it is not known how many were spent after the backup; a correct passcode
-    restores all tries.
+    Sessions and sign-ins end; proofs, challenges, unlocks that somebody asked for, unlock codes,
+    spare keys and those that were planned are dropped. Cards that were being made have failed.
+    Unused tokens expire, because they can have been used after the backup, and e-mail that waited
+    is not sent, because it can have been. Each passcode keeps at most one try, because it is not
+    known how many were spent after the backup; a correct passcode restores all tries.
     """
     with database.write(long=True) as connection:
         withdrawn = withdraw(connection, _open_operations(connection), now, DATA_FOLDER, WHY)
@@ -80,8 +83,10 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             unlock_code,
             # Cards that were made after the backup can have these keys.
             spare_key,
+            planned_key,
         ):
             connection.execute(delete(table))
+        _fail_cards(connection, now)
         voided = tokens.void_all(connection, now)
         notifications.cancel_all(connection, WHY, now)
         passcodes.leave_one_try(connection)
@@ -95,6 +100,17 @@ def newest_entry(database: Database) -> datetime | None:
     """When the newest entry of the journal was made; None if the journal is empty."""
     with database.read() as connection:
         return rows.newest_time(connection)
+
+
+def _fail_cards(connection: Connection, now: datetime) -> None:
+    """Let nobody go on by itself with cards that were being made, and can have been made since."""
+    for order in orders.under_way(connection):
+        orders.leave(connection, order.card_id, f"the keystore was {WHY}")
+        card = cards.find(connection, order.card_id)
+        if card is not None and cards.move(connection, card.id, CardEvent.FAIL):
+            said = {"reason": WHY}
+            failed = entries.about_card(Kind.CARD_FAILED, card, now, DATA_FOLDER, said)
+            journal.append(connection, failed)
 
 
 def _open_operations(connection: Connection) -> list[str]:

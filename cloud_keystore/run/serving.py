@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from threading import BoundedSemaphore
 
 import structlog
@@ -46,6 +47,7 @@ from cloud_keystore.run.offering.use_cases import (
     MainUseCases,
     RestUseCases,
     StatusUseCases,
+    new_issuing,
     new_spares,
 )
 from cloud_keystore.run.opening import Parts
@@ -315,7 +317,8 @@ class Keeping:
             budgets=Budgets(parts.database, parts.clock),
             publishing=publishing,
             presence=presence,
-            spares=new_spares(parts),
+            spares=new_spares(parts, process),
+            issuing=partial(new_issuing, parts, process),
             keep_time=timedelta(days=parts.settings.limits.keep_days),
         )
         return cls(parts, sessions, presence, publishing, upkeep)

@@ -13,6 +13,8 @@ import structlog
 from cloud_keystore.audit import bundling, entries, sequencing
 from cloud_keystore.audit import journal as evidence
 from cloud_keystore.audit.sequencing import Log
+from cloud_keystore.cards import leases
+from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.spares import Spares
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.backends.starting import TokenKeys
@@ -58,6 +60,7 @@ class Upkeep:
     publishing: Publishing
     presence: Presence
     spares: Spares
+    issuing: Callable[[Wake], Issuing]
     keep_time: timedelta  # for rows of what is over
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
@@ -77,6 +80,7 @@ class Upkeep:
             self.bundle_old,
             self.ends.look,
             self.budgets.tell,
+            self.issuing(wake).go_on,
             self.spares.fill,
         )
 
@@ -108,6 +112,7 @@ class Upkeep:
                 passcodes.drop_expired_proofs(connection, now)
                 guesses.drop_old(connection, now)
                 management_keys.drop_expired(connection, now)
+        leases.end(self.database, None if stalled_time is None else gone, now)
         self.presence.forget(gone)
         return changed
 
@@ -153,6 +158,7 @@ class Upkeep:
         if self.token is not None:
             try:
                 destroying.sweep(self.database, self.token, self.clock())
+                destroying.sweep_planned(self.database, self.token, self.clock())
             # The token's keys are destroyed when it is available again.
             except KeyBackendUnavailable as error:
                 log.warning("the token was not swept", reason=str(error))

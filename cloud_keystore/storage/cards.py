@@ -164,8 +164,8 @@ def ending(
     within: Collection[str] | None = None,
 ) -> list[Card]:
     """Cards that are issued, not revoked and end before a time, or have ended, the first to end
-    first: so many at most of those that follow an end and a serial number; of one profile, or of all, and
-    whose holders belong to some organisations, or to any.
+    first: so many at most of those that follow an end and a serial number; of one profile, or of
+    all, and whose holders belong to some organisations, or to any.
     """
     c = t.card.c
     query = (

@@ -32,10 +32,11 @@ from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
-from cloud_keystore.cards.replacing import Replacing, end_replaced
+from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
+from cloud_keystore.cards.succession import end_replaced
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
@@ -490,7 +491,17 @@ def new_world(
     management_keys = ManagementKeys(database, seal, clock, os.urandom)
     people_ = People(database, clock, os.urandom, "127.0.0.1:7444", enrolment_sha256, seal)
     spares = Spares(database, custody, clock, os.urandom)
-    issuing = Issuing(database, seal, clock, os.urandom, spares, authority, passcodes, data_objects)
+    issuing = Issuing(
+        database,
+        seal,
+        clock,
+        os.urandom,
+        spares,
+        authority,
+        passcodes,
+        data_objects,
+        woken.extend,
+    )
     return World(
         database=database,
         clock=clock,
@@ -535,7 +546,7 @@ def new_world(
             seal,
             clock,
             os.urandom,
-            custody,
+            spares,
             renewal,
             management_keys,
             passcodes,

@@ -21,6 +21,7 @@ from cloud_keystore.model.cards import PKCS11, SOFTWARE, HeldKey, Key, Sealed
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing import planned_keys
 
 ORPHAN_AGE = timedelta(hours=1)  # a younger key can belong to a card that is just being made
 
@@ -69,24 +70,36 @@ def sweep(database: Database, backend: Backend, now: datetime) -> int:
 
 
 def sweep_orphans(database: Database, shelf: Shelf, now: datetime) -> int:
-    """Destroy the keys in the token that have no row in the database; returns how many. A crash
-    while a card is made leaves such keys. Must not be used on a database that was restored from an
-    old backup, which lacks the rows of newer keys.
+    """Destroy the keys in the token that have no row in the database; returns how many. Must not
+    be used on a database that was restored from an old backup, which lacks the rows of newer keys.
 
     Raises KeyBackendUnavailable.
     """
     in_token = shelf.handles()
     with database.read() as connection:
-        known = cards.handles(connection)
+        known = cards.handles(connection) | planned_keys.handles(connection)
     orphans = [each for each in in_token if each not in known and _is_old(each, now)]
     for handle in orphans:
         shelf.destroy_handle(handle)
-        said: dict[str, Detail] = {"backend": PKCS11, "orphan": True}
-        key_id = str(UUID(bytes=handle))
-        entry = entries.about_orphan(Kind.KEY_DESTROYED, key_id, now, KEYSTORE, said)
         with database.write() as connection:
-            journal.append(connection, entry)
+            journal.append(connection, _orphan(str(UUID(bytes=handle)), now))
     return len(orphans)
+
+
+def sweep_planned(database: Database, shelf: Shelf, now: datetime) -> int:
+    """Destroy the keys that were planned for a card and are on none; returns how many. To be called
+    regularly.
+
+    Raises KeyBackendUnavailable.
+    """
+    with database.read() as connection:
+        due = planned_keys.due(connection, now)
+    for key in due:
+        shelf.destroy_handle(key.handle)
+        with database.write() as connection:
+            if planned_keys.forget(connection, key):
+                journal.append(connection, _orphan(key.id, now))
+    return len(due)
 
 
 def destroyed(key: Key, backend: str, now: datetime, actor: Actor) -> Entry:
@@ -103,6 +116,12 @@ def _tell(connection: Connection, doomed: list[HeldKey], now: datetime, actor: A
     ]
     if told:
         journal.append(connection, *told)
+
+
+def _orphan(key_id: str, now: datetime) -> Entry:
+    """The entry that proves the destruction of a key that no card has."""
+    said: dict[str, Detail] = {"backend": PKCS11, "orphan": True}
+    return entries.about_orphan(Kind.KEY_DESTROYED, key_id, now, KEYSTORE, said)
 
 
 def _is_old(handle: bytes, now: datetime) -> bool:

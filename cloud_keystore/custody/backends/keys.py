@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
@@ -72,6 +73,13 @@ class Keys:
         """Destroy a key that is in no row; raises what `use` raises."""
         self._of(key).destroy(key)
 
+    def discard(self, made: MadeKey) -> None:
+        """Destroy a key pair of a token that is in no row; raises what `use` raises. A software key
+        is gone when nobody has it.
+        """
+        if isinstance(made.private, OnToken):
+            self._backend(PKCS11).destroy(_nobodys(made.private))
+
     def _of(self, key: HeldKey) -> Backend:
         match key.private:
             case Sealed():
@@ -90,6 +98,11 @@ class Keys:
                 "with the options of that backend"
             )
         return found
+
+
+def _nobodys(private: OnToken) -> HeldKey:
+    """A key of which only the place matters."""
+    return HeldKey("", "", 0, Algorithm.ECC_P256, b"", datetime.min, private=private)
 
 
 def key_context(key_id: str) -> str:

@@ -64,6 +64,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "cards.suspend": OPERATOR,
         "cards.resume": OPERATOR,
         "cards.revoke": OPERATOR,
+        "issuing.resume": OPERATOR,
+        "issuing.cancel": OPERATOR,
         "prolonging.foresee": OPERATOR,
         "prolonging.renew": OPERATOR,
         "replacing.foresee": OPERATOR,

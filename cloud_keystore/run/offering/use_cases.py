@@ -14,10 +14,11 @@ from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
-from cloud_keystore.cards.replacing import Replacing, end_replaced
+from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
+from cloud_keystore.cards.succession import end_replaced
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.config import Mail, Settings
 from cloud_keystore.custody.credentials.data_objects import DataObjects
@@ -155,16 +156,9 @@ def main_use_cases(
 ) -> MainUseCases:
     """Make the use cases of the main port from an open keystore."""
     database, seal, clock = parts.database, parts.seal, parts.clock
-    passcodes = Passcodes(
-        database=database,
-        seal=seal,
-        clock=clock,
-        random=os.urandom,
-        hasher=new_hasher(),
-        activated=end_replaced,
-    )
+    passcodes = _passcodes(parts)
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
-    data_objects = DataObjects(database=database, seal=seal, clock=clock, random=os.urandom)
+    data_objects = _data_objects(parts)
     finding = Finding(database, clock)
     renewal = Renewal(
         clock=clock,
@@ -173,18 +167,8 @@ def main_use_cases(
         data_objects=data_objects,
         published=parts.settings.published,
     )
-    spares = new_spares(parts)
-    issuing = Issuing(
-        database=database,
-        seal=seal,
-        clock=clock,
-        random=os.urandom,
-        spares=spares,
-        authorities=parts.authorities,
-        passcodes=passcodes,
-        data_objects=data_objects,
-        published=parts.settings.published,
-    )
+    spares = new_spares(parts, sessions.process)
+    issuing = new_issuing(parts, sessions.process, wake)
     return MainUseCases(
         callers=Callers(database, clock),
         announcing=_announcing(parts),
@@ -210,7 +194,7 @@ def main_use_cases(
             seal=seal,
             clock=clock,
             random=os.urandom,
-            custody=parts.custody,
+            spares=spares,
             renewal=renewal,
             management_keys=management_keys,
             passcodes=passcodes,
@@ -268,10 +252,43 @@ def rest_use_cases(main: MainUseCases) -> RestUseCases:
     return RestUseCases(**{each.name: getattr(main, each.name) for each in fields(RestUseCases)})
 
 
-def new_spares(parts: Parts) -> Spares:
-    """The spare keys of an open keystore."""
+def new_issuing(parts: Parts, process: int, wake: Wake) -> Issuing:
+    """What makes cards in a process of this number."""
+    return Issuing(
+        database=parts.database,
+        seal=parts.seal,
+        clock=parts.clock,
+        random=os.urandom,
+        spares=new_spares(parts, process),
+        authorities=parts.authorities,
+        passcodes=_passcodes(parts),
+        data_objects=_data_objects(parts),
+        wake=wake,
+        published=parts.settings.published,
+    )
+
+
+def _passcodes(parts: Parts) -> Passcodes:
+    return Passcodes(
+        database=parts.database,
+        seal=parts.seal,
+        clock=parts.clock,
+        random=os.urandom,
+        hasher=new_hasher(),
+        activated=end_replaced,
+    )
+
+
+def _data_objects(parts: Parts) -> DataObjects:
+    return DataObjects(
+        database=parts.database, seal=parts.seal, clock=parts.clock, random=os.urandom
+    )
+
+
+def new_spares(parts: Parts, process: int) -> Spares:
+    """The new keys of an open keystore, for a process of this number."""
     size = parts.settings.spare_keys
-    return Spares(parts.database, parts.custody, parts.clock, os.urandom, size)
+    return Spares(parts.database, parts.custody, parts.clock, os.urandom, size, process)
 
 
 def enrolment_use_cases(parts: Parts) -> EnrolmentUseCases:

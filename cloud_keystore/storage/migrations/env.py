@@ -9,7 +9,7 @@ from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
 from cloud_keystore.storage.contacts import domains
 from cloud_keystore.storage.credentials import unlock_codes
-from cloud_keystore.storage.issuing import spare_keys
+from cloud_keystore.storage.issuing import orders, planned_keys, spare_keys
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.revocation import certificates, lists
 from cloud_keystore.storage.rights import assignments, custom_roles
@@ -28,6 +28,8 @@ assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
 assert answers.survey_answer.metadata is METADATA  # noqa: S101
 assert feedback.feedback.metadata is METADATA  # noqa: S101
+assert orders.card_order.metadata is METADATA  # noqa: S101
+assert planned_keys.planned_key.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101
 assert organisations.branch.metadata is METADATA  # noqa: S101
 assert assignments.assignment.metadata is METADATA  # noqa: S101

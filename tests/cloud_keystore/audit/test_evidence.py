@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud_keystore.approval import statement
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.model.errors import KeyBackendUnavailable
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
@@ -50,7 +52,9 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support import stepped_clock
 from support.exports import checked, export_of
+from support.fake_token import on_token
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
+from support.keystore_world import OPERATOR, new_world
 from support.mail_server import MailServer, options_to, serving
 from support.polling import until
 from support.registry import Registry
@@ -144,6 +148,12 @@ TOLD: dict[str, Kind] = {
 # What is called at a keystore whose clock is stepped.
 TOLD_LATER: dict[str, Kind] = {"CardService.RenewCard": Kind.CARD_RENEWED}
 
+# What is called about a card of which the token has not made the keys.
+TOLD_OF_FAILED: dict[str, Kind] = {
+    "CardService.CancelIssuing": Kind.CARD_CANCELLED,
+    "CardService.ResumeIssuing": Kind.CARD_ISSUED,
+}
+
 UNTOLD: dict[str, str] = {
     "AdministrationService.RequestChallenge": "opens nothing; its answer is told",
     "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
@@ -184,7 +194,7 @@ UNTOLD: dict[str, str] = {
 
 def test_every_method_is_in_a_table() -> None:
     methods = {f"{method.containing_service.name}.{method.name}" for method in METHODS}
-    tables = (TOLD, TOLD_LATER, UNTOLD)
+    tables = (TOLD, TOLD_LATER, TOLD_OF_FAILED, UNTOLD)
     assert sorted(methods) == sorted(name for table in tables for name in table)
 
 
@@ -369,6 +379,24 @@ def test_what_is_called_years_later_is_told(tmp_path: Path) -> None:
         assert {name: journal.found[name] & {kind} for name, kind in TOLD_LATER.items()} == {
             name: {kind} for name, kind in TOLD_LATER.items()
         }
+
+
+def test_what_becomes_of_a_failed_card_is_told(tmp_path: Path) -> None:
+    calls = {
+        "CardService.CancelIssuing": Issuing.cancel,
+        "CardService.ResumeIssuing": Issuing.resume,
+    }
+    world = new_world(tmp_path)
+    with closing(world.database):
+        token, (user, _) = on_token(world), world.user()
+        token.away = True
+        with pytest.raises(KeyBackendUnavailable):
+            world.issuing.issue(os.urandom(16), user.id, "p256", actor=OPERATOR)
+        token.away = False
+        [failed] = world.cards.list_all(actor=OPERATOR)
+        for name, kind in TOLD_OF_FAILED.items():
+            calls[name](world.issuing, failed.card.serial, actor=OPERATOR)
+            assert [entry.actor for entry in world.journal(kind)] == [OPERATOR]
 
 
 def _renew(channel: grpc.Channel, own: identity.Identity) -> None:

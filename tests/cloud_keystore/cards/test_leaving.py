@@ -92,7 +92,7 @@ def attempts(world: World, user: User, request_id: bytes) -> list[Callable[[], o
 def test_a_card_that_is_being_made_meanwhile_is_not_issued(
     world: World, ada: tuple[User, Enrolled], operator: Enrolled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys are made before the transaction that adds the card."""
+    """The order ends with the person; no keys are made for it."""
     make = type(world.custody).make
 
     def leave_then_make(*given: object, **named: object) -> object:
@@ -102,7 +102,9 @@ def test_a_card_that_is_being_made_meanwhile_is_not_issued(
     monkeypatch.setattr(type(world.custody), "make", leave_then_make)
     with pytest.raises(UserClosed):
         world.issuing.issue(os.urandom(16), ada[0].id, "p256", actor=OPERATOR)
-    assert world.cards.list_all(actor=world.actor) == []
+    [ordered] = world.cards.list_all(actor=world.actor)
+    assert ordered.card.state is CardState.REVOKED
+    assert world.keys(ordered.card.serial) == ()
 
 
 def test_who_repeats_it_ends_nothing_more(

@@ -90,6 +90,9 @@ GRANTING = frozenset({Right.ROLES})
 READING = frozenset({Right.JOURNAL})
 staff = identities_pb2
 
+# No card of the town ends soon enough to be renewed, and all are issued.
+NEVER = {"CardService.RenewCard", "CardService.ResumeIssuing", "CardService.CancelIssuing"}
+
 # Calls about one thing, or that make something in an organisation. Those that end things are last.
 THINGS: Mapping[str, Row] = {
     "PeopleService.CreateUser": Row(
@@ -188,6 +191,12 @@ THINGS: Mapping[str, Row] = {
     ),
     "CardService.ResumeCard": Row(
         Right.REVOKE, lambda at: cards_pb2.ResumeCardRequest(card_serial=at.card)
+    ),
+    "CardService.ResumeIssuing": Row(
+        Right.ISSUE, lambda at: cards_pb2.ResumeIssuingRequest(card_serial=at.card)
+    ),
+    "CardService.CancelIssuing": Row(
+        Right.ISSUE, lambda at: cards_pb2.CancelIssuingRequest(card_serial=at.card)
     ),
     "CardService.RevokeCard": Row(
         Right.REVOKE, lambda at: cards_pb2.RevokeCardRequest(card_serial=at.card, reason="left")
@@ -524,8 +533,7 @@ def test_a_thing_is_touched_with_the_right_alone_and_elsewhere_it_does_not_exist
                 answered.add(told[0])
             else:
                 assert told[:2] == (grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"), (role, where)
-    # No card of the town ends soon enough to be renewed.
-    assert grpc.StatusCode.OK in answered or call == "CardService.RenewCard"
+    assert grpc.StatusCode.OK in answered or call in NEVER
 
 
 @pytest.mark.parametrize("call", GENERAL)

@@ -47,6 +47,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "FROM budget": "the index has the budgets alone that are nearly used up",
     "SELECT count(*)": "the index has the operations alone that have not ended",
     "FROM spare_key GROUP BY": "there are two thousand at most, however old the keystore is",
+    "card_order.lease_time IS NOT NULL": "the index has the cards alone that are being made",
     "key.destroy_time IS NOT NULL": "the index has the keys alone that are to be destroyed",
 }
 GONE = 7  # the number of a process
@@ -94,6 +95,7 @@ class Ward:
             publishing=self.publishing,
             presence=Presence(world.database, 0, clock),
             spares=world.issuing.spares,
+            issuing=lambda _wake: world.issuing,
             keep_time=KEEP_TIME,
         )
 

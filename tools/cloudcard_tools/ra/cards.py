@@ -55,13 +55,17 @@ CARD_LABELS = {
     "issued": "Issued",
     "expires": "Expires",
 }
-WITHOUT_PASSCODE = (
-    pb.CARD_STATE_ISSUING,
-    pb.CARD_STATE_FAILED,
-    pb.CARD_STATE_CANCELLED,
-    pb.CARD_STATE_PENDING,
-)
-LINKS = {"replaces": "Replaces", "replaced_by": "Replaced by"}
+UNISSUED = (pb.CARD_STATE_ISSUING, pb.CARD_STATE_FAILED, pb.CARD_STATE_CANCELLED)
+NEXT = {
+    pb.CARD_STATE_FAILED: "cloudcard ra card resume {card}, or cancel",
+    pb.CARD_STATE_ISSUING: "wait a minute; if it stays so: cloudcard ra card resume {card}",
+}
+LINKS = {
+    "cause": "Cause",
+    "next": "Next step",
+    "replaces": "Replaces",
+    "replaced_by": "Replaced by",
+}
 CARD_COLUMNS = {key: CARD_LABELS[key] for key in CARD_LABELS if key != "issued"}
 
 AGREE = (
@@ -89,6 +93,7 @@ Examples:
   cloudcard ra card code 1500000000000017
   cloudcard ra card suspend 1500000000000017
   cloudcard ra card resume 1500000000000017
+  cloudcard ra card cancel 1500000000000017
   cloudcard ra card renew 1500000000000017
   cloudcard ra card replace 1500000000000017 --reason damaged
   cloudcard ra card revoke 1500000000000017 --reason "left the trust"
@@ -217,9 +222,30 @@ def card_suspend(card: str, caller: Caller) -> None:
 @card_argument
 @operator_options
 def card_resume(card: str, caller: Caller) -> None:
-    """Put the suspended CARD back in use."""
+    """Put the suspended CARD back in use, or go on issuing one that is not issued yet: because
+    that has failed, or was cancelled, or the keystore ended meanwhile.
+    """
+    serial = find(caller, Sort.CARD, card)
+
+    def resume(stub: CardServiceStub) -> pb.Card:
+        state = stub.GetCard(pb.GetCardRequest(card_serial=serial)).card.state
+        if state in UNISSUED:
+            return stub.ResumeIssuing(pb.ResumeIssuingRequest(card_serial=serial)).card
+        return stub.ResumeCard(pb.ResumeCardRequest(card_serial=serial)).card
+
+    _change(caller, resume)
+
+
+@card.command("cancel")
+@card_argument
+@operator_options
+def card_cancel(card: str, caller: Caller) -> None:
+    """Give up CARD, which is not issued yet. What was made for it is destroyed; `card resume` makes
+    it after all.
+    """
     serial = find(caller, Sort.CARD, card, in_use=True)
-    _change(caller, lambda stub: stub.ResumeCard(pb.ResumeCardRequest(card_serial=serial)).card)
+    request = pb.CancelIssuingRequest(card_serial=serial)
+    _change(caller, lambda stub: stub.CancelIssuing(request).card)
 
 
 @card.command("renew")
@@ -317,7 +343,7 @@ def _change(caller: Caller, call: Callable[[CardServiceStub], pb.Card]) -> None:
 def card_row(message: pb.Card) -> dict[str, Value]:
     passcode = (
         "not set yet"
-        if message.state in WITHOUT_PASSCODE
+        if message.state in (*UNISSUED, pb.CARD_STATE_PENDING)
         else counted(message.tries_left, "try left", "tries left")
         if message.tries_left
         else "locked"
@@ -334,6 +360,8 @@ def card_row(message: pb.Card) -> dict[str, Value]:
         "tries_left": message.tries_left,
         "issued": when(message.create_time),
         "expires": expiry(message.expire_time),
+        "cause": message.cause or None,
+        "next": NEXT.get(message.state, "").format(card=message.serial) or None,
     }
 
 

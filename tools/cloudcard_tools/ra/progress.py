@@ -24,13 +24,14 @@ NEXT: Mapping[str, str] = MappingProxyType(
 )
 
 
-def next_step(user: pb.User, progress: pb.Progress) -> str:
-    """What has to happen next; empty if nothing is missing."""
+def next_step(user: pb.User, progress: pb.Progress, cause: str = "") -> str:
+    """What has to happen next, after the cause of a failure; empty if nothing is missing."""
     step = NEXT.get(progress.stage, "")
     if progress.stage == Stage.INVITED and not progress.card_serial:
         step = f"{ISSUE}; {step}"
     until = when(progress.until) if progress.HasField("until") else ""
-    return step.format(who=called(user), until=until, card=progress.card_serial)
+    step = step.format(who=called(user), until=until, card=progress.card_serial)
+    return f"{cause}; then {step}" if cause else step
 
 
 def called(user: pb.User) -> str:

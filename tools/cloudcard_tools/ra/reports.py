@@ -133,7 +133,8 @@ def _pending(message: pb.Pending) -> Row:
         "until": when(progress.until) if progress.HasField("until") else None,
         "card": progress.card_serial or None,
         "card_profile": message.card_profile,
-        "next": next_step(user, progress),
+        "cause": message.cause or None,
+        "next": next_step(user, progress, message.cause),
     }
 
 

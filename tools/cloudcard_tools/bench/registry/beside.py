@@ -57,7 +57,7 @@ class Beside:
     def make_spare_keys(self, size: int) -> None:
         """Make so many of each kind at once: the keystore waits for the computer to be idle."""
         with self._opened(size) as parts:
-            spares = replace(new_spares(parts), is_idle=lambda: True)
+            spares = replace(new_spares(parts, 0), is_idle=lambda: True)
             while spares.fill():
                 pass
 

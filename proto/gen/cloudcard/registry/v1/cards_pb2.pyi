@@ -272,6 +272,7 @@ class Card(_message.Message):
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     REPLACES_SERIAL_FIELD_NUMBER: _builtins.int
     REPLACED_BY_SERIAL_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     guid: _builtins.bytes
@@ -294,6 +295,8 @@ class Card(_message.Message):
     """Serial number of the card that it replaces, of a single card; empty if there is none."""
     replaced_by_serial: _builtins.str
     """Serial number of the card that replaces it, of a single card; empty if there is none."""
+    cause: _builtins.str
+    """Why issuing it has failed; empty unless FAILED."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was issued."""
@@ -323,10 +326,11 @@ class Card(_message.Message):
         organisation_id: _builtins.str = ...,
         replaces_serial: _builtins.str = ...,
         replaced_by_serial: _builtins.str = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "expire_time", b"expire_time", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -720,6 +724,98 @@ class ResumeCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResumeCardResponse: _TypeAlias = ResumeCardResponse  # noqa: Y015
+
+@_typing.final
+class ResumeIssuingRequest(_message.Message):
+    """ResumeIssuingRequest names the card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeIssuingRequest: _TypeAlias = ResumeIssuingRequest  # noqa: Y015
+
+@_typing.final
+class ResumeIssuingResponse(_message.Message):
+    """ResumeIssuingResponse is the card, with its keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The card."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeIssuingResponse: _TypeAlias = ResumeIssuingResponse  # noqa: Y015
+
+@_typing.final
+class CancelIssuingRequest(_message.Message):
+    """CancelIssuingRequest names the card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelIssuingRequest: _TypeAlias = CancelIssuingRequest  # noqa: Y015
+
+@_typing.final
+class CancelIssuingResponse(_message.Message):
+    """CancelIssuingResponse is the card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The card."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelIssuingResponse: _TypeAlias = CancelIssuingResponse  # noqa: Y015
 
 @_typing.final
 class RenewCardRequest(_message.Message):

@@ -75,6 +75,16 @@ class CardServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardResponse.FromString,
                 _registered_method=True)
+        self.ResumeIssuing = channel.unary_unary(
+                '/cloudcard.registry.v1.CardService/ResumeIssuing',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeIssuingRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeIssuingResponse.FromString,
+                _registered_method=True)
+        self.CancelIssuing = channel.unary_unary(
+                '/cloudcard.registry.v1.CardService/CancelIssuing',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CancelIssuingRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CancelIssuingResponse.FromString,
+                _registered_method=True)
         self.RenewCard = channel.unary_unary(
                 '/cloudcard.registry.v1.CardService/RenewCard',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.RenewCardRequest.SerializeToString,
@@ -154,6 +164,21 @@ class CardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResumeIssuing(self, request, context):
+        """ResumeIssuing goes on with a card that is not issued yet: one that has failed, that was cancelled, or whose process
+        has ended. What was begun before is destroyed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelIssuing(self, request, context):
+        """CancelIssuing gives up a card that is not issued yet, and destroys what was made for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RenewCard(self, request, context):
         """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
         passcode stay; the key management key before is kept as a retired one.
@@ -219,6 +244,16 @@ def add_CardServiceServicer_to_server(servicer, server):
                     servicer.ResumeCard,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardResponse.SerializeToString,
+            ),
+            'ResumeIssuing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeIssuing,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeIssuingRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeIssuingResponse.SerializeToString,
+            ),
+            'CancelIssuing': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelIssuing,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CancelIssuingRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CancelIssuingResponse.SerializeToString,
             ),
             'RenewCard': grpc.unary_unary_rpc_method_handler(
                     servicer.RenewCard,
@@ -453,6 +488,60 @@ class CardService:
             '/cloudcard.registry.v1.CardService/ResumeCard',
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeIssuing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.CardService/ResumeIssuing',
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeIssuingRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.ResumeIssuingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelIssuing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.CardService/CancelIssuing',
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.CancelIssuingRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.CancelIssuingResponse.FromString,
             options,
             channel_credentials,
             insecure,

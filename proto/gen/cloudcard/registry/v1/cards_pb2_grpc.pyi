@@ -53,6 +53,12 @@ class CardServiceStub:
     """SuspendCard takes a card out of use until it is resumed."""
     ResumeCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ResumeCardRequest, _cards_pb2.ResumeCardResponse]
     """ResumeCard puts a suspended card back in use."""
+    ResumeIssuing: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ResumeIssuingRequest, _cards_pb2.ResumeIssuingResponse]
+    """ResumeIssuing goes on with a card that is not issued yet: one that has failed, that was cancelled, or whose process
+    has ended. What was begun before is destroyed.
+    """
+    CancelIssuing: _grpc.UnaryUnaryMultiCallable[_cards_pb2.CancelIssuingRequest, _cards_pb2.CancelIssuingResponse]
+    """CancelIssuing gives up a card that is not issued yet, and destroys what was made for it."""
     RenewCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.RenewCardRequest, _cards_pb2.RenewCardResponse]
     """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
     passcode stay; the key management key before is kept as a retired one.
@@ -89,6 +95,12 @@ class CardServiceAsyncStub(CardServiceStub):
     """SuspendCard takes a card out of use until it is resumed."""
     ResumeCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.ResumeCardRequest, _cards_pb2.ResumeCardResponse]  # type: ignore[assignment]
     """ResumeCard puts a suspended card back in use."""
+    ResumeIssuing: _aio.UnaryUnaryMultiCallable[_cards_pb2.ResumeIssuingRequest, _cards_pb2.ResumeIssuingResponse]  # type: ignore[assignment]
+    """ResumeIssuing goes on with a card that is not issued yet: one that has failed, that was cancelled, or whose process
+    has ended. What was begun before is destroyed.
+    """
+    CancelIssuing: _aio.UnaryUnaryMultiCallable[_cards_pb2.CancelIssuingRequest, _cards_pb2.CancelIssuingResponse]  # type: ignore[assignment]
+    """CancelIssuing gives up a card that is not issued yet, and destroys what was made for it."""
     RenewCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.RenewCardRequest, _cards_pb2.RenewCardResponse]  # type: ignore[assignment]
     """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
     passcode stay; the key management key before is kept as a retired one.
@@ -170,6 +182,24 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cards_pb2.ResumeCardResponse, _abc.Awaitable[_cards_pb2.ResumeCardResponse]]:
         """ResumeCard puts a suspended card back in use."""
+
+    @_abc_1.abstractmethod
+    def ResumeIssuing(
+        self,
+        request: _cards_pb2.ResumeIssuingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.ResumeIssuingResponse, _abc.Awaitable[_cards_pb2.ResumeIssuingResponse]]:
+        """ResumeIssuing goes on with a card that is not issued yet: one that has failed, that was cancelled, or whose process
+        has ended. What was begun before is destroyed.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelIssuing(
+        self,
+        request: _cards_pb2.CancelIssuingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.CancelIssuingResponse, _abc.Awaitable[_cards_pb2.CancelIssuingResponse]]:
+        """CancelIssuing gives up a card that is not issued yet, and destroys what was made for it."""
 
     @_abc_1.abstractmethod
     def RenewCard(

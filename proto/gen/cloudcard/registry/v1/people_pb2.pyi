@@ -615,8 +615,11 @@ class Pending(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     CARD_PROFILE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     card_profile: _builtins.str
     """Name of the profile of the card that is pending or in use, or else of the one that will be issued."""
+    cause: _builtins.str
+    """Why issuing the card has failed, for the stage "card failed"."""
     @_builtins.property
     def user(self) -> Global___User:
         """The person, without devices and cards."""
@@ -631,10 +634,11 @@ class Pending(_message.Message):
         user: Global___User | None = ...,
         progress: Global___Progress | None = ...,
         card_profile: _builtins.str = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_profile", b"card_profile", "progress", b"progress", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_profile", b"card_profile", "cause", b"cause", "progress", b"progress", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

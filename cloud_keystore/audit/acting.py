@@ -19,7 +19,7 @@ from cloud_keystore.model.errors import IdentityRejected, InvalidInput, NotAllow
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role, User
-from cloud_keystore.model.rights.holding import Held
+from cloud_keystore.model.rights.holding import Held, upwards
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import cards, organisations, people
 from cloud_keystore.storage.engine import Database
@@ -109,6 +109,19 @@ class Acting:
         return [
             each.id for each in organisations.list_all(self.connection) if self.held.sees(each.id)
         ]
+
+    def below(self, organisation_id: str) -> Collection[str] | None:
+        """Identifiers of an organisation that the actor sees and of those below it; None for all if
+        none is named. Raises OrganisationNotFound.
+        """
+        if not organisation_id:
+            return None
+        if not self.held.sees(organisation_id):
+            raise organisations.missing(organisation_id)
+        organisations.check(self.connection, organisation_id)
+        above = organisations.parents(self.connection)
+        every = organisations.list_all(self.connection)
+        return [each.id for each in every if organisation_id in upwards(each.id, above)]
 
     def seen_users(self, ids: Collection[str]) -> Collection[str]:
         """Those of some users whom the actor sees."""

@@ -189,6 +189,30 @@ def about_user(
     return Entry(kind, now, actor, user_id=user.id, details=details)
 
 
+def about_moved(
+    kind: Kind,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail],
+    *,
+    user_id: str | None,
+    card_id: str | None,
+    workstation_id: str | None,
+) -> Entry:
+    """An entry about something that belongs to another organisation from now on, made without it
+    being read as what it is.
+    """
+    return Entry(
+        kind,
+        now,
+        actor,
+        card_id=card_id,
+        user_id=user_id,
+        workstation_id=workstation_id,
+        details=details,
+    )
+
+
 def about_identity(
     kind: Kind,
     identity: Identity,

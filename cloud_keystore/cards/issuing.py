@@ -49,6 +49,7 @@ from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES, profile_named
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.people.contacts import accounts
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
@@ -324,6 +325,8 @@ class Issuing:
             journal.append(connection, told)
             if made.state is CardState.PENDING:
                 outbox.about_card(connection, Template.CARD_ISSUED, made, now, made.id)
+            else:
+                accounts.complete(connection, made.user_id, now)
             topics = replaced(connection, made, begun.order.why, now, actor)
             return listing_of(connection, made), topics
 

@@ -1,5 +1,5 @@
-"""A user leaves: cards are revoked, phones and invitations removed, what is open ends, and the user
-is closed. What happened is kept.
+"""A user leaves: cards are revoked, phones, invitations and Windows accounts removed, what is open
+ends, and the user is closed. What happened is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.cards.life import move_card
 from cloud_keystore.model.cards import OVER, Card, CardEvent
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.fields.accounts import Account
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
@@ -20,8 +21,10 @@ from cloud_keystore.model.people import Identity, IdentityState, User, UserState
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.people.contacts import accounts
 from cloud_keystore.people.devices import remove_device
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
+from cloud_keystore.storage.contacts import accounts as account_rows
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
 
@@ -39,6 +42,7 @@ class Consequences:
     operations: int
     sessions: int
     sign_ins: int
+    accounts: tuple[Account, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Leaving:
                 )
             for device in (*ended.phones, *ended.invitations):
                 topics += remove_device(connection, device, reason, now, operator.actor)
+            accounts.drop(connection, ended.user, ended.accounts, now, operator.actor)
             closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
             if people.change_user(connection, closed):
                 said: dict[str, Detail] = {
@@ -81,6 +86,7 @@ class Leaving:
                     "cards": len(ended.cards),
                     "phones": len(ended.phones),
                     "invitations": len(ended.invitations),
+                    "accounts": len(ended.accounts),
                 }
                 told = entries.about_user(Kind.USER_CLOSED, closed, now, operator.actor, said)
                 journal.append(connection, told)
@@ -101,4 +107,5 @@ def _consequences(connection: Connection, user: User, now: datetime) -> Conseque
         operations=sum(len(operations.open_of(connection, card.id)) for card in held),
         sessions=len(sessions.list_open(connection, user.id, now)),
         sign_ins=len(sign_ins.open_of(connection, [user.id])),
+        accounts=tuple(account_rows.of(connection, user.id)),
     )

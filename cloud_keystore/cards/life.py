@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.backends import destroying
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
-from cloud_keystore.model.cards import UNISSUED, Card, CardEvent, Key
+from cloud_keystore.model.cards import UNISSUED, Card, CardEvent, CardState, Key
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
-from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.fields.pages import CARD_COLUMNS, Page, order
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
@@ -28,6 +29,8 @@ from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import orders, planned_keys
+from cloud_keystore.storage.listing import cards as listing
+from cloud_keystore.storage.listing.cards import Chosen
 from cloud_keystore.storage.outbox import notifications as outbox
 
 MOVED = {
@@ -65,6 +68,30 @@ class CardListing:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which cards a list shows, and in which order; what is empty excludes none."""
+
+    sort: str = ""  # a column, after a minus if the last comes first
+    states: tuple[CardState, ...] = ()
+    profile: str = ""
+    prefix: str = ""  # of serial numbers
+    organisation_id: str = ""  # for which they were issued, or for one below it
+
+
+EVERY_CARD = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class CardCount:
+    """How many cards of a profile are in a state, of those issued for an organisation."""
+
+    organisation_id: str
+    profile: str
+    state: CardState
+    cards: int
+
+
+@dataclass(frozen=True, slots=True)
 class Life:
     """Finds cards, and takes them out of use and back."""
 
@@ -72,14 +99,30 @@ class Life:
     clock: Clock
     wake: Wake
 
-    def list_all(self, page: Page | None = None, *, actor: Actor) -> list[CardListing]:
-        """All cards whose holders the actor sees, oldest first; or a page of them, by serial
-        number.
+    def list_all(
+        self, page: Page | None = None, wanted: Wanted = EVERY_CARD, *, actor: Actor
+    ) -> list[CardListing]:
+        """Cards whose holders the actor sees: all that are wanted, in their order, or a page of
+        them. Raises InvalidInput, OrganisationNotFound.
+        """
+        sorted_by = order(wanted.sort, CARD_COLUMNS, "serial" if page else "issued")
+        with acting.looking(self.database, actor, self.clock()) as by:
+            by.need_somewhere(Right.VIEW)
+            serials = listing.serials(by.connection, page, sorted_by, _chosen(by, wanted))
+            return listings_of(by.connection, serials)
+
+    def count(self, wanted: Wanted = EVERY_CARD, *, actor: Actor) -> list[CardCount]:
+        """How many cards there are that are wanted and whose holders the actor sees, by
+        organisation, profile and state. Raises OrganisationNotFound.
         """
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
-            found = cards.list_all(by.connection, page=page, within=by.seen_organisations())
-            return [listing_of(by.connection, card) for card in found]
+            return [
+                CardCount(place, profile, CardState(state), number)
+                for place, profile, state, number in listing.counts(
+                    by.connection, _chosen(by, wanted)
+                )
+            ]
 
     def list_of(self, device: Identity) -> list[CardListing]:
         """The cards of a device's holder that are issued, oldest first."""
@@ -211,3 +254,30 @@ def listing_of(connection: Connection, card: Card) -> CardListing:
         order = orders.find(connection, card.id)
         return CardListing(card, user, None, "" if order is None else order.cause)
     return CardListing(card, user, passcodes.tries_left(connection, card.id, KeyRef.PIN))
+
+
+def _chosen(by: Acting, wanted: Wanted) -> Chosen:
+    """The cards that are wanted, of those that the actor sees; raises OrganisationNotFound."""
+    return Chosen(
+        by.seen_organisations(),
+        wanted.states,
+        wanted.profile,
+        wanted.prefix,
+        by.below(wanted.organisation_id),
+    )
+
+
+def listings_of(connection: Connection, serials: Sequence[str]) -> list[CardListing]:
+    """Cards as lists show them, by their serial numbers, in this order."""
+    found = {card.serial: card for card in cards.with_serials(connection, serials)}
+    holders = {
+        user.id: user
+        for user in people.with_ids(connection, {card.user_id for card in found.values()})
+    }
+    tries = passcodes.tries_of(connection, [card.id for card in found.values()], KeyRef.PIN)
+    unissued = {card.id: card.serial for card in found.values() if card.state in UNISSUED}
+    causes = orders.causes(connection, unissued)
+    return [
+        CardListing(card, holders[card.user_id], tries.get(card.id), causes.get(card.serial, ""))
+        for card in (found[serial] for serial in serials)
+    ]

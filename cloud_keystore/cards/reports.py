@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from cloud_keystore.audit import acting
@@ -26,6 +26,7 @@ from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.issuing import orders
+from cloud_keystore.storage.outbox import notifications as outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Pending:
     progress: Progress
     card_profile: str  # of the card that is pending or in use, or of the one that will be issued
     cause: str = ""  # why issuing the card has failed
+    remind_time: datetime | None = None  # of the last reminder of the invitation
+    undelivered: int = 0  # e-mails that have failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,23 @@ class Reports:
                 connection, [each.id for some in devices.values() for each in some]
             )
             causes = orders.causes(connection, _failed(held.values()))
+            reminded, undelivered = (
+                outbox.reminded(connection, ids),
+                outbox.undelivered(connection, ids),
+            )
             for user in users:
                 progress = progress_of(user, devices[user.id], terms, held[user.id], now)
                 progress = since_removed(connection, user, progress)
-                profile = _profile(user, progress, held[user.id])
-                found.append(Pending(user, progress, profile, causes.get(progress.card, "")))
+                found.append(
+                    Pending(
+                        user,
+                        progress,
+                        _profile(user, progress, held[user.id]),
+                        causes.get(progress.card, ""),
+                        reminded.get(user.id),
+                        undelivered.get(user.id, 0),
+                    )
+                )
         return found if page else sorted(found, key=lambda each: each.progress.since)
 
     def expiring(self, days: int, page: Page | None = None, *, actor: Actor) -> list[Expiring]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import acting, entries, journal, naming, words
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.fields.accounts import Account
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import Identity, Progress, Stage, User
 from cloud_keystore.model.rights.roles import Right
@@ -18,6 +19,7 @@ from cloud_keystore.people.devices import DeviceListing, listing_of_device
 from cloud_keystore.people.progress import progress_of
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
+from cloud_keystore.storage.contacts import accounts
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.journal import Query
@@ -46,6 +48,7 @@ class Whole:
     devices: tuple[DeviceListing, ...]
     invitations: Mapping[str, datetime]  # when those of devices expire that are not enrolled yet
     events: tuple[Told, ...]
+    accounts: tuple[Account, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Showing:
                 tuple(listing_of_device(connection, each) for each in devices),
                 {each: found.expire_time for each, found in terms.items() if not found.use_time},
                 tuple(Told(each.time, each.kind, words.sentence(each, names)) for each in told),
+                tuple(accounts.of(connection, user.id)),
             )
 
 

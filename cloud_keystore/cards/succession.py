@@ -12,6 +12,7 @@ from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import OVER, Card, CardEvent, CardState
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.pki.revocation import RevocationReason
+from cloud_keystore.people.contacts import accounts
 from cloud_keystore.storage import cards
 
 
@@ -28,6 +29,14 @@ def replaced(
     journal.append(connection, entries.about_card(Kind.CARD_REPLACED, before, now, actor, said))
     ended = end_replaced(connection, card, now) if card.state is CardState.ACTIVE else []
     return [before.user_id, *ended]
+
+
+def come_into_use(connection: Connection, card: Card, now: datetime) -> list[str]:
+    """What follows when a holder has set a card's first passcode: Windows accounts that waited for
+    it are in use, and what it replaces is revoked. Returns the topics to wake.
+    """
+    accounts.complete(connection, card.user_id, now)
+    return end_replaced(connection, card, now)
 
 
 def end_replaced(connection: Connection, card: Card, now: datetime) -> list[str]:

@@ -11,6 +11,7 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import emails
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.outbox.notifications import Notification, Template
@@ -38,22 +39,20 @@ class Notifications:
     clock: Clock
     sends: bool  # whether this keystore sends e-mail
 
-    def list_all(self, user_id: str, *, failed: bool, actor: Actor) -> list[NotificationListing]:
+    def list_all(
+        self, user_id: str, page: Page | None = None, *, failed: bool, actor: Actor
+    ) -> list[NotificationListing]:
         """Notifications of a user (empty: of all whom the actor sees), oldest first; all, or those
-        that have failed. Raises UserNotFound, NotAllowed.
+        that have failed; or a page of them. Raises UserNotFound, NotAllowed.
         """
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
             if user_id:
                 by.user(user_id, Right.VIEW)
-            found = notifications.list_all(by.connection, user_id, failed=failed)
-            seen = by.seen_users({each.user_id for each in found if each.user_id})
-            found = [
-                each
-                for each in found
-                if each.user_id in seen or (each.user_id is None and by.held.sees_all)
-            ]
-            known = people.with_ids(by.connection, seen)
+            found = notifications.list_all(
+                by.connection, user_id, page, by.seen_organisations(), failed=failed
+            )
+            known = people.with_ids(by.connection, {each.user_id for each in found if each.user_id})
         users = {user.id: user for user in known}
         listings = []
         for each in found:

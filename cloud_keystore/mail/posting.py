@@ -28,6 +28,7 @@ from cloud_keystore.model.people import User, UserState
 from cloud_keystore.people.people import People
 from cloud_keystore.storage import people
 from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.contacts import helping
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications
 
@@ -119,8 +120,13 @@ class Posting:
             if token is None:
                 return "the invitation has ended"
             facts |= {"token": token.text, "until": time_in_words(token.expire_time)}
-        body = write(TEXTS[leased.template], facts, self.mail)
+        body = write(TEXTS[leased.template], facts, self._mail_for(connection, user))
         return Letter(leased.id, leased.tries, address, body.subject, body.text, body.html)
+
+    def _mail_for(self, connection: Connection, user: User | None) -> Mail:
+        """What letters to a user say, who is helped by whoever helps in the user's organisation."""
+        contact = "" if user is None else helping.contact_of(connection, user.organisation_id)
+        return replace(self.mail, help=contact) if contact else self.mail
 
     def _waits(self, connection: Connection, leased: Notification, user: User) -> bool:
         """Whether a user can still be invited, and reminded only while no phone is enrolled."""

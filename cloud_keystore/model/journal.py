@@ -65,6 +65,7 @@ class Kind(StrEnum):
     CARD_RESUMED = "card.resumed"
     CARD_REPLACED = "card.replaced"  # there is another in its place
     CARD_RENEWED = "card.renewed"  # it has new keys, of which other entries tell
+    CARD_MOVED = "card.moved"  # to another organisation
     CARD_REVOKED = "card.revoked"
     CARD_WRITTEN = "card.written"  # the card's administrator has stored an object
     CARD_READ = "card.read"  # an object that requires the PIN was given out
@@ -82,6 +83,10 @@ class Kind(StrEnum):
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"  # name, address, phone, or what cards are for
     USER_CLOSED = "user.closed"  # has left
+    WINDOWS_ACCOUNT_ADDED = "windows-account.added"
+    WINDOWS_ACCOUNT_ACTIVATED = "windows-account.activated"  # its holder has finished enrolling
+    WINDOWS_ACCOUNT_CHANGED = "windows-account.changed"  # disabled, or back in use
+    WINDOWS_ACCOUNT_REMOVED = "windows-account.removed"
     USERS_NUMBERED = "users.numbered"  # those from before people had a 12-digit UUID
     IDENTITY_INVITED = "identity.invited"
     IDENTITY_ENROLLED = "identity.enrolled"
@@ -89,7 +94,9 @@ class Kind(StrEnum):
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time
     IDENTITY_REMOVED = "identity.removed"
     CLIENT_ADDED = "client.added"  # a program that calls the REST API
+    IDENTITY_CHANGED = "identity.changed"  # the organisation to which it belongs
     ORGANISATION_ADDED = "organisation.added"
+    ORGANISATION_CHANGED = "organisation.changed"  # name, place, or whom people ask for help
     EMAIL_DOMAIN_ADDED = "email-domain.added"  # addresses can have it
     EMAIL_DOMAIN_REMOVED = "email-domain.removed"
     ROLE_DEFINED = "role.defined"  # besides the built-in ones

@@ -16,3 +16,4 @@ class Organisation:
     name: str
     create_time: datetime
     parent_id: str = ""
+    help: str = ""  # whom its people ask; empty: whom those of the one above ask

@@ -19,6 +19,7 @@ from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind, decode
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
+from cloud_keystore.people.contacts import accounts
 from cloud_keystore.pki import identities
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import approval_keys, people
@@ -127,6 +128,7 @@ class Enrolment:
             if identity.role is Role.DEVICE:
                 alerts.new_device(connection, identity, now, self.random)
                 outbox.about_device(connection, Template.DEVICE_ADDED, identity, now)
+                accounts.complete(connection, identity.user_id or "", now)
         return identity, certificate
 
     def _approval_key(self, registration: Registration, signed: bytes) -> ApprovalKey:

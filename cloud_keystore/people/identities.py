@@ -5,7 +5,7 @@ removes those that are lost, compromised or no longer in office. Holders' device
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud_keystore.audit import acting, entries, journal
@@ -15,7 +15,8 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
@@ -23,6 +24,7 @@ from cloud_keystore.people.roles import check_manager_remains
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.listing import belonging
 from cloud_keystore.storage.rights import assignments
 
 LISTED_BY = {Role.WORKSTATION: Right.VIEW}  # others: with the right to grant roles
@@ -77,6 +79,9 @@ class Identities:
                     by.need(Right.ROLES, each.organisation_id)
             check_manager_remains(connection, granted, now)
             if people.remove_identity(connection, found.id):
+                for each in granted:
+                    if not each.has_ended(now):
+                        assignments.end(connection, each, now)
                 actor = operator.actor
                 said = {
                     "identity": found.id,
@@ -93,6 +98,30 @@ class Identities:
             removed = people.find_identity(connection, found.id) or found
         self.wake(topics)
         return removed
+
+    def move(self, role: Role, identity_id: str, organisation_id: str, *, actor: Actor) -> Identity:
+        """Let a workstation, operator or auditor belong to another organisation, by whoever has the
+        right in both. Roles stay where they were granted. Raises IdentityNotFound,
+        OrganisationNotFound, NotAllowed.
+        """
+        now, right = self.clock(), REMOVED_BY.get(role, Right.ROLES)
+        with acting.changing(self.database, actor, now) as by:
+            connection, found = by.connection, named(by, role, identity_id)
+            by.need(right, found.organisation_id)
+            place = by.place(right, organisation_id or ROOT)
+            moved = replace(found, organisation_id=place)
+            if moved != found:
+                belonging.move_identity(connection, found.id, place)
+                said: dict[str, Detail] = {
+                    "identity": found.id,
+                    "role": role.name.lower(),
+                    "name": found.display_name,
+                    "old_organisation": found.organisation_id,
+                    "organisation": place,
+                }
+                told = entries.about_identity(Kind.IDENTITY_CHANGED, found, now, actor, said)
+                journal.append(connection, told)
+        return moved
 
 
 def named(by: Acting, role: Role, identity_id: str) -> Identity:

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 
+from sqlalchemy import Connection
+
 from cloud_keystore.audit import acting
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.actors import Actor
@@ -15,6 +17,7 @@ from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import emails, phones
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, comparable, text_field
+from cloud_keystore.model.finding import folded
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import User, principal_name, security_identifier
 from cloud_keystore.model.profiles import PROFILES, profile_named
@@ -23,7 +26,7 @@ from cloud_keystore.model.sheets.candidates import Candidate, Fault, Outcome
 from cloud_keystore.people.likeness import ELSEWHERE, called
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.storage import organisations, people
-from cloud_keystore.storage.contacts import domains
+from cloud_keystore.storage.contacts import accounts, domains
 
 # In one call, which is one transaction: nobody else writes meanwhile, and uses of keys wait.
 MOST_CANDIDATES = 100
@@ -111,6 +114,8 @@ class Importing:
         known = _Known(by.held.sees, read.place)
         for each in people.like(connection, *(user for user, faults in users if not faults)):
             known.learn(each)
+        by_account = _by_account(connection, [user for user, _ in users])
+        known.by_upn = by_account | known.by_upn
         return [(user, _judged(user, faults, known)) for user, faults in users]
 
 
@@ -219,6 +224,14 @@ def _differing(user: User, before: User, place: str) -> list[Fault]:
         told.append(("organisation", f"{called(before)} is of another organisation"))
     fix = f"correct the row, or change the person: cloudcard ra user edit {before.email}"
     return [Fault(column, reason, fix) for column, reason in told]
+
+
+def _by_account(connection: Connection, users: Sequence[User]) -> dict[str, User]:
+    """Those who have Windows accounts with the user principal names of some users, by these."""
+    upns = {folded(user.upn): comparable(user.upn) for user in users if user.upn}
+    holders = accounts.holders(connection, upns)
+    found = {user.id: user for user in people.with_ids(connection, set(holders.values()))}
+    return {upns[upn]: found[holder] for upn, holder in holders.items()}
 
 
 def _added(user: User, token: Token) -> Imported:

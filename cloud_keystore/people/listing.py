@@ -11,11 +11,16 @@ from sqlalchemy import Connection
 
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.cards import IN_USE, Card
-from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields.pages import USER_COLUMNS, Page, order
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, as_written
-from cloud_keystore.model.people import User
+from cloud_keystore.model.people import User, UserState
 from cloud_keystore.storage import cards, people
+from cloud_keystore.storage.listing import users
+from cloud_keystore.storage.listing.users import ENROLLED, PENDING
+
+STATES = frozenset({PENDING, ENROLLED, UserState.CLOSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +40,47 @@ def found(by: Acting, text: str) -> Collection[str]:
     return by.seen_users(named)
 
 
-def listed(by: Acting, page: Page | None, text: str, now: datetime) -> list[UserListing]:
-    """All users whom the actor sees, or those whom a text finds, oldest first; or a page of them.
-    Raises InvalidInput.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which users a list shows, and in which order; what is empty excludes nobody."""
+
+    text: str = ""  # any part of what they are called
+    sort: str = ""  # a column, after a minus if the last comes first
+    states: tuple[str, ...] = ()
+    profile: str = ""
+    organisation_id: str = ""  # theirs, or one above it
+
+
+EVERYBODY = Wanted()
+
+
+def listed(by: Acting, page: Page | None, wanted: Wanted, now: datetime) -> list[UserListing]:
+    """Users whom the actor sees: all who are wanted, in their order, or a page of them. Raises
+    InvalidInput, OrganisationNotFound.
     """
-    connection = by.connection
-    if text:
-        ids = sorted(found(by, text))
-        if page is not None:
-            ids = [each for each in ids if each > page.after][: page.size]
-        return of(connection, people.with_ids(connection, ids), now)
-    users = people.list_users(connection, page, by.seen_organisations())
+    connection, sorted_by = by.connection, order(wanted.sort, USER_COLUMNS, "created")
+    text = as_written(text_field("text", wanted.text, LONGEST_TEXT, required=False))
+    if unknown := set(wanted.states) - STATES:
+        raise InvalidInput(
+            f"state is {min(unknown)[:32]!r}: give one of {', '.join(sorted(STATES))}"
+        )
+    seen, below = by.seen_organisations(), by.below(wanted.organisation_id)
+    ids = users.ids(
+        connection,
+        page,
+        sorted_by,
+        now,
+        seen if below is None else [each for each in below if seen is None or each in seen],
+        text=text,
+        states=wanted.states,
+        profile=wanted.profile,
+    )
+    known = {user.id: user for user in people.with_ids(connection, ids)}
+    sorted_users = [known[each] for each in ids]
     if page is not None:
-        return of(connection, users, now)
-    return listings(users, people.count_devices(connection, now), cards.list_all(connection))
+        return of(connection, sorted_users, now)
+    devices = people.count_devices(connection, now)
+    return listings(sorted_users, devices, cards.list_all(connection))
 
 
 def of(connection: Connection, users: Sequence[User], now: datetime) -> list[UserListing]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import InvalidInput, OrganisationExists
-from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABEL, text_field
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.organisations import ROOT, Organisation
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion, encode
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import organisations, policies
+from cloud_keystore.storage.contacts import helping
 from cloud_keystore.storage.engine import Database
 
 
@@ -47,14 +51,59 @@ class Organisations:
             raise OrganisationExists(f"there is an organisation {name} already") from None
         return made
 
+    def change(
+        self,
+        organisation_id: str,
+        name: str | None = None,
+        parent_id: str | None = None,
+        contact: str | None = None,
+        *,
+        actor: Actor,
+    ) -> Organisation:
+        """Give an organisation another name or place in the tree, or say whom its people ask for
+        help (empty: whom those of the one above ask); None keeps what there is. Rights go with the
+        place: whoever has some in the new one has them here too.
+
+        Raises InvalidInput, OrganisationExists, OrganisationNotFound, NotAllowed.
+        """
+        now = self.clock()
+        if name is not None:
+            name = text_field("name", name, LONGEST_LABEL)
+        if contact is not None:
+            contact = text_field("help contact", contact, LONGEST_DISPLAY_NAME, required=False)
+        try:
+            with acting.changing(self.database, actor, now) as by:
+                connection, place = by.connection, by.place(Right.POLICY, organisation_id or ROOT)
+                before = _whole(connection, place)
+                changed = replace(
+                    before,
+                    name=before.name if name is None else name,
+                    help=before.help if contact is None else contact,
+                )
+                if parent_id is not None:
+                    changed = replace(changed, parent_id=_new_parent(by, before, parent_id))
+                if said := _changes(before, changed):
+                    _store(connection, before, changed)
+                    details = {"organisation": place, **said}
+                    told = entries.about_keystore(Kind.ORGANISATION_CHANGED, now, actor, details)
+                    journal.append(connection, told)
+        except IntegrityError:
+            raise OrganisationExists(f"there is an organisation {name} already") from None
+        return changed
+
     def list_all(self, *, actor: Actor) -> list[Organisation]:
         """The organisations that the actor sees, by name. A parent that the actor does not see is
         left out.
         """
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
+            said = helping.own_contacts(by.connection)
             return [
-                each if by.held.sees(each.parent_id or ROOT) else replace(each, parent_id="")
+                replace(
+                    each,
+                    parent_id=each.parent_id if by.held.sees(each.parent_id or ROOT) else "",
+                    help=said.get(each.id, ""),
+                )
                 for each in organisations.list_all(by.connection)
                 if by.held.sees(each.id)
             ]
@@ -94,3 +143,48 @@ class Organisations:
                 for each in found
                 if not each.organisation_id or by.held.sees(each.organisation_id)
             ]
+
+
+def _whole(connection: Connection, organisation_id: str) -> Organisation:
+    found = organisations.find(connection, organisation_id)
+    if found is None:
+        raise organisations.missing(organisation_id)
+    return replace(found, help=helping.own_contacts(connection).get(organisation_id, ""))
+
+
+def _new_parent(by: Acting, moved: Organisation, parent_id: str) -> str:
+    """The place to which an organisation moves: the actor has the right there, and where it is.
+    Raises InvalidInput, OrganisationNotFound, NotAllowed.
+    """
+    parent = by.place(Right.POLICY, parent_id or ROOT)
+    if moved.id == ROOT:
+        raise InvalidInput("organisation is the one above all others, which stays where it is")
+    if parent == moved.parent_id:
+        return parent
+    # Whoever has rights above loses them here.
+    by.need(Right.POLICY, moved.parent_id)
+    if moved.id in upwards(parent, organisations.parents(by.connection)):
+        raise InvalidInput("parent is the organisation itself, or one below it: name another one")
+    return parent
+
+
+def _changes(before: Organisation, changed: Organisation) -> dict[str, Detail]:
+    """What of an organisation is changed, as details of an entry: the old and the new values."""
+    details: dict[str, Detail] = {}
+    for word, old, new in (
+        ("name", before.name, changed.name),
+        ("parent", before.parent_id, changed.parent_id),
+        ("help", before.help, changed.help),
+    ):
+        if old != new:
+            details |= {f"old_{word}": old, word: new}
+    return details
+
+
+def _store(connection: Connection, before: Organisation, changed: Organisation) -> None:
+    if changed.name != before.name:
+        organisations.rename(connection, changed.id, changed.name)
+    if changed.parent_id != before.parent_id:
+        organisations.move(connection, changed.id, changed.parent_id)
+    if changed.help != before.help:
+        helping.put(connection, changed.id, changed.help)

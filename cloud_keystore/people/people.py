@@ -39,8 +39,9 @@ from cloud_keystore.model.people import (
 from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import Assignment, BuiltIn, Right
 from cloud_keystore.people import domains, listing, roles
+from cloud_keystore.people.contacts import accounts
 from cloud_keystore.people.likeness import changes, check_new, facts
-from cloud_keystore.people.listing import UserListing
+from cloud_keystore.people.listing import EVERYBODY, UserListing, Wanted
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
@@ -97,14 +98,16 @@ class People:
         *,
         namesake: bool = False,
         organisation_id: str = "",
+        account: str = "",
         actor: Actor,
     ) -> tuple[User, Token | None]:
         """Add a user and invite the first device. Who repeats this gets the same user, and no
         token: an e-mail address belongs to one user who has not left.
 
-        `upn` and `sid` are those of the user's account in Active Directory, for logon certificates.
-        A `namesake` is somebody else than the user with the same name, where neither has an
-        address. Raises InvalidInput, UserExists, OrganisationNotFound, NotAllowed.
+        `upn` and `sid` are those of the user's account in Active Directory, for logon certificates;
+        `account` is its name too, or empty. A `namesake` is somebody else than the user with the
+        same name, where neither has an address. Raises InvalidInput, UserExists,
+        OrganisationNotFound, NotAllowed.
         """
         upn, sid = principal_name(upn), security_identifier(sid)
         if sid and not upn:
@@ -124,11 +127,14 @@ class People:
             for other in others:
                 known = by.held.has(Right.PEOPLE, other.organisation_id)
                 if known and user.email and facts(other) == facts(user):
+                    accounts.give_named(by, other, account, now, self.random)
                     return other, None
             check_new(user, others, by.held.sees, namesake=namesake)
+            accounts.check_upn(by, user)
             domains.check(connection, user.email)
             user = replace(user, organisation_id=place)
             [(user, token)] = self.add_all(connection, [user], actor)
+            accounts.give_named(by, user, account, now, self.random)
         return user, token
 
     def add_all(
@@ -202,15 +208,15 @@ class People:
         return changed
 
     def list_users(
-        self, page: Page | None = None, text: str = "", *, actor: Actor
+        self, page: Page | None = None, wanted: Wanted = EVERYBODY, *, actor: Actor
     ) -> list[UserListing]:
-        """All users whom the actor sees, oldest first, those who have left included; or a page of
-        them. With a text, those whom `search` finds by it. Raises InvalidInput.
+        """Users whom the actor sees, by default oldest first: all who are wanted, or a page of
+        them. Raises InvalidInput, OrganisationNotFound.
         """
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            return listing.listed(by, page, text, now)
+            return listing.listed(by, page, wanted, now)
 
     def search(self, text: str, most: int, *, actor: Actor) -> list[UserListing]:
         """Users whom the actor sees, and of whom a text is any part of a name, UUID, address or
@@ -389,8 +395,6 @@ class People:
         return drawn
 
     def _token_text(self, secret: bytes) -> str:
-        """A token: address of the enrolment port, hash of its certificate, and secret
-        (docs/protocol.md).
-        """
+        """A token: address of the enrolment port, hash of its certificate, secret (protocol.md)."""
         body = base64.urlsafe_b64encode(self.enrolment_sha256 + secret).decode().rstrip("=")
         return f"{TOKEN_PREFIX}.{body}@{self.enrolment_address}"

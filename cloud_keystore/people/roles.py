@@ -86,9 +86,9 @@ class Roles:
         ]
         return built_in + custom
 
-    def list_all(self, *, actor: Actor) -> list[AssignmentListing]:
+    def list_all(self, at: datetime | None = None, *, actor: Actor) -> list[AssignmentListing]:
         """What operators, then auditors and then API clients were ever granted where the actor
-        could grant it.
+        could grant it; or what was in force at a time.
         """
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.ROLES)
@@ -97,6 +97,7 @@ class Roles:
                 for kind in HOLDERS
                 for identity, granted in assignments.list_all(by.connection, kind)
                 if by.held.has(Right.ROLES, granted.organisation_id)
+                and (at is None or granted.was_in_force(at))
             ]
             called = custom_roles.names(by.connection, {granted.role for granted, _ in found})
             return [_listing(by, granted, identity, called) for granted, identity in found]
@@ -117,7 +118,7 @@ class Roles:
                 raise IdentityNotFound("there is no such operator, auditor or API client")
             if identity.state is IdentityState.REMOVED:
                 raise InvalidInput(f"{identity.display_name} was removed: invite somebody")
-            _check_other(identity.id, actor)
+            check_other(identity.id, actor)
             role = grantable(by, wish.role, identity.role, place)
             for each in assignments.of(by.connection, identity):
                 same = (each.role, each.organisation_id, each.until_time)
@@ -147,7 +148,7 @@ class Roles:
             found = assignments.find(by.connection, assignment_id)
             if found is None or not by.held.has(Right.ROLES, found.organisation_id):
                 raise RoleNotFound("there is no such role of anybody: cloudcard ra role show")
-            _check_other(found.identity_id, actor)
+            check_other(found.identity_id, actor)
             identity = people.find_identity(by.connection, found.identity_id)
             if identity is None:
                 raise RoleNotFound("nobody has this role any more")
@@ -236,7 +237,8 @@ def _in_order(rights: Collection[Right]) -> tuple[Right, ...]:
     return tuple(each for each in Right if each in rights)
 
 
-def _check_other(identity_id: str, actor: Actor) -> None:
+def check_other(identity_id: str, actor: Actor) -> None:
+    """Raise NotAllowed for an actor's own roles."""
     if identity_id == actor.id:
         raise NotAllowed("nobody changes their own roles: ask another RA manager", Right.ROLES)
 

@@ -16,6 +16,7 @@ from cloud_keystore.model.limits import MOST_DAYS
 from cloud_keystore.model.people import IdentityState
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.identities import Identities
+from cloud_keystore.people.listing import Wanted
 from cloud_keystore.people.people import People
 from cloud_keystore.rest import models as m
 from cloud_keystore.rest import translating
@@ -58,7 +59,7 @@ class PeopleCalls:
     ) -> m.UserPage:
         """The people whom the client sees, oldest first."""
         page = page_of("users", limit, page_token)
-        found = self.people.list_users(page, q, actor=current().actor)
+        found = self.people.list_users(page, Wanted(q), actor=current().actor)
         items, following = cut("users", found, limit, lambda each: each.user.id)
         users = [translating.listed_user(each) for each in items]
         shown = [each for each in users if state in (None, each.state)]

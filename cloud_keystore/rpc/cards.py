@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.cards.issuing import Issuing
-from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.cards.life import CardListing, Life, Wanted
 from cloud_keystore.cards.prolonging import Prolonged, Prolonging
 from cloud_keystore.cards.replacing import Replaced, Replacing
 from cloud_keystore.cards.unlocking import Unlocking
@@ -102,10 +102,33 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
             context,
             lambda who: map(
                 card_message,
-                self.cards.list_all(page(request.page_size, request.after), actor=who.actor),
+                self.cards.list_all(
+                    page(request.page_size, request.after),
+                    _wanted(request.filter, request.sort),
+                    actor=who.actor,
+                ),
             ),
         ):
             yield pb.ListCardsResponse(cards=some)
+
+    async def CountCards(
+        self, request: pb.CountCardsRequest, context: Context
+    ) -> pb.CountCardsResponse:
+        counts = await self.door.call(
+            context,
+            lambda who: self.cards.count(_wanted(request.filter), actor=who.actor),
+        )
+        return pb.CountCardsResponse(
+            counts=[
+                pb.CardCount(
+                    organisation_id=each.organisation_id,
+                    profile=each.profile,
+                    state=CARD_STATE[each.state],
+                    cards=each.cards,
+                )
+                for each in counts
+            ]
+        )
 
     async def GetCard(self, request: pb.GetCardRequest, context: Context) -> pb.GetCardResponse:
         card = await self.door.call(
@@ -226,6 +249,20 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         card.replaces_serial, card.replaced_by_serial = neighbours.before, neighbours.after
         card.issuer_certificate = self.announcing.card_issuer(card.profile, _certified(keys))
         return card
+
+
+def _wanted(chosen: pb.CardFilter, sort: str = "") -> Wanted:
+    """The cards that a request asks for; raises InvalidInput."""
+    states = {number: state for state, number in CARD_STATE.items()}
+    if unknown := set(chosen.states) - states.keys():
+        raise InvalidInput(f"state is {min(unknown)}: give states that cards have")
+    return Wanted(
+        sort,
+        tuple(states[each] for each in chosen.states),
+        chosen.profile,
+        chosen.serial_prefix,
+        chosen.organisation_id,
+    )
 
 
 def card_message(entry: CardListing) -> pb.Card:

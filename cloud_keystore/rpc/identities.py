@@ -58,6 +58,14 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         async for some in self._list(context, Role.WORKSTATION, _workstation):
             yield pb.ListWorkstationsResponse(workstations=some)
 
+    async def UpdateWorkstation(
+        self, request: pb.UpdateWorkstationRequest, context: Context
+    ) -> pb.UpdateWorkstationResponse:
+        moved = await self._move(
+            context, Role.WORKSTATION, request.workstation_id, request.organisation_id
+        )
+        return pb.UpdateWorkstationResponse(workstation=_workstation(moved, self._now))
+
     async def RemoveWorkstation(
         self, request: pb.RemoveWorkstationRequest, context: Context
     ) -> pb.RemoveWorkstationResponse:
@@ -110,6 +118,14 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         async for some in self._list(context, Role.OPERATOR, _operator):
             yield pb.ListOperatorsResponse(operators=some)
 
+    async def UpdateOperator(
+        self, request: pb.UpdateOperatorRequest, context: Context
+    ) -> pb.UpdateOperatorResponse:
+        moved = await self._move(
+            context, Role.OPERATOR, request.operator_id, request.organisation_id
+        )
+        return pb.UpdateOperatorResponse(operator=_operator(moved, self._now))
+
     async def RemoveOperator(
         self, request: pb.RemoveOperatorRequest, context: Context
     ) -> pb.RemoveOperatorResponse:
@@ -132,6 +148,12 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> AsyncIterator[pb.ListAuditorsResponse]:
         async for some in self._list(context, Role.AUDITOR, _auditor):
             yield pb.ListAuditorsResponse(auditors=some)
+
+    async def UpdateAuditor(
+        self, request: pb.UpdateAuditorRequest, context: Context
+    ) -> pb.UpdateAuditorResponse:
+        moved = await self._move(context, Role.AUDITOR, request.auditor_id, request.organisation_id)
+        return pb.UpdateAuditorResponse(auditor=_auditor(moved, self._now))
 
     async def RemoveAuditor(
         self, request: pb.RemoveAuditorRequest, context: Context
@@ -166,6 +188,16 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
                 yield shown(each, self._now, expiries.get(each.id))
 
         return self.door.listed(context, listed)
+
+    async def _move(
+        self, context: Context, role: Role, identity_id: str, organisation_id: str
+    ) -> Identity:
+        return await self.door.call(
+            context,
+            lambda caller: self.identities.move(
+                role, identity_id, organisation_id, actor=caller.actor
+            ),
+        )
 
     async def _remove(
         self, context: Context, role: Role, identity_id: str, reason: str

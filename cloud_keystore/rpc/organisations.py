@@ -13,6 +13,7 @@ from cloud_keystore.model.organisations import Organisation
 from cloud_keystore.model.passcodes import CODE_TIME
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion
+from cloud_keystore.people.migrating import Migrated, Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -27,6 +28,7 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
 
     door: Door
     organisations: Organisations
+    migrating: Migrating
 
     async def CreateOrganisation(
         self, request: pb.CreateOrganisationRequest, context: Context
@@ -36,6 +38,34 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
             lambda operator: self.organisations.add(request.name, operator, request.parent_id),
         )
         return pb.CreateOrganisationResponse(organisation=_organisation(made))
+
+    async def UpdateOrganisation(
+        self, request: pb.UpdateOrganisationRequest, context: Context
+    ) -> pb.UpdateOrganisationResponse:
+        def change(caller: Identity) -> Organisation:
+            given = (
+                getattr(request, name) if request.HasField(name) else None
+                for name in ("name", "parent_id", "help_contact")
+            )
+            return self.organisations.change(request.organisation_id, *given, actor=caller.actor)
+
+        changed = await self.door.call(context, change)
+        return pb.UpdateOrganisationResponse(organisation=_organisation(changed))
+
+    async def MigrateOrganisation(
+        self, request: pb.MigrateOrganisationRequest, context: Context
+    ) -> pb.MigrateOrganisationResponse:
+        def migrate(caller: Identity) -> Migrated:
+            move = self.migrating.foresee if request.dry_run else self.migrating.migrate
+            return move(
+                request.organisation_id,
+                request.to_organisation_id,
+                with_policies=request.with_policies,
+                operator=caller,
+            )
+
+        found = await self.door.call(context, migrate)
+        return pb.MigrateOrganisationResponse(moved=found.moved, kept=found.kept)
 
     async def ListOrganisations(
         self, _request: pb.ListOrganisationsRequest, context: Context
@@ -117,5 +147,8 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
 
 def _organisation(organisation: Organisation) -> pb.Organisation:
     return pb.Organisation(
-        id=organisation.id, name=organisation.name, parent_id=organisation.parent_id
+        id=organisation.id,
+        name=organisation.name,
+        parent_id=organisation.parent_id,
+        help_contact=organisation.help,
     )

@@ -15,17 +15,18 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.pages import page
 from cloud_keystore.model.people import Identity, IdentityState, Progress, Stage, User, UserState
 from cloud_keystore.people.devices import DeviceListing
-from cloud_keystore.people.listing import UserListing
+from cloud_keystore.people.listing import UserListing, Wanted
 from cloud_keystore.people.people import People
 from cloud_keystore.rpc.cards import card_message
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.identities import device_message, token_message
 from cloud_keystore.rpc.refusals import Context
+from cloud_keystore.rpc.registry.accounts import account_message
+from cloud_keystore.storage.listing.users import ENROLLED, PENDING
 from cloudcard.registry.v1 import cards_pb2, people_pb2_grpc
 from cloudcard.registry.v1 import people_pb2 as pb
 
 MOST_USERS = 50  # in the response to a search
-PENDING, ENROLLED = "pending", "enrolled"  # states of users who have not left, as lists show them
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
                 request.sid,
                 namesake=request.namesake,
                 organisation_id=request.organisation_id,
+                account=request.account,
                 actor=caller.actor,
             ),
         )
@@ -66,7 +68,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
             lambda who: map(
                 _listed_user,
                 self.people.list_users(
-                    page(request.page_size, request.after), request.text, actor=who.actor
+                    page(request.page_size, request.after), _wanted(request), actor=who.actor
                 ),
             ),
         ):
@@ -144,6 +146,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
             cards=map(_own_card, found.cards),
             devices=[device_message(each, now, _end(found, each)) for each in found.devices],
             events=map(_event, found.events),
+            accounts=map(account_message, found.accounts),
         )
 
 
@@ -163,6 +166,16 @@ def _user(user: User, state: str = "") -> pb.User:
     )
     message.create_time.FromDatetime(user.create_time)
     return message
+
+
+def _wanted(request: pb.ListUsersRequest) -> Wanted:
+    return Wanted(
+        request.text,
+        request.sort,
+        tuple(request.states),
+        request.profile,
+        request.organisation_id,
+    )
 
 
 def _listed_user(listing: UserListing) -> pb.User:
@@ -210,16 +223,21 @@ def _closed(ended: Consequences) -> pb.CloseUserResponse:
         operations=ended.operations,
         sessions=ended.sessions,
         sign_ins=ended.sign_ins,
+        accounts=[each.name for each in ended.accounts],
     )
 
 
 def _pending(pending: Pending) -> pb.Pending:
-    return pb.Pending(
+    message = pb.Pending(
         user=_user(pending.user, PENDING),
         progress=_progress(pending.progress),
         card_profile=pending.card_profile,
         cause=pending.cause,
+        undelivered=pending.undelivered,
     )
+    if pending.remind_time is not None:
+        message.remind_time.FromDatetime(pending.remind_time)
+    return message
 
 
 def _expiring(expiring: Expiring) -> pb.Expiring:

@@ -126,6 +126,16 @@ def list_all(
     return [_to_card(row) for row in rows.read(connection, t.card, query)]
 
 
+def with_serials(connection: Connection, serials: Iterable[str]) -> list[Card]:
+    """The cards that have one of some serial numbers."""
+    c = t.card.c
+    return [
+        _to_card(row)
+        for some in portions(serials)
+        for row in rows.read(connection, t.card, select(t.card).where(c.serial.in_(some)))
+    ]
+
+
 def of_holders(connection: Connection, user_ids: Iterable[str]) -> list[Card]:
     """The cards of some users, each user's oldest first."""
     c = t.card.c

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Column, Connection, ForeignKey, RowMapping, String, Table, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    RowMapping,
+    String,
+    Table,
+    insert,
+    select,
+    update,
+)
 
 from cloud_keystore.model.errors import OrganisationNotFound
 from cloud_keystore.model.organisations import ROOT, Organisation
@@ -36,6 +46,19 @@ def add(connection: Connection, added: Organisation) -> None:
     )
     if added.parent_id != ROOT:
         rows.add(connection, branch, {"organisation_id": added.id, "parent_id": added.parent_id})
+
+
+def rename(connection: Connection, organisation_id: str, name: str) -> None:
+    """Give an organisation another name; raises IntegrityError if another one has it."""
+    named = update(organisation).where(organisation.c.id == organisation_id)
+    connection.execute(named.values(name=name))
+
+
+def move(connection: Connection, organisation_id: str, parent_id: str) -> None:
+    """Put an organisation below another one."""
+    own = [branch.c.organisation_id == organisation_id]
+    if not rows.change(connection, branch, own, {"parent_id": parent_id}):
+        rows.add(connection, branch, {"organisation_id": organisation_id, "parent_id": parent_id})
 
 
 def parents(connection: Connection) -> Mapping[str, str]:

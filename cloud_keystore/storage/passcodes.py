@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from cloud_keystore.model.passcodes import Status
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.databases.portions import portions
 
 CLEARED: Values = MappingProxyType({"failures": 0, "fail_time": None, "unlocks": 0})
 
@@ -20,6 +22,20 @@ def tries_left(connection: Connection, card_id: str, key_ref: int) -> int | None
     """Tries left of a passcode, or None if none is set."""
     status = find(connection, card_id, key_ref)
     return None if status is None else status.tries_left
+
+
+def tries_of(connection: Connection, card_ids: Iterable[str], key_ref: int) -> Mapping[str, int]:
+    """Tries left of a passcode of some cards, by card; those without one are left out."""
+    p = t.passcode.c
+    queries = (
+        select(t.passcode).where(p.card_id.in_(some), p.key_ref == key_ref)
+        for some in portions(card_ids)
+    )
+    return {
+        row["card_id"]: row["tries_left"]
+        for query in queries
+        for row in rows.read(connection, t.passcode, query)
+    }
 
 
 def find(connection: Connection, card_id: str, key_ref: int) -> Status | None:

@@ -31,6 +31,7 @@ from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import number
 from cloud_keystore.storage.databases.portions import following, paged, portions
 
+LONGEST_KEY = 64  # of a name by which people are sorted: as much of it as an index takes
 _PRESENT = t.user.c.state == UserState.ACTIVE
 
 
@@ -67,6 +68,13 @@ def named(connection: Connection, text: str) -> User | None:
     return _to_user(found[0]) if len(found) == 1 else None
 
 
+def with_account(connection: Connection, upn: str) -> User | None:
+    """Who has not left and has a user principal name, in whatever case; None if nobody has."""
+    query = select(t.user).where(_PRESENT, t.user.c.upn_key == folded(upn)).limit(1)
+    found = rows.read(connection, t.user, query)
+    return _to_user(found[0]) if found else None
+
+
 def find_user(connection: Connection, user_id: str) -> User | None:
     row = rows.one(connection, t.user, id=user_id)
     return None if row is None else _to_user(row)
@@ -101,14 +109,6 @@ def holder(connection: Connection, card: Card) -> User:
     return found
 
 
-def list_users(
-    connection: Connection, page: Page | None = None, within: Collection[str] | None = None
-) -> list[User]:
-    """All users, oldest first, or a page of them; or only those of some organisations."""
-    query = paged(select(t.user).where(belongs(within)), t.user.c.id, page)
-    return [_to_user(row) for row in rows.read(connection, t.user, query)]
-
-
 def belongs(within: Collection[str] | None) -> ColumnElement[bool]:
     """The condition that a user belongs to one of some organisations; None: to any."""
     return true() if within is None else t.user.c.organisation_id.in_(within)
@@ -132,13 +132,15 @@ def search(connection: Connection, text: str) -> set[str]:
     """Identifiers of users that begin so, or of whom a text is any part of a name, UUID, address or
     account.
     """
-    u = t.user.c
-    wanted = unaccented(text)
-    if not wanted:
+    if not unaccented(text):
         return set()
-    part = u.search.contains(wanted, autoescape=True)
-    begins = u.id.startswith(text.lower(), autoescape=True)
-    return set(connection.execute(select(u.id).where(or_(part, begins))).scalars())
+    return set(connection.execute(select(t.user.c.id).where(called(text))).scalars())
+
+
+def called(text: str) -> ColumnElement[bool]:
+    """The condition that a user's identifier begins so, or that a text is any part of a name."""
+    part = t.user.c.search.contains(unaccented(text), autoescape=True)
+    return or_(part, t.user.c.id.startswith(text.lower(), autoescape=True))
 
 
 def with_ids(connection: Connection, ids: Iterable[str]) -> list[User]:
@@ -187,7 +189,7 @@ def complete_users(
     over.
     """
     u = t.user.c
-    lacking = or_(u.uuid12.is_(None), u.email_key.is_(None))
+    lacking = or_(u.uuid12.is_(None), u.email_key.is_(None), u.name_key.is_(None))
     waiting = select(u.id).where(lacking, u.id > after).order_by(u.id).limit(most)
     ids = connection.execute(waiting).scalars().all()
     query = select(t.user).where(u.id.in_(ids)).order_by(u.id).with_for_update()
@@ -380,6 +382,7 @@ def _forms(user: User) -> Values:
         "search": "\n".join(map(unaccented, called)),
         "email_key": emails.key(user.email),
         "upn_key": folded(user.upn),
+        "name_key": unaccented(user.display_name)[:LONGEST_KEY],
     }
 
 

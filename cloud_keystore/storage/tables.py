@@ -52,8 +52,10 @@ user = authentic(
     Column("profile", String, nullable=False, server_default=""),
     Column("email_key", String),  # as addresses are compared; None as uuid12 is
     Column("upn_key", String),
+    Column("name_key", String),  # by which people are sorted
     Index("user_by_email_key", "email_key"),
     Index("user_by_upn_key", "upn_key"),
+    Index("user_by_name_key", "name_key", "id"),
     Index("user_by_uuid12", "uuid12", unique=True),
 )
 

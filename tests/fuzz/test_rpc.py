@@ -32,6 +32,7 @@ def test_every_method_is_called() -> None:
         "AuditService",
         "AuthorityService",
         "DomainService",
+        "AccountService",
         "ImportService",
         "NotificationService",
         "EnrolmentService",

@@ -30,6 +30,7 @@ GIVEN = {
     ("authenticator", "approve"): ("some", "--number", "11"),
     ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
     ("ra", "user", "edit"): ("some", "--name", "Ada King"),
+    ("ra", "organisation", "edit"): ("some", "--name", "Ward 7"),
     ("ra", "role", "edit"): ("some", "--name", "ward-clerk"),
 }
 

@@ -36,7 +36,7 @@ from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
-from cloud_keystore.cards.succession import end_replaced
+from cloud_keystore.cards.succession import come_into_use
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
@@ -77,6 +77,7 @@ from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
+from cloud_keystore.people.contacts.accounts import Accounts
 from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
@@ -85,6 +86,7 @@ from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.giving_feedback import GivingFeedback
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.importing import Importing
+from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing, take_next
@@ -176,7 +178,9 @@ class World:
     feedback: GivingFeedback
     surveys: Surveys
     organisations: Organisations
+    migrating: Migrating
     domains: Domains
+    accounts: Accounts
     importing: Importing
     passcodes: Passcodes
     data_objects: DataObjects
@@ -485,7 +489,7 @@ def new_world(
     enrolment_sha256 = sha256(authority.enrolment.der).digest()
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     add_operators(database)
-    passcodes = Passcodes(database, seal, clock, os.urandom, fast, end_replaced)
+    passcodes = Passcodes(database, seal, clock, os.urandom, fast, come_into_use)
     data_objects = DataObjects(database, seal, clock, os.urandom)
     renewal = Renewal(clock, os.urandom, authority, data_objects)
     management_keys = ManagementKeys(database, seal, clock, os.urandom)
@@ -508,6 +512,7 @@ def new_world(
         seal=seal,
         people=people_,
         domains=Domains(database, clock, os.urandom),
+        accounts=Accounts(database, clock, os.urandom),
         importing=Importing(people_),
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=issuing,
@@ -522,6 +527,7 @@ def new_world(
         feedback=GivingFeedback(database, clock, os.urandom),
         surveys=Surveys(database, clock, os.urandom),
         organisations=Organisations(database, clock, os.urandom),
+        migrating=Migrating(database, clock, os.urandom),
         passcodes=passcodes,
         data_objects=data_objects,
         asking=Asking(database, seal, clock, os.urandom, woken.extend),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import (
+    accounts_pb2,
     clients_pb2,
     domains_pb2,
     feedback_pb2,
@@ -32,6 +33,9 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
     user, phone = keystore.holder(WIDE)
     registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=LATIN, email=EMAIL))
     registry.domains.AddDomain(domains_pb2.AddDomainRequest(name=EMAIL.partition("@")[2]))
+    name = rf"{EMAIL.partition('@')[2]}\{LATIN[:20]}"
+    account = accounts_pb2.AddAccountRequest(user_id=user, name=name, upn=EMAIL)
+    registry.accounts.AddAccount(account)
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text=LATIN))
     registry.clients.CreateClient(
         clients_pb2.CreateClientRequest(display_name=WIDE, roles=["ra-agent-advanced", "support"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from cloudcard.registry.v1.accounts_pb2_grpc import AccountServiceStub
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
@@ -27,6 +28,7 @@ class Registry:
         self.organisations = OrganisationServiceStub(channel)
         self.feedback = FeedbackServiceStub(channel)
         self.domains = DomainServiceStub(channel)
+        self.accounts = AccountServiceStub(channel)
         self.importing = ImportServiceStub(channel)
         self.identities = IdentityServiceStub(channel)
         self.authorities = AuthorityServiceStub(channel)

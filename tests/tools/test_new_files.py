@@ -68,6 +68,8 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("ra export cards", "--output"): (),
     ("ra export pending", "--output"): (),
     ("ra export users", "--output"): (),
+    ("ra report access", "--output"): (),
+    ("ra report cards", "--output"): (),
     ("ra import", "--rejected"): (TRACE,),
     ("ra import", "--tokens"): (TRACE,),
     ("reader", "--record"): ("--local",),

@@ -46,7 +46,7 @@ WORDS = {
 }
 # What the fixture has done.
 BEGUN = ("cloudcard ra enrol TOKEN", 'cloudcard ra user add "Ada Byron" --email ada@example.org')
-IRREVERSIBLE = ("remove", "revoke", "close", "delete")
+IRREVERSIBLE = ("remove", "revoke", "close", "delete", "move")
 # What a command of the table says, if it does what the table's words promise.
 SAYS = {
     "user add": r"^Phone's token +cc1\.",
@@ -58,6 +58,11 @@ SAYS = {
     "notify list": r"^Ada Byron +ada@example\.org |^Nothing has failed\.$",
     "notify retry": r"^Tried again +0$",
     "notify test": r"^On its way to +you@example\.org$",
+    "account add": r"^State +active$",
+    "account list": r"^CORP\\ada  +(ada@corp\.example  +)?active ",
+    "account disable": r"^State +disabled$",
+    "account enable": r"^State +active$",
+    "account remove": r"^Account +CORP\\ada$",
     "domain list": r"^All domains are allowed\.$",
     "user list": r"  Ada Byron .*  1  \d{16}",
     "user find": r"  [1-9]\d{11}  Ada Byron  ada@example\.org  enrolled ",
@@ -85,6 +90,14 @@ SAYS = {
     "profile list": r"^v2\* +Authentication and advanced electronic signatures ",
     "card issue": r"^Holder +Ada Byron\nState +pending\nPasscode +not set yet\nProfile +v2$",
     "organisation add": r"^Name +(St Elsewhere|Ward 7)$",
+    "organisation edit": r"^Help +the service desk, 020 7946 0000$",
+    "organisation migrate": r"^People +0\nCards +0$|^People +\d+$",
+    "organisation move": r"^Below +St Elsewhere$",
+    "workstation edit": r"^Name +WARD7-PC3$",
+    "operator edit": r"^Name +Charles$",
+    "auditor edit": r"^Name +Charles$",
+    "report cards": r"^Default +p256 |^Rows +\d+$",
+    "report access": r"^Nobody had any role\.$|^first operator +active +ra-manager ",
     "role list": r"^ra-agent  +view people issue unlock ",
     "role create": r"^Role +ward-clerk\nRights +view unlock$",
     "role edit": r"^Rights +view suspend$",

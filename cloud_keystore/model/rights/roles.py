@@ -86,6 +86,12 @@ class Assignment:
         """Whether it has begun and not ended."""
         return self.from_time <= now and not self.has_ended(now)
 
+    def was_in_force(self, at: datetime) -> bool:
+        """Whether it was in force at a time, and was granted by then: whoever grants a role from a
+        day in the past changes nothing of what was possible on that day.
+        """
+        return self.create_time <= at and self.is_in_force(at)
+
     def has_ended(self, now: datetime) -> bool:
         """Whether it gives no right any more."""
         return self.until_time is not None and self.until_time <= now

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from cloud_keystore.mail.notifications import NotificationListing, Notifications
+from cloud_keystore.model.fields.pages import page
 from cloud_keystore.model.people import Identity
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -25,7 +26,10 @@ class NotificationServicer(notifications_pb2_grpc.NotificationServiceServicer):
     ) -> AsyncIterator[pb.ListNotificationsResponse]:
         def listed(who: Identity) -> Iterator[pb.Notification]:
             found = self.notifications.list_all(
-                request.user_id, failed=request.failed, actor=who.actor
+                request.user_id,
+                page(request.page_size, request.after),
+                failed=request.failed,
+                actor=who.actor,
             )
             return map(_notification, found)
 

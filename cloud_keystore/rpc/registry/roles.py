@@ -71,7 +71,8 @@ class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
         self, request: pb.ListAssignmentsRequest, context: Context
     ) -> AsyncIterator[pb.ListAssignmentsResponse]:
         def listed(who: Identity) -> Iterator[pb.Assignment]:
-            return map(self._assignment, self.roles.list_all(actor=who.actor))
+            at = _time(request.as_of) if request.HasField("as_of") else None
+            return map(self._assignment, self.roles.list_all(at, actor=who.actor))
 
         async for some in self.door.listed(context, listed):
             yield pb.ListAssignmentsResponse(assignments=some)
@@ -135,4 +136,4 @@ def _time(stamp: Timestamp) -> datetime:
     try:
         return stamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput("from_time and until_time are times from year 1 to 9999") from None
+        raise InvalidInput("a time of a role is from year 1 to 9999") from None

@@ -18,7 +18,7 @@ from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
-from cloud_keystore.cards.succession import end_replaced
+from cloud_keystore.cards.succession import come_into_use
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.config import Mail, Settings
 from cloud_keystore.custody.credentials.data_objects import DataObjects
@@ -40,6 +40,7 @@ from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
+from cloud_keystore.people.contacts.accounts import Accounts
 from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
@@ -48,6 +49,7 @@ from cloud_keystore.people.finding import Finding
 from cloud_keystore.people.giving_feedback import GivingFeedback
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.importing import Importing
+from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing
@@ -93,7 +95,9 @@ class MainUseCases:
     reports: Reports
     issuing: Issuing
     organisations: Organisations
+    migrating: Migrating
     domains: Domains
+    accounts: Accounts
     importing: Importing
     roles: Roles
     custom_roles: CustomRoles
@@ -229,7 +233,9 @@ def main_use_cases(
         reports=Reports(database=database, clock=clock),
         issuing=issuing,
         organisations=Organisations(database=database, clock=clock, random=os.urandom),
+        migrating=Migrating(database=database, clock=clock, random=os.urandom),
         domains=Domains(database=database, clock=clock, random=os.urandom),
+        accounts=Accounts(database=database, clock=clock, random=os.urandom),
         importing=Importing(parts.people),
         roles=Roles(database=database, clock=clock, random=os.urandom),
         custom_roles=CustomRoles(database=database, clock=clock, random=os.urandom),
@@ -275,7 +281,7 @@ def _passcodes(parts: Parts) -> Passcodes:
         clock=parts.clock,
         random=os.urandom,
         hasher=new_hasher(),
-        activated=end_replaced,
+        activated=come_into_use,
     )
 
 

@@ -25,6 +25,7 @@ from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
 from cloud_keystore.rpc.people import PeopleServicer
+from cloud_keystore.rpc.registry.accounts import AccountServicer
 from cloud_keystore.rpc.registry.authorities import AuthorityServicer
 from cloud_keystore.rpc.registry.clients import ClientServicer
 from cloud_keystore.rpc.registry.domains import DomainServicer
@@ -41,6 +42,8 @@ from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc, renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
     alerts_pb2,
     alerts_pb2_grpc,
     authorities_pb2,
@@ -83,6 +86,7 @@ FILES = (
     notifications_pb2,
     finding_pb2,
     domains_pb2,
+    accounts_pb2,
     importing_pb2,
     feedback_pb2,
     roles_pb2,
@@ -184,7 +188,10 @@ def add_services(
         server,
     )
     organisations_pb2_grpc.add_OrganisationServiceServicer_to_server(
-        OrganisationServicer(door=operators, organisations=our.organisations), server
+        OrganisationServicer(
+            door=operators, organisations=our.organisations, migrating=our.migrating
+        ),
+        server,
     )
     identities_pb2_grpc.add_IdentityServiceServicer_to_server(
         IdentityServicer(
@@ -198,6 +205,9 @@ def add_services(
     )
     domains_pb2_grpc.add_DomainServiceServicer_to_server(
         DomainServicer(door=operators, domains=our.domains), server
+    )
+    accounts_pb2_grpc.add_AccountServiceServicer_to_server(
+        AccountServicer(door=operators, accounts=our.accounts), server
     )
     importing_pb2_grpc.add_ImportServiceServicer_to_server(
         ImportServicer(door=operators, importing=our.importing), server

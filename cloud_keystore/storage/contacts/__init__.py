@@ -1,1 +1,1 @@
-"""How people are reached: the domains of their e-mail addresses."""
+"""How people are reached: domains of e-mail addresses, Windows accounts, and who helps them."""

@@ -7,7 +7,7 @@ from alembic import context
 from cloud_keystore.storage import guesses, organisations, sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
-from cloud_keystore.storage.contacts import domains
+from cloud_keystore.storage.contacts import accounts, domains, helping
 from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.issuing import orders, planned_keys, spare_keys
 from cloud_keystore.storage.outbox import notifications
@@ -24,6 +24,8 @@ assert finding.bundle_index.metadata is METADATA  # noqa: S101
 assert certificates.certificate.metadata is METADATA  # noqa: S101
 assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert guesses.guess.metadata is METADATA  # noqa: S101
+assert accounts.windows_account.metadata is METADATA  # noqa: S101
+assert helping.help_contact.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
 assert answers.survey_answer.metadata is METADATA  # noqa: S101

@@ -6,7 +6,7 @@ In a keystore that sends no e-mail, none is written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import new_id
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.outbox.notifications import LEASE_TIME, Notification, State, Template
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.surveys.answers import Feedback
@@ -39,6 +40,8 @@ from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import OPEN, is_open, partial
 from cloud_keystore.storage.databases.instants import Instant
+from cloud_keystore.storage.databases.portions import paged, portions
+from cloud_keystore.storage.tables import user
 
 OUTBOX = "outbox"  # the name under which a connection keeps the terms; without them it has none
 FAILED = "state = 'failed'"
@@ -194,14 +197,49 @@ def find(connection: Connection, notification_id: str) -> Notification | None:
     return None if row is None else _to_notification(row)
 
 
-def list_all(connection: Connection, user_id: str, *, failed: bool) -> list[Notification]:
-    """Notifications of a user (empty: of all), oldest first; all, or those that have failed."""
-    query = select(notification).order_by(n.id)
+def list_all(
+    connection: Connection,
+    user_id: str,
+    page: Page | None = None,
+    within: Collection[str] | None = None,
+    *,
+    failed: bool,
+) -> list[Notification]:
+    """Notifications of a user (empty: of all users of some organisations; None: of all, and tests),
+    oldest first; all, or those that have failed; or a page of them.
+    """
+    query = paged(select(notification), n.id, page)
+    if within is not None:
+        query = query.where(n.user_id.in_(select(user.c.id).where(people.belongs(within))))
     if user_id:
         query = query.where(n.user_id == user_id)
     if failed:
         query = query.where(HAS_FAILED)
     return [_to_notification(row) for row in rows.read(connection, notification, query)]
+
+
+def reminded(connection: Connection, user_ids: Iterable[str]) -> Mapping[str, datetime]:
+    """When some users were last reminded of their invitations, by user; those who never were are
+    left out.
+    """
+    sent = select(n.user_id, func.max(n.end_time).label("last")).where(
+        n.template == Template.REMINDER, n.state == State.SENT
+    )
+    return {
+        row.user_id: row.last
+        for some in portions(user_ids)
+        for row in connection.execute(sent.where(n.user_id.in_(some)).group_by(n.user_id))
+    }
+
+
+def undelivered(connection: Connection, user_ids: Iterable[str]) -> Mapping[str, int]:
+    """How much that some users are told has failed, by user; those without are left out."""
+    failed = select(n.user_id, func.count().label("failed")).where(HAS_FAILED)
+    return {
+        row.user_id: row.failed
+        for some in portions(user_ids)
+        for row in connection.execute(failed.where(n.user_id.in_(some)).group_by(n.user_id))
+    }
 
 
 def retry(connection: Connection, user_id: str, now: datetime) -> int:

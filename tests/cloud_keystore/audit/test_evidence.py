@@ -30,6 +30,7 @@ from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
 from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
 from cloudcard.enrolment.v1 import renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
+    accounts_pb2,
     alerts_pb2,
     cards_pb2,
     clients_pb2,
@@ -106,6 +107,9 @@ TOLD: dict[str, Kind] = {
     "PeopleService.CloseUser": Kind.USER_CLOSED,
     "IdentityService.CreateDeviceToken": Kind.IDENTITY_INVITED,
     "IdentityService.CreateWorkstation": Kind.IDENTITY_INVITED,
+    "IdentityService.UpdateWorkstation": Kind.IDENTITY_CHANGED,
+    "IdentityService.UpdateOperator": Kind.IDENTITY_CHANGED,
+    "IdentityService.UpdateAuditor": Kind.IDENTITY_CHANGED,
     "IdentityService.RemoveWorkstation": Kind.IDENTITY_REMOVED,
     "IdentityService.RemoveDevice": Kind.IDENTITY_REMOVED,
     "IdentityService.CreateOperator": Kind.IDENTITY_INVITED,
@@ -124,11 +128,16 @@ TOLD: dict[str, Kind] = {
     "NotificationService.RetryNotifications": Kind.NOTIFICATIONS_RETRIED,
     "NotificationService.TestNotification": Kind.NOTIFICATION_TESTED,
     "OrganisationService.CreateOrganisation": Kind.ORGANISATION_ADDED,
+    "OrganisationService.UpdateOrganisation": Kind.ORGANISATION_CHANGED,
+    "OrganisationService.MigrateOrganisation": Kind.IDENTITY_CHANGED,
     "OrganisationService.SetPolicy": Kind.POLICY_SET,
     "ImportService.ImportUsers": Kind.USER_ADDED,
     "FeedbackService.AddFeedback": Kind.FEEDBACK_GIVEN,
     "ClientService.CreateClient": Kind.CLIENT_ADDED,
     "ClientService.RemoveClient": Kind.IDENTITY_REMOVED,
+    "AccountService.AddAccount": Kind.WINDOWS_ACCOUNT_ADDED,
+    "AccountService.UpdateAccount": Kind.WINDOWS_ACCOUNT_CHANGED,
+    "AccountService.RemoveAccount": Kind.WINDOWS_ACCOUNT_REMOVED,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
     "RoleService.CreateRole": Kind.ROLE_DEFINED,
@@ -179,10 +188,14 @@ UNTOLD: dict[str, str] = {
     "DomainService.ListDomains": "reads",
     **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
     "ClientService.ListClients": "reads",
+    "AccountService.ListAccounts": "reads",
     **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
     "NotificationService.ListNotifications": "reads",
-    **{f"CardService.{name}": "reads" for name in ("ListProfiles", "ListCards", "GetCard")},
+    **{
+        f"CardService.{name}": "reads"
+        for name in ("ListProfiles", "ListCards", "CountCards", "GetCard")
+    },
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
     **{f"RoleService.List{name}": "reads" for name in ("Roles", "Assignments")},
     **{
@@ -294,10 +307,32 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
         )
     )
     organisation = organisations_pb2.CreateOrganisationRequest(name="St Elsewhere")
-    registry.organisations.CreateOrganisation(organisation)
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text="good"))
+    made = registry.organisations.CreateOrganisation(organisation).organisation
+    registry.organisations.UpdateOrganisation(
+        organisations_pb2.UpdateOrganisationRequest(organisation_id=made.id, help_contact="Otto")
+    )
+    registry.identities.UpdateWorkstation(
+        identities_pb2.UpdateWorkstationRequest(workstation_id=own_pc.id, organisation_id=made.id)
+    )
+    empty = organisations_pb2.CreateOrganisationRequest(name="Old")
+    old = registry.organisations.CreateOrganisation(empty).organisation
+    for at in (old, made):
+        registry.identities.UpdateWorkstation(
+            identities_pb2.UpdateWorkstationRequest(workstation_id=own_pc.id, organisation_id=at.id)
+        )
+    registry.organisations.MigrateOrganisation(
+        organisations_pb2.MigrateOrganisationRequest(
+            organisation_id=made.id, to_organisation_id=old.id
+        )
+    )
     registry.domains.AddDomain(domains_pb2.AddDomainRequest(name="example.org"))
     registry.domains.RemoveDomain(domains_pb2.RemoveDomainRequest(name="example.org"))
+    own = {"user_id": user_id, "name": r"CORP\ada"}
+    registry.accounts.AddAccount(accounts_pb2.AddAccountRequest(**own))
+    registry.accounts.UpdateAccount(accounts_pb2.UpdateAccountRequest(**own, disabled=True))
+    assert list(registry.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(user_id=user_id)))
+    registry.accounts.RemoveAccount(accounts_pb2.RemoveAccountRequest(**own))
     candidate = importing_pb2.Candidate(name="Bo", email="bo@example.org")
     registry.importing.ImportUsers(importing_pb2.ImportUsersRequest(candidates=[candidate]))
 
@@ -539,9 +574,16 @@ def _audit(place: Place) -> audit_pb2.GetJournalResponse:
     stub.ListCheckpoints(audit_pb2.ListCheckpointsRequest())
     stub.ProveInclusion(audit_pb2.ProveInclusionRequest(size=1, indices=[0]))
     stub.ProveConsistency(audit_pb2.ProveConsistencyRequest(old_size=1, size=1))
-    place.keystore.registry.identities.RemoveAuditor(
-        identities_pb2.RemoveAuditorRequest(auditor_id=own.id, reason="done")
+    identities, organisations = (
+        place.keystore.registry.identities,
+        place.keystore.registry.organisations,
     )
+    (found,) = organisations.ListOrganisations(organisations_pb2.ListOrganisationsRequest())
+    elsewhere = next(each.id for each in found.organisations if each.parent_id)
+    identities.UpdateAuditor(
+        identities_pb2.UpdateAuditorRequest(auditor_id=own.id, organisation_id=elsewhere)
+    )
+    identities.RemoveAuditor(identities_pb2.RemoveAuditorRequest(auditor_id=own.id, reason="done"))
     return journal
 
 
@@ -565,6 +607,13 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     role = registry.roles.CreateRole(defined).role
     registry.roles.UpdateRole(roles_pb2.UpdateRoleRequest(role_id=role.id, name="clerk"))
     registry.roles.DeleteRole(roles_pb2.DeleteRoleRequest(role_id=role.id))
+    (places,) = registry.organisations.ListOrganisations(
+        organisations_pb2.ListOrganisationsRequest()
+    )
+    elsewhere = next(each.id for each in places.organisations if each.parent_id)
+    identities.UpdateOperator(
+        identities_pb2.UpdateOperatorRequest(operator_id=invited.id, organisation_id=elsewhere)
+    )
     identities.RemoveOperator(
         identities_pb2.RemoveOperatorRequest(operator_id=invited.id, reason="left")
     )

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import (
     LAST_TRY,
@@ -21,7 +22,7 @@ from cloud_keystore.storage import tables
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.past import removing
 from support.keystore_world import OPERATOR, World, secret_of
-from support.outbox import Told
+from support.outbox import MAIL, Told
 
 
 @pytest.fixture
@@ -219,6 +220,56 @@ def test_people_are_reminded_until_they_have_enrolled(told: Told, world: World) 
             reminded.append(day)
         assert told.send() == []
     assert reminded == [3, 7, 12]
+
+
+def test_a_letter_names_who_helps_in_the_organisation(told: Told, world: World) -> None:
+    """COM-02: as its organisation says, or the one above; else as the keystore does."""
+    told.person()
+    (letter,) = told.send()
+    assert "Need help? Ask the service desk, 020 7946 0000." in letter.text
+    trust = world.organisations.add("Trust", world.operator().identity)
+    world.organisations.change(trust.id, contact="Mona <b>", actor=OPERATOR)
+    ward = world.organisations.add("Ward", world.operator().identity, trust.id)
+    world.people.add_user("Bo", "bo@example.org", organisation_id=ward.id, actor=OPERATOR)
+    (letter,) = told.send()
+    assert "Need help? Ask Mona <b>. Nobody" in letter.text
+    assert "Need help? Ask Mona &lt;b&gt;. Nobody" in letter.html
+
+
+def test_notifications_are_listed_by_pages(told: Told, world: World) -> None:
+    for each in ("Ada", "Bo", "Cy"):
+        told.person(f"{each}@example.org", each)
+    whole = told.notifications.list_all("", failed=False, actor=OPERATOR)
+    assert len(whole) == 3 * (1 + len(MAIL.remind_days))
+    paged, after = [], ""
+    while some := told.notifications.list_all("", Page(5, after), failed=False, actor=OPERATOR):
+        assert len(some) <= 5
+        paged += some
+        after = some[-1].notification.id
+    assert paged == whole
+    ward = world.organisations.add("Ward", world.operator().identity)
+    token = world.people.add_operator("Ida", "ra-agent", ward.id, actor=OPERATOR)
+    ida = world.enrol(token.text).identity.actor
+    assert told.notifications.list_all("", Page(5), failed=False, actor=ida) == []
+
+
+def test_who_is_pending_shows_reminders_and_what_failed(told: Told, world: World) -> None:
+    """USER-22."""
+    told.person()
+    told.send()
+    world.clock.forward(days=3)
+    (reminder,) = told.posting.take()
+    world.clock.forward(seconds=1)
+    told.posting.tell(reminder.notification_id, reminder.tries, Outcome.TAKEN, "")
+    (pending,) = world.reports.pending(actor=OPERATOR)
+    assert (pending.remind_time, pending.undelivered) == (world.clock(), 0)
+    world.clock.forward(days=4)
+    (reminder,) = told.posting.take()
+    told.posting.tell(reminder.notification_id, reminder.tries, Outcome.REFUSED, "550")
+    (after,) = world.reports.pending(actor=OPERATOR)
+    assert (after.remind_time, after.undelivered) == (pending.remind_time, 1)
+    assert after.progress.until is not None
+    assert after.card_profile
 
 
 @pytest.mark.parametrize("what", ["enrolled", "removed", "closed", "no address"])

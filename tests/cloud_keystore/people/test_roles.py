@@ -325,3 +325,39 @@ def test_a_person_goes_to_another_organisation(world: World, ours: str, theirs: 
     assert world.showing.show(user, otto).user.organisation_id == theirs
     (told,) = world.journal(Kind.USER_CHANGED)
     assert told.details == {"old_organisation": ours, "organisation": theirs}
+
+
+def test_who_had_what_is_known_later(world: World) -> None:
+    """CARD-11: what was granted, withdrawn or removed later changes nothing of it, nor does what is
+    granted from a day in the past.
+    """
+    ida = world.enrol(world.people.add_operator("Ida", "ra-agent", actor=OPERATOR).text).identity
+    otto = world.enrol(world.people.add_operator("Otto", "sponsor", actor=OPERATOR).text).identity
+
+    def held() -> set[tuple[str, str]]:
+        found = world.roles.list_all(at, actor=OPERATOR)
+        names = {(each.identity.display_name, each.role_name) for each in found}
+        return {(name, role) for name, role in names if name in ("Ida", "Otto", "Olga")}
+
+    before = world.clock() - timedelta(seconds=1)
+    world.clock.forward(days=1)
+    at = world.clock()
+    first = {("Ida", "ra-agent"), ("Otto", "sponsor")}
+    assert held() == first
+    world.clock.forward(days=1)
+    late = Wish(ida.id, "support", from_time=at - timedelta(hours=1))
+    world.roles.grant(late, actor=OPERATOR)
+    (agent,) = (
+        each.assignment.id
+        for each in world.roles.list_all(actor=OPERATOR)
+        if each.role_name == "ra-agent"
+    )
+    world.roles.withdraw(agent, actor=OPERATOR)
+    operator = world.operator().identity
+    world.identities.remove(Role.OPERATOR, otto.id, "left", operator)
+    assert held() == first
+    world.clock.forward(seconds=1)
+    at = world.clock()
+    assert held() == {("Ida", "support"), ("Olga", "ra-manager")}
+    at = before
+    assert held() == set()

@@ -17,6 +17,7 @@ from cloud_keystore.audit.notes import Checkpoint
 from cloud_keystore.audit.reading import MOST_ENTRIES, MOST_PROOFS
 from cloud_keystore.cards.showing import MOST_EVENTS
 from cloud_keystore.model.actors import Actor, ActorKind
+from cloud_keystore.model.fields.accounts import LONGEST_DOMAIN, MOST_ACCOUNTS
 from cloud_keystore.model.fields.emails import LONGEST_EMAIL
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABEL
 from cloud_keystore.model.journal import Entry, Kind, encode, identifiers
@@ -30,7 +31,13 @@ from cloud_keystore.rpc.registry.feedback import MOST_COMMENTS
 from cloud_keystore.storage.journal import Row
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2
-from cloudcard.registry.v1 import cards_pb2, feedback_pb2, identities_pb2, people_pb2
+from cloudcard.registry.v1 import (
+    accounts_pb2,
+    cards_pb2,
+    feedback_pb2,
+    identities_pb2,
+    people_pb2,
+)
 from cloudcard_tools.shared.identity import CHANNEL_OPTIONS
 from support.schema import METHODS
 
@@ -84,6 +91,8 @@ WHOLE: Mapping[str, Message] = {
         * OF_ONE_PERSON,
         devices=[identities_pb2.Device(id=ID, display_name=LABEL, state="removed")] * OF_ONE_PERSON,
         events=[people_pb2.UserEvent(kind="operation.approved", text=NAME * 4)] * MOST_EVENTS,
+        accounts=[accounts_pb2.Account(name="d" * LONGEST_DOMAIN, upn="u" * LONGEST_UPN)]
+        * MOST_ACCOUNTS,
     ),
     "cloudcard.registry.v1.PeopleService.SearchUsers": people_pb2.SearchUsersResponse(
         users=[

@@ -19,8 +19,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from cloud_keystore.model.rights import roles
 from cloud_keystore.model.rights.roles import BuiltIn, Right
+from cloud_keystore.people.migrating import NEEDED
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.registry.v1 import (
+    accounts_pb2,
     alerts_pb2,
     cards_pb2,
     clients_pb2,
@@ -69,6 +71,7 @@ class Place:
     role: str
     alert: str
     client: str
+    spare: str  # an organisation below it
 
     @property
     def said(self) -> list[str]:
@@ -105,6 +108,13 @@ THINGS: Mapping[str, Row] = {
     "PeopleService.UpdateUser": Row(
         Right.PEOPLE,
         lambda at: people_pb2.UpdateUserRequest(user_id=at.user, email=f"{uuid4()}@example.org"),
+    ),
+    "AccountService.AddAccount": Row(
+        Right.PEOPLE,
+        lambda at: accounts_pb2.AddAccountRequest(user_id=at.user, name=rf"{at.name}\ada"),
+    ),
+    "AccountService.ListAccounts": Row(
+        Right.VIEW, lambda at: accounts_pb2.ListAccountsRequest(user_id=at.user)
     ),
     "IdentityService.CreateWorkstation": Row(
         Right.WORKSTATIONS,
@@ -156,6 +166,12 @@ THINGS: Mapping[str, Row] = {
         Right.POLICY,
         lambda at: organisations_pb2.CreateOrganisationRequest(
             name=str(uuid4()), parent_id=at.organisation
+        ),
+    ),
+    "OrganisationService.UpdateOrganisation": Row(
+        Right.POLICY,
+        lambda at: organisations_pb2.UpdateOrganisationRequest(
+            organisation_id=at.organisation, help_contact=str(uuid4())
         ),
     ),
     "OrganisationService.SetPolicy": Row(
@@ -212,6 +228,26 @@ THINGS: Mapping[str, Row] = {
         lambda at: roles_pb2.WithdrawRoleRequest(assignment_id=at.assignment),
         GRANTING,
     ),
+    "IdentityService.UpdateWorkstation": Row(
+        Right.WORKSTATIONS,
+        lambda at: staff.UpdateWorkstationRequest(
+            workstation_id=at.workstation, organisation_id=at.organisation
+        ),
+    ),
+    "IdentityService.UpdateOperator": Row(
+        Right.ROLES,
+        lambda at: staff.UpdateOperatorRequest(
+            operator_id=at.operator, organisation_id=at.organisation
+        ),
+        STAFF,
+    ),
+    "IdentityService.UpdateAuditor": Row(
+        Right.ROLES,
+        lambda at: staff.UpdateAuditorRequest(
+            auditor_id=at.auditor, organisation_id=at.organisation
+        ),
+        STAFF,
+    ),
     "IdentityService.RemoveDevice": Row(
         Right.DEVICES, lambda at: staff.RemoveDeviceRequest(device_id=at.device, reason="lost")
     ),
@@ -240,6 +276,16 @@ THINGS: Mapping[str, Row] = {
         lambda at: clients_pb2.RemoveClientRequest(client_id=at.client, reason="old"),
         STAFF,
     ),
+    "AccountService.UpdateAccount": Row(
+        Right.PEOPLE,
+        lambda at: accounts_pb2.UpdateAccountRequest(
+            user_id=at.user, name=rf"{at.name}\eve", disabled=True
+        ),
+    ),
+    "AccountService.RemoveAccount": Row(
+        Right.PEOPLE,
+        lambda at: accounts_pb2.RemoveAccountRequest(user_id=at.user, name=rf"{at.name}\ada"),
+    ),
     "PeopleService.CloseUser": Row(
         Right.REVOKE, lambda at: people_pb2.CloseUserRequest(user_id=at.user, reason="left")
     ),
@@ -257,6 +303,7 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
     "IdentityService.ListWorkstations": (Right.VIEW, staff.ListWorkstationsRequest()),
     "IdentityService.ListOperators": (Right.ROLES, staff.ListOperatorsRequest()),
     "IdentityService.ListAuditors": (Right.ROLES, staff.ListAuditorsRequest()),
+    "CardService.CountCards": (Right.VIEW, cards_pb2.CountCardsRequest()),
     "CardService.ListCards": (Right.VIEW, cards_pb2.ListCardsRequest()),
     "ClientService.ListClients": (Right.ROLES, clients_pb2.ListClientsRequest()),
     "OrganisationService.ListOrganisations": (
@@ -317,6 +364,8 @@ WHOLE: Mapping[str, tuple[Right, Message]] = {
 
 # A call about many things, of which it tells one by one.
 IMPORT = "ImportService.ImportUsers"
+# A call about all that belongs to an organisation, which needs several rights, in another one too.
+MIGRATE = "OrganisationService.MigrateOrganisation"
 
 # What the keystore tells everybody else too (docs/pki.md), or is a part of the program.
 PUBLIC = {
@@ -333,7 +382,7 @@ CALLS: Mapping[str, MethodDescriptor] = {
 
 
 def test_every_call_of_operators_and_auditors_is_in_a_table() -> None:
-    tables = [set(each) for each in (THINGS, LISTS, GENERAL, WHOLE, PUBLIC, {IMPORT})]
+    tables = [set(each) for each in (THINGS, LISTS, GENERAL, WHOLE, PUBLIC, {IMPORT, MIGRATE})]
     assert set().union(*tables) == CALLS.keys()
     assert sum(map(len, tables)) == len(CALLS)
 
@@ -347,7 +396,7 @@ class Town:
     of_all: Mapping[str, grpc.Channel]  # of an RA manager and an auditor of the whole, by service
 
 
-MISSING = Place("nowhere", *(str(uuid4()) for _ in range(11)))
+MISSING = Place("nowhere", *(str(uuid4()) for _ in range(12)))
 
 
 def ask(channel: grpc.Channel, call: str, request: Message) -> list[Message]:
@@ -389,6 +438,8 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
     )
     people.CreateUser(people_pb2.CreateUserRequest(display_name=f"Bo {name}", organisation_id=own))
     spending.enrol(made.device_token.text, keystore.folder / f"a-{name}", "authenticator", "phone")
+    account = accounts_pb2.AddAccountRequest(user_id=made.user.id, name=rf"{name}\eve")
+    registry.accounts.AddAccount(account)
     second = staff.CreateDeviceTokenRequest(user_id=made.user.id)
     spending.enrol(
         identities.CreateDeviceToken(second).device_token.text,  # an alert tells of it
@@ -431,6 +482,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
     (alerts,) = registry.alerts.ListAlerts(alerts_pb2.ListAlertsRequest(include_acknowledged=True))
     (granted,) = registry.roles.ListAssignments(roles_pb2.ListAssignmentsRequest())
     operator = operators.operators[-1].id
+    spare = organisations_pb2.CreateOrganisationRequest(name=f"Spare {name}", parent_id=own)
     return Place(
         name=name,
         organisation=own,
@@ -444,6 +496,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
         role=role.id,
         alert=alerts.alerts[-1].id,
         client=client.id,
+        spare=registry.organisations.CreateOrganisation(spare).organisation.id,
     )
 
 
@@ -587,3 +640,26 @@ def test_people_are_imported_into_organisations_where_the_right_is_held(town: To
         refused = ask_for(role, town.places["own"].organisation, taken)
         assert refused.outcome == importing_pb2.IMPORT_OUTCOME_REFUSED
         assert "Zora" not in str(refused)
+
+
+def test_who_moves_all_of_an_organisation_may_do_so_with_each_part(town: Town) -> None:
+    """USER-25: in both organisations; of another one, nobody learns whether it is there."""
+
+    def ask_for(role: str, from_: Place, to: Place) -> tuple[grpc.StatusCode, str, str]:
+        request = organisations_pb2.MigrateOrganisationRequest(
+            organisation_id=from_.spare, to_organisation_id=to.organisation
+        )
+        return outcome(town.staff[role], MIGRATE, request)
+
+    own, other = town.places["own"], town.places["other"]
+    for role in OPERATORS_ROLES:
+        if set(NEEDED) <= RIGHTS[role]:
+            assert ask_for(role, own, own)[0] is grpc.StatusCode.OK, role
+            hidden = [ask_for(role, own, each) for each in (other, MISSING)]
+            there, nowhere = (unnamed(*each) for each in zip(hidden, (other, MISSING), strict=True))
+            assert there == nowhere, role
+        else:
+            assert ask_for(role, own, own)[1] == "NOT_ALLOWED", role
+        there, nowhere = (unnamed(ask_for(role, each, own), each) for each in (other, MISSING))
+        assert there == nowhere, role
+        assert there[0] is not grpc.StatusCode.OK

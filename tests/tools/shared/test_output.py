@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloudcard_tools.shared.output import expiry, print_facts, print_rows
+from cloudcard_tools.shared.output import Row, expiry, in_order, print_facts, print_rows
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -52,3 +52,28 @@ def test_facts_fold_between_words_and_never_in_them(monkeypatch: pytest.MonkeyPa
     assert first.endswith(token)
     assert max(map(len, rest)) <= 60 + len("\x1b[0m")
     assert rest[1].startswith(" " * 11)
+
+
+def test_rows_are_sorted_by_any_column_both_ways() -> None:
+    """USER-14: what is the same stays as it is, numbers are numbers, accents and case are nothing,
+    and what is empty is first, or last.
+    """
+    rows: list[Row] = [
+        {"name": name, "tries": tries, "cards": cards}
+        for name, tries, cards in (
+            ("eve", 10, ["2"]),
+            ("Zoë", 9, []),
+            ("Émile", 10, ["1", "3"]),
+            (None, 0, ["10"]),
+        )
+    ]
+
+    def by(sort: str) -> list[object]:
+        return [each["name"] for each in in_order(rows, sort)]
+
+    assert by("") == ["eve", "Zoë", "Émile", None]
+    assert by("name") == [None, "Émile", "eve", "Zoë"]
+    assert by("-name") == ["Zoë", "eve", "Émile", None]
+    assert by("tries") == [None, "Zoë", "eve", "Émile"]
+    assert by("-tries") == ["eve", "Émile", "Zoë", None]
+    assert by("cards") == ["Zoë", "Émile", None, "eve"]

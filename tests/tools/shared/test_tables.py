@@ -34,6 +34,7 @@ FAULTS = Path(__file__).parents[2] / "samples" / "people" / "faults.csv"
 # What a command that prints a table needs besides options for who calls.
 ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra device list": (WIDE[:5],),
+    "ra account list": (WIDE[:5],),
     "ra user find": (WIDE[:5],),
     "ra user show": (WIDE[:5],),
     "ra import": (str(FAULTS),),

@@ -7,7 +7,7 @@ import click
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import alerts_pb2 as pb
 from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
-from cloudcard_tools.ra.registry import find, operator_options, when
+from cloudcard_tools.ra.registry import find, list_options, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.output import Row
@@ -38,7 +38,7 @@ def alerts() -> None:
 
 @alerts.command("list")
 @click.option("--all", "everything", is_flag=True, help="List acknowledged alerts too.")
-@operator_options
+@list_options(ALERT_LABELS)
 def alerts_list(everything: bool, caller: Caller) -> None:
     """List alerts that nobody has acknowledged yet, oldest first."""
     with caller.service(AlertServiceStub) as stub:

@@ -14,7 +14,7 @@ from cloudcard.registry.v1 import authorities_pb2 as pb
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard_tools import new_files
 from cloudcard_tools.new_files import NEW_FILE
-from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.ra.registry import list_options, operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
@@ -52,7 +52,7 @@ def ca() -> None:
 
 
 @ca.command("list")
-@operator_options
+@list_options(COLUMNS)
 def ca_list(caller: Caller) -> None:
     """List the authorities that have issued cards, and when their revocation lists end."""
     rows = [_authority(each) for each in _all(caller)]

@@ -14,13 +14,25 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from card_os.uses import REQUEST_ID_BYTES
+from cloud_keystore.model.fields.pages import CARD_COLUMNS as SORTED_BY
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools import new_files
 from cloudcard_tools.new_files import INTO
 from cloudcard_tools.ra import renewing
-from cloudcard_tools.ra.registry import ALGORITHM, expiry, find, operator_options, when
+from cloudcard_tools.ra.registry import (
+    ALGORITHM,
+    CARD_STATE,
+    CODES,
+    COMPROMISE,
+    card_filters,
+    expiry,
+    find,
+    operator_options,
+    sort_option,
+    when,
+)
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
@@ -28,23 +40,6 @@ from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_optio
 from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row, Value, counted
 
-CARD_STATE = {
-    pb.CARD_STATE_ISSUING: "issuing",
-    pb.CARD_STATE_FAILED: "failed",
-    pb.CARD_STATE_CANCELLED: "cancelled",
-    pb.CARD_STATE_PENDING: "pending",
-    pb.CARD_STATE_ACTIVE: "active",
-    pb.CARD_STATE_SUSPENDED: "suspended",
-    pb.CARD_STATE_REVOKED: "revoked",
-}
-COMPROMISE = "key-compromise"
-CODES = {
-    COMPROMISE: pb.REVOCATION_REASON_KEY_COMPROMISE,
-    "affiliation-changed": pb.REVOCATION_REASON_AFFILIATION_CHANGED,
-    "superseded": pb.REVOCATION_REASON_SUPERSEDED,
-    "cessation-of-operation": pb.REVOCATION_REASON_CESSATION_OF_OPERATION,
-    "privilege-withdrawn": pb.REVOCATION_REASON_PRIVILEGE_WITHDRAWN,
-}
 SUBJECT_NAMES = {NameOID.SERIAL_NUMBER: "serialNumber"}
 CARD_LABELS = {
     "serial": "Card",
@@ -133,11 +128,14 @@ def card_issue(user: str, profile: str, organisation: str, caller: Caller) -> No
 
 
 @card.command("list")
+@sort_option(SORTED_BY)
 @operator_options
-def card_list(caller: Caller) -> None:
+@card_filters
+def card_list(chosen: pb.CardFilter, sort: str, caller: Caller) -> None:
     """List cards."""
+    request = pb.ListCardsRequest(sort=sort, filter=chosen)
     with caller.service(CardServiceStub) as stub:
-        pages = listed(stub.ListCards, pb.ListCardsRequest())
+        pages = listed(stub.ListCards, request)
         cards = [card_row(each) for page in pages for each in page.cards]
     caller.print_rows(
         cards,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cloudcard_tools.ra.accounts import account
 from cloudcard_tools.ra.alerts import alerts
 from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
@@ -23,6 +24,7 @@ from cloudcard_tools.ra.reports import expiring, pending
 from cloudcard_tools.ra.roles import role
 from cloudcard_tools.ra.sheets.exporting import export
 from cloudcard_tools.ra.sheets.importing import import_people
+from cloudcard_tools.ra.sheets.report import report
 from cloudcard_tools.shared import enrolling
 
 
@@ -33,11 +35,13 @@ Examples:
   cloudcard ra user add "Ada Byron" --email ada@example.org
   cloudcard ra user show ada@example.org
   cloudcard ra user close ada@example.org --reason "left the trust"
+  cloudcard ra account list ada@example.org
   cloudcard ra import people.csv
   cloudcard ra export users -o people.csv
   cloudcard ra domain add example.org
   cloudcard ra pending
   cloudcard ra expiring
+  cloudcard ra report cards
   cloudcard ra profile list
   cloudcard ra card issue ada@example.org --profile v2
   cloudcard ra card list --json
@@ -66,11 +70,13 @@ def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> No
 
 
 ra.add_command(user)
+ra.add_command(account)
 ra.add_command(import_people)
 ra.add_command(export)
 ra.add_command(domain)
 ra.add_command(pending)
 ra.add_command(expiring)
+ra.add_command(report)
 ra.add_command(workstation)
 ra.add_command(operator)
 ra.add_command(auditor)

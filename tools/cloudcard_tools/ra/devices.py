@@ -7,7 +7,7 @@ import click
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
-from cloudcard_tools.ra.registry import find, identity_expiry, operator_options, when
+from cloudcard_tools.ra.registry import find, identity_expiry, list_options, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
@@ -44,7 +44,7 @@ def device() -> None:
 
 @device.command("list")
 @click.argument("user")
-@operator_options
+@list_options(DEVICE_LABELS)
 def device_list(user: str, caller: Caller) -> None:
     """List the phones of USER, removed ones included. USER is a name, an e-mail address, a card's
     serial number, an identifier, or the beginning of one.

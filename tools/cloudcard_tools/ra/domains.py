@@ -6,7 +6,7 @@ import click
 
 from cloudcard.registry.v1 import domains_pb2 as pb
 from cloudcard.registry.v1.domains_pb2_grpc import DomainServiceStub
-from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.ra.registry import list_options, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import irreversible
@@ -42,7 +42,7 @@ def domain_add(name: str, caller: Caller) -> None:
 
 
 @domain.command("list")
-@operator_options
+@list_options(COLUMNS)
 def domain_list(caller: Caller) -> None:
     """List the allowed domains."""
     with caller.service(DomainServiceStub) as stub:

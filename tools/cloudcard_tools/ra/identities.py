@@ -11,6 +11,7 @@ from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.ra.registry import (
     find,
     identity_expiry,
+    list_options,
     operator_options,
     organisation_option,
     token_facts,
@@ -39,6 +40,9 @@ OPERATOR_LABELS = {"id": "Operator", **OFFICER_LABELS}
 AUDITOR_LABELS = {"id": "Auditor", **OFFICER_LABELS}
 TOKEN_LABELS = {"token": "Token", "token_expires": "Token expires"}
 
+moving_option = click.option(
+    "--organisation", required=True, help="Name or ID of the organisation to which it belongs then."
+)
 reason_option = click.option("--reason", required=True, help="Why; kept in the journal.")
 
 
@@ -47,6 +51,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the j
 Examples:
   cloudcard ra workstation add WARD7-PC3 --site "Ward 7"
   cloudcard ra workstation list --json
+  cloudcard ra workstation edit WARD7-PC3 --organisation "St Elsewhere"
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
 """
 )
@@ -71,7 +76,7 @@ def workstation_add(name: str, site: str, organisation: str, caller: Caller) -> 
 
 
 @workstation.command("list")
-@operator_options
+@list_options(WORKSTATION_LABELS)
 def workstation_list(caller: Caller) -> None:
     """List workstations, removed ones included."""
     with caller.service(IdentityServiceStub) as stub:
@@ -83,6 +88,23 @@ def workstation_list(caller: Caller) -> None:
         "No workstations yet: cloudcard ra workstation add NAME",
         spare=("id", "site"),
     )
+
+
+@workstation.command("edit")
+@click.argument("workstation")
+@moving_option
+@operator_options
+def workstation_edit(workstation: str, organisation: str, caller: Caller) -> None:
+    """Move WORKSTATION to another organisation. WORKSTATION is its name, its identifier, or the
+    beginning of one.
+    """
+    request = pb.UpdateWorkstationRequest(
+        workstation_id=find(caller, Sort.WORKSTATION, workstation, in_use=True),
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
+    )
+    with caller.service(IdentityServiceStub) as stub:
+        moved = stub.UpdateWorkstation(request).workstation
+    caller.print_facts(_workstation(moved), WORKSTATION_LABELS)
 
 
 @workstation.command("remove")
@@ -112,6 +134,7 @@ Examples:
   cloudcard ra operator invite "Olga Hopper"
   cloudcard ra operator invite "Ida Agent" --role ra-agent --organisation "St Elsewhere"
   cloudcard ra operator list
+  cloudcard ra operator edit "Olga Hopper" --organisation "St Elsewhere"
   cloudcard ra operator remove "Olga Hopper" --reason "left the trust"
 """
 )
@@ -139,7 +162,7 @@ def operator_invite(name: str, role: str, organisation: str, caller: Caller) -> 
 
 
 @operator.command("list")
-@operator_options
+@list_options(OPERATOR_LABELS)
 def operator_list(caller: Caller) -> None:
     """List operators, invited and removed ones included."""
     with caller.service(IdentityServiceStub) as stub:
@@ -147,6 +170,23 @@ def operator_list(caller: Caller) -> None:
         found = [each for page in pages for each in page.operators]
     rows = [_officer(each) for each in found]
     caller.print_rows(rows, OPERATOR_LABELS, "No operators.", spare=("id", "invited"))
+
+
+@operator.command("edit")
+@click.argument("operator")
+@moving_option
+@operator_options
+def operator_edit(operator: str, organisation: str, caller: Caller) -> None:
+    """Move OPERATOR to another organisation. OPERATOR is a name, an identifier, or the
+    beginning of one.
+    """
+    request = pb.UpdateOperatorRequest(
+        operator_id=find(caller, Sort.OPERATOR, operator, in_use=True),
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
+    )
+    with caller.service(IdentityServiceStub) as stub:
+        moved = stub.UpdateOperator(request).operator
+    caller.print_facts(_officer(moved), OPERATOR_LABELS)
 
 
 @operator.command("remove")
@@ -174,6 +214,7 @@ def operator_remove(operator: str, reason: str, yes: bool, caller: Caller) -> No
 Examples:
   cloudcard ra auditor add "Grace Hopper"
   cloudcard ra auditor list --json
+  cloudcard ra auditor edit "Grace Hopper" --organisation "St Elsewhere"
   cloudcard ra auditor remove "Grace Hopper" --reason "the audit has ended"
 """
 )
@@ -195,7 +236,7 @@ def auditor_add(name: str, organisation: str, caller: Caller) -> None:
 
 
 @auditor.command("list")
-@operator_options
+@list_options(AUDITOR_LABELS)
 def auditor_list(caller: Caller) -> None:
     """List auditors, invited and removed ones included."""
     with caller.service(IdentityServiceStub) as stub:
@@ -204,6 +245,23 @@ def auditor_list(caller: Caller) -> None:
     rows = [_officer(each) for each in found]
     nobody = "No auditors yet: cloudcard ra auditor add NAME"
     caller.print_rows(rows, AUDITOR_LABELS, nobody, spare=("id", "invited"))
+
+
+@auditor.command("edit")
+@click.argument("auditor")
+@moving_option
+@operator_options
+def auditor_edit(auditor: str, organisation: str, caller: Caller) -> None:
+    """Move AUDITOR to another organisation. AUDITOR is a name, an identifier, or the
+    beginning of one.
+    """
+    request = pb.UpdateAuditorRequest(
+        auditor_id=find(caller, Sort.AUDITOR, auditor, in_use=True),
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
+    )
+    with caller.service(IdentityServiceStub) as stub:
+        moved = stub.UpdateAuditor(request).auditor
+    caller.print_facts(_officer(moved), AUDITOR_LABELS)
 
 
 @auditor.command("remove")

@@ -17,6 +17,7 @@ ENDED_LABELS = {
     "requests": "Requests withdrawn",
     "sessions": "Sessions ended",
     "sign_ins": "Sign-ins ended",
+    "accounts": "Accounts removed",
 }
 
 
@@ -30,6 +31,7 @@ def ended(message: pb.CloseUserResponse) -> dict[str, Value]:
         "requests": message.operations,
         "sessions": message.sessions,
         "sign_ins": message.sign_ins,
+        "accounts": list(message.accounts),
     }
 
 
@@ -45,6 +47,9 @@ def consequence(message: pb.CloseUserResponse) -> str:
         )
     if message.phones:
         said.append(f"Removed for ever: {_listed('phone', 'phones', message.phones)}.")
+    if message.accounts:
+        which = _listed("Windows account", "Windows accounts", message.accounts)
+        said.append(f"No longer those of the person: {which}.")
     open_ = [
         counted(number, one, several)
         for number, one, several in (

@@ -7,7 +7,7 @@ import click
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import notifications_pb2 as pb
 from cloudcard.registry.v1.notifications_pb2_grpc import NotificationServiceStub
-from cloudcard_tools.ra.registry import find, operator_options, when
+from cloudcard_tools.ra.registry import find, list_options, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.output import Row
@@ -42,7 +42,7 @@ def notify() -> None:
 @notify.command("list")
 @click.option("--failed", is_flag=True, help="Only what was not delivered.")
 @click.option("--for", "who", default="", metavar="WHO", help=WHO)
-@operator_options
+@list_options(COLUMNS)
 def notify_list(failed: bool, who: str, caller: Caller) -> None:
     """List what people are told, oldest first, with what became of it."""
     request = pb.ListNotificationsRequest(user_id=find(caller, Sort.USER, who), failed=failed)

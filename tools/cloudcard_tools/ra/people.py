@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
+from cloud_keystore.model.fields.pages import USER_COLUMNS
 from cloud_keystore.model.finding import Sort
 from cloud_keystore.model.people import UserState
 from cloudcard.registry.v1 import cards_pb2, identities_pb2
 from cloudcard.registry.v1 import people_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard_tools.ra.accounts import (
+    ACCOUNT_COLUMNS,
+    ACCOUNT_SPARE,
+    NO_ACCOUNTS,
+    account_row,
+)
 from cloudcard_tools.ra.cards import CARD_COLUMNS, card_row
 from cloudcard_tools.ra.devices import DEVICE_LABELS, device_row
 from cloudcard_tools.ra.leaving import ENDED_LABELS, consequence, ended
 from cloudcard_tools.ra.notifications import undelivered
 from cloudcard_tools.ra.progress import called, next_step
 from cloudcard_tools.ra.registry import (
+    below_option,
     find,
+    list_options,
     operator_options,
     organisation_option,
+    sort_option,
     token_facts,
     when,
 )
@@ -30,6 +42,8 @@ from cloudcard_tools.shared.output import Row, Value, print_rows
 FACTS = {"uuid12": "UUID", "name": "Name", "email": "E-mail", "state": "State"}
 COLUMNS = {"id": "User", **FACTS, "devices": "Phones", "cards": "Cards"}
 SPARE = ("id", "devices")
+STATES = ("pending", "enrolled", UserState.CLOSED.value)
+OF_STATE = "Only people of this state. Repeatable."
 # Where the person is known
 OWN_CARD_COLUMNS = {key: CARD_COLUMNS[key] for key in CARD_COLUMNS if key != "user_display_name"}
 OWN_DEVICE_COLUMNS = {key: DEVICE_LABELS[key] for key in ("name", "state", "kind", "expires")}
@@ -39,7 +53,7 @@ OWN_DEVICE_COLUMNS = {key: DEVICE_LABELS[key] for key in ("name", "state", "kind
     epilog="""\b
 Examples:
   cloudcard ra user add "Ada Byron" --email ada@example.org
-  cloudcard ra user list --json
+  cloudcard ra user list --state pending --sort name
   cloudcard ra user find byron
   cloudcard ra user show ada@example.org
   cloudcard ra user invite ada@example.org
@@ -59,11 +73,19 @@ def user() -> None:
 @click.option("--email", default="", help="E-mail address; it belongs to one person.")
 @click.option("--upn", default="", help="User principal name of the Windows account.")
 @click.option("--sid", default="", help="Security identifier of the Windows account, S-1-5-21-….")
+@click.option("--account", default="", help=r"Name of the Windows account, such as 'CORP\ada'.")
 @click.option("--namesake", is_flag=True, help="Somebody else with the same name.")
 @organisation_option
 @operator_options
 def user_add(  # one argument for each option
-    name: str, email: str, upn: str, sid: str, namesake: bool, organisation: str, caller: Caller
+    name: str,
+    email: str,
+    upn: str,
+    sid: str,
+    account: str,
+    namesake: bool,
+    organisation: str,
+    caller: Caller,
 ) -> None:
     """Add a person called NAME, and print a one-time token for the person's phone. Repeated with an
     e-mail address, it adds nobody, and prints no token.
@@ -73,6 +95,7 @@ def user_add(  # one argument for each option
         email=email,
         upn=upn,
         sid=sid,
+        account=account,
         namesake=namesake,
         organisation_id=find(caller, Sort.ORGANISATION, organisation),
     )
@@ -90,11 +113,23 @@ def user_add(  # one argument for each option
 
 
 @user.command("list")
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help=OF_STATE)
+@click.option("--profile", default="", help="Only who gets cards of this profile.")
+@below_option
+@sort_option(USER_COLUMNS)
 @operator_options
-def user_list(caller: Caller) -> None:
+def user_list(
+    states: Sequence[str], profile: str, organisation: str, sort: str, caller: Caller
+) -> None:
     """List people, those who have left included."""
+    request = pb.ListUsersRequest(
+        sort=sort,
+        states=states,
+        profile=profile,
+        organisation_id=find(caller, Sort.ORGANISATION, organisation),
+    )
     with caller.service(PeopleServiceStub) as stub:
-        pages = listed(stub.ListUsers, pb.ListUsersRequest())
+        pages = listed(stub.ListUsers, request)
         users = [each for page in pages for each in page.users]
     nobody = "No users yet: cloudcard ra user add NAME"
     caller.print_rows([_user(each) for each in users], COLUMNS, nobody, SPARE)
@@ -102,7 +137,7 @@ def user_list(caller: Caller) -> None:
 
 @user.command("find")
 @click.argument("text")
-@operator_options
+@list_options(COLUMNS)
 def user_find(text: str, caller: Caller) -> None:
     """List people of whom TEXT is any part of a name, an e-mail address, an account or a 12-digit
     UUID, or the beginning of a card's serial number. Upper and lower case and accents do not
@@ -120,13 +155,14 @@ def user_find(text: str, caller: Caller) -> None:
 @click.argument("who")
 @operator_options
 def user_show(who: str, caller: Caller) -> None:
-    """Show WHO with cards, phones, and the last twenty events in words."""
+    """Show WHO with cards, phones, Windows accounts, and the last twenty events in words."""
     request = pb.GetUserRequest(user_id=find(caller, Sort.USER, who, in_use=True))
     with caller.service(PeopleServiceStub) as stub:
         found = stub.GetUser(request)
     failed = undelivered(caller, request.user_id)
     cards = [_own_card(each) for each in found.cards]
     devices = [device_row(each) for each in found.devices]
+    accounts = [account_row(each) for each in found.accounts]
     events = [
         {"time": when(each.time), "kind": each.kind, "text": each.text} for each in found.events
     ]
@@ -138,6 +174,7 @@ def user_show(who: str, caller: Caller) -> None:
         "undelivered": failed,
         "cards": cards,
         "devices": devices,
+        "accounts": accounts,
         "events": events,
     }
     labels = {**FACTS, "stage": "Enrolment", "since": "Since", "next": "Next step"}
@@ -149,6 +186,7 @@ def user_show(who: str, caller: Caller) -> None:
     for rows, columns, nothing, spare in (
         (cards, OWN_CARD_COLUMNS, "No cards.", ("profile", "passcode")),
         (devices, OWN_DEVICE_COLUMNS, "No phones.", ("kind",)),
+        (accounts, ACCOUNT_COLUMNS, NO_ACCOUNTS, ACCOUNT_SPARE),
         (events, {"time": "When", "text": "What happened"}, "Nothing has happened.", ()),
     ):
         click.echo()

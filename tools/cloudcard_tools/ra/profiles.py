@@ -9,7 +9,7 @@ import click
 from card_os.piv.names import Cipher, CipherSuite
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
-from cloudcard_tools.ra.registry import ALGORITHM, operator_options
+from cloudcard_tools.ra.registry import ALGORITHM, list_options
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.output import Row
 
@@ -35,7 +35,7 @@ def profile() -> None:
 
 
 @profile.command("list")
-@operator_options
+@list_options(COLUMNS)
 def profile_list(caller: Caller) -> None:
     """List card profiles. The one marked * is used if none is named."""
     with caller.service(CardServiceStub) as stub:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from typing import TypeAlias
 
 import click
@@ -10,10 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloud_keystore.model.finding import Sort
 from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import finding_pb2, identities_pb2
+from cloudcard.registry.v1 import cards_pb2, finding_pb2, identities_pb2
 from cloudcard.registry.v1.finding_pb2_grpc import FindingServiceStub
 from cloudcard_tools.shared import finding, output
-from cloudcard_tools.shared.caller import Caller, caller_options
+from cloudcard_tools.shared.caller import Caller, Command, caller_options
 from cloudcard_tools.shared.finding import Answer
 from cloudcard_tools.shared.output import SOON, Expiry, Value, iso_time
 
@@ -28,6 +31,25 @@ ALGORITHM = {
     approval_pb2.ALGORITHM_ECC_P384: "P-384",
     approval_pb2.ALGORITHM_ED25519: "Ed25519",
     approval_pb2.ALGORITHM_X25519: "X25519",
+}
+
+CARD_STATE = {
+    cards_pb2.CARD_STATE_ISSUING: "issuing",
+    cards_pb2.CARD_STATE_FAILED: "failed",
+    cards_pb2.CARD_STATE_CANCELLED: "cancelled",
+    cards_pb2.CARD_STATE_PENDING: "pending",
+    cards_pb2.CARD_STATE_ACTIVE: "active",
+    cards_pb2.CARD_STATE_SUSPENDED: "suspended",
+    cards_pb2.CARD_STATE_REVOKED: "revoked",
+}
+
+COMPROMISE = "key-compromise"
+CODES = {
+    COMPROMISE: cards_pb2.REVOCATION_REASON_KEY_COMPROMISE,
+    "affiliation-changed": cards_pb2.REVOCATION_REASON_AFFILIATION_CHANGED,
+    "superseded": cards_pb2.REVOCATION_REASON_SUPERSEDED,
+    "cessation-of-operation": cards_pb2.REVOCATION_REASON_CESSATION_OF_OPERATION,
+    "privilege-withdrawn": cards_pb2.REVOCATION_REASON_PRIVILEGE_WITHDRAWN,
 }
 
 SOON_FOR_INVITED = timedelta(days=2)
@@ -46,6 +68,43 @@ organisation_option = click.option(
     default="",
     help="Its name or ID, or the beginning of one; by default the one for which you act.",
 )
+below_option = click.option(
+    "--organisation", default="", help="Only of this organisation, and of those below it."
+)
+
+
+def sort_option(columns: Collection[str]) -> Callable[[Command], Command]:
+    """`--sort`, of a list that is sorted by its keystore."""
+
+    def check(_context: click.Context, _parameter: click.Parameter, sort: str) -> str:
+        if sort and sort.removeprefix("-") not in columns:
+            named = ", ".join(columns)
+            raise click.BadParameter(f"{sort!r} is no column: give one of {named}")
+        return sort
+
+    option: Callable[[Command], Command] = click.option(
+        "--sort",
+        default="",
+        metavar="COLUMN",
+        callback=check,
+        help=f"Sort by {', '.join(columns)}; after a minus, the last come first.",
+    )
+    return option
+
+
+def list_options(columns: Collection[str]) -> Callable[[Command], Command]:
+    """What `operator_options` add, and `--sort` by one of the columns of a list."""
+
+    def options(command: Command) -> Command:
+        @operator_options
+        @sort_option(columns)
+        @wraps(command)
+        def with_order(*, sort: str, caller: Caller, **others: object) -> None:
+            command(caller=replace(caller, sort=sort), **others)
+
+        return with_order
+
+    return options
 
 
 def find(caller: Caller, sort: Sort, text: str, *, in_use: bool = False) -> str:
@@ -85,3 +144,37 @@ def identity_expiry(message: Message) -> Expiry | None:
 def token_facts(message: identities_pb2.Token) -> dict[str, Value]:
     """A one-time token as it is printed."""
     return {"token": message.text, "token_expires": when(message.expire_time)}
+
+
+def card_filters(command: Command) -> Command:
+    """Options that say which cards are meant: the command gets them as `chosen`."""
+
+    @click.option(
+        "--state",
+        "states",
+        type=click.Choice(list(CARD_STATE.values())),
+        multiple=True,
+        help="Only cards of this state. Repeatable.",
+    )
+    @click.option("--profile", default="", help="Only cards of this profile.")
+    @click.option("--serial-prefix", default="", help="Only cards whose serial numbers begin so.")
+    @below_option
+    @wraps(command)
+    def with_filter(
+        *,
+        states: Sequence[str],
+        profile: str,
+        serial_prefix: str,
+        organisation: str,
+        caller: Caller,
+        **others: object,
+    ) -> None:
+        chosen = cards_pb2.CardFilter(
+            states=[number for number, state in CARD_STATE.items() if state in states],
+            profile=profile,
+            serial_prefix=serial_prefix,
+            organisation_id=find(caller, Sort.ORGANISATION, organisation),
+        )
+        command(chosen=chosen, caller=caller, **others)
+
+    return with_filter

@@ -14,7 +14,7 @@ from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard_tools.ra import renewing
 from cloudcard_tools.ra.progress import next_step
-from cloudcard_tools.ra.registry import expiry, operator_options, when
+from cloudcard_tools.ra.registry import expiry, list_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_option
@@ -28,7 +28,12 @@ PENDING_COLUMNS = {
     "stage": "Waits for",
     "since": "Since",
     "next": "Next step",
+    "reminded": "Reminded",
+    "undelivered": "Undelivered",
+    "until": "Token expires",
+    "card_profile": "Card type",
 }
+PENDING_SPARE = ("email", "since", "reminded", "undelivered", "until", "card_profile")
 EXPIRING_COLUMNS = {
     "sort": "What",
     "name": "Name",
@@ -46,7 +51,7 @@ Examples:
   cloudcard ra pending --json
 """
 )
-@operator_options
+@list_options(PENDING_COLUMNS)
 def pending(caller: Caller) -> None:
     """Who has not finished enrolling, since when, and what has to happen next. Those who wait for
     longest come first.
@@ -55,9 +60,7 @@ def pending(caller: Caller) -> None:
         pages = listed(stub.ListPending, pb.ListPendingRequest())
         found = [each for page in pages for each in page.pending]
     rows = [_pending(each) for each in found]
-    caller.print_rows(
-        rows, PENDING_COLUMNS, "Everybody has finished enrolling.", ("email", "since")
-    )
+    caller.print_rows(rows, PENDING_COLUMNS, "Everybody has finished enrolling.", PENDING_SPARE)
 
 
 @click.command(
@@ -78,7 +81,7 @@ Examples:
 @click.option("--renew", is_flag=True, help="Renew the cards among them.")
 @dry_run_option
 @yes_option
-@operator_options
+@list_options(EXPIRING_COLUMNS)
 def expiring(days: int, renew: bool, dry_run: bool, yes: bool, caller: Caller) -> None:
     """Cards, certificates, identities and authorities that end soon or have ended, the first to end
     first. A certificate ends when its key signs no longer. With --renew, each of the cards is
@@ -133,6 +136,8 @@ def _pending(message: pb.Pending) -> Row:
         "until": when(progress.until) if progress.HasField("until") else None,
         "card": progress.card_serial or None,
         "card_profile": message.card_profile,
+        "reminded": when(message.remind_time) if message.HasField("remind_time") else None,
+        "undelivered": message.undelivered,
         "cause": message.cause or None,
         "next": next_step(user, progress, message.cause),
     }

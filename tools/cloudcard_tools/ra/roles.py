@@ -10,7 +10,13 @@ from cloud_keystore.model.finding import Sort
 from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloudcard.registry.v1 import roles_pb2 as pb
 from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
-from cloudcard_tools.ra.registry import find, operator_options, organisation_option, when
+from cloudcard_tools.ra.registry import (
+    find,
+    list_options,
+    operator_options,
+    organisation_option,
+    when,
+)
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import irreversible
@@ -58,7 +64,7 @@ def role() -> None:
 
 
 @role.command("list")
-@operator_options
+@list_options(ROLE_COLUMNS)
 def role_list(caller: Caller) -> None:
     """List the roles that there are, with their rights: the built-in ones, and those that
     organisations have defined.
@@ -126,7 +132,7 @@ def role_delete(role: str, organisation: str, caller: Caller) -> None:
 @click.argument("who", required=False)
 @click.option("--auditor", is_flag=True, help="WHO is an auditor.")
 @client_option
-@operator_options
+@list_options(LABELS)
 def role_show(who: str | None, auditor: bool, client: bool, caller: Caller) -> None:
     """Show the roles of WHO, or of everybody: those of now, of before, and of later."""
     identity_id = _named(caller, who or "", auditor=auditor, client=client)

@@ -38,6 +38,7 @@ class Caller:
 
     folder: Path
     as_json: bool
+    sort: str = ""  # the column by which lists are printed, perhaps after a minus
 
     @property
     def by_hand(self) -> bool:
@@ -62,6 +63,7 @@ class Caller:
         spare: Sequence[str] = (),
     ) -> None:
         """Print a list. A narrow terminal can do without the columns of `spare`."""
+        rows = output.in_order(rows, self.sort)
         output.print_rows(rows, columns, nothing, as_json=self.as_json, spare=spare)
 
 

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from cloud_keystore.model.finding import unaccented
 from cloudcard_tools.shared.tables import Column, print_table
 
 if TYPE_CHECKING:
@@ -61,6 +62,16 @@ def print_rows(
         for key, heading in columns.items()
     ]
     print_table(shown, [[_cell(row[key]) for key in columns] for row in rows])
+
+
+def in_order(rows: Sequence[Row], sort: str) -> Sequence[Row]:
+    """Rows in the order of a column, after a minus from the last to the first; what is the same in
+    it stays as it is. Empty: as they are.
+    """
+    column = sort.removeprefix("-")
+    if not column:
+        return rows
+    return sorted(rows, key=lambda row: _rank(row[column]), reverse=sort.startswith("-"))
 
 
 def print_facts(facts: Row, labels: Mapping[str, str], *, as_json: bool) -> None:
@@ -140,6 +151,14 @@ def _lines(text: str, indent: int) -> list[str]:
 
 def _is_number(value: Value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _rank(value: Value) -> tuple[int, int, str]:
+    """What is empty comes first, then numbers, then texts, whatever their case and accents."""
+    if isinstance(value, int):
+        return 1, value, ""
+    text = unaccented(value if isinstance(value, str) else _text(value))
+    return (2, 0, text) if value else (0, 0, "")
 
 
 def _cell(value: Value) -> str | Text:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 import grpc
 
-from cloud_keystore.model.people import Stage, UserState
+from cloud_keystore.model.people import Stage
 from cloud_keystore.model.sheets.candidates import COLUMNS
 from cloud_keystore.model.sheets.reading import DELIMITERS
 from cloudcard.registry.v1 import cards_pb2, organisations_pb2
@@ -18,9 +18,10 @@ from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard_tools.new_files import NEW_FILE
-from cloudcard_tools.ra.cards import CARD_STATE, card_row
+from cloudcard_tools.ra.cards import card_row
+from cloudcard_tools.ra.people import STATES
 from cloudcard_tools.ra.progress import next_step
-from cloudcard_tools.ra.registry import operator_options, when
+from cloudcard_tools.ra.registry import card_filters, operator_options, when
 from cloudcard_tools.ra.sheets import writing
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
@@ -31,14 +32,13 @@ Stub = TypeVar("Stub")
 PAGE = 500
 USER_HEADERS = (*COLUMNS, "uuid12", "state", "phones", "cards", "created")
 PENDING_HEADERS = (
-    *(*COLUMNS, "uuid12", "waits for", "since", "token expires", "card", "card type"),
-    "next step",
+    *(*COLUMNS, "uuid12", "waits for", "since", "token expires", "last reminder"),
+    *("undelivered", "card", "card type", "next step"),
 )
 CARD_HEADERS = (
     *("serial", "holder", "holder id", "state", "passcode", "profile"),
     *("organisation", "issued", "expires"),
 )
-STATES = ("pending", "enrolled", UserState.CLOSED.value)
 LABELS = {"file": "File", "rows": "Rows"}
 
 file_options: Sequence[Callable[..., Callable[..., None]]] = (
@@ -90,8 +90,7 @@ def export_users(
     wanted = states or STATES[:2]
     with caller.service(_with_organisations(PeopleServiceStub)) as (stub, of):
         names = _organisations(of)
-        users = _users(stub, search)
-        rows = (_user(each, names) for each in users if each.state in wanted)
+        rows = (_user(each, names) for each in _users(stub, search, wanted))
         _write(caller, file, delimiter, USER_HEADERS, rows)
 
 
@@ -119,35 +118,14 @@ def export_pending(stages: Sequence[str], file: Path, delimiter: str, caller: Ca
 
 
 @export.command("cards")
-@click.option(
-    "--state",
-    "states",
-    type=click.Choice(list(CARD_STATE.values())),
-    multiple=True,
-    help="Only cards of this state. Repeatable.",
-)
-@click.option("--profile", default="", help="Only cards of this profile.")
-@click.option("--serial-prefix", default="", help="Only cards whose serial numbers begin so.")
 @_into_a_file
 @operator_options
-def export_cards(
-    states: Sequence[str],
-    profile: str,
-    serial_prefix: str,
-    file: Path,
-    delimiter: str,
-    caller: Caller,
-) -> None:
+@card_filters
+def export_cards(chosen: cards_pb2.CardFilter, file: Path, delimiter: str, caller: Caller) -> None:
     """Write cards, from those issued to those revoked."""
     with caller.service(_with_organisations(CardServiceStub)) as (stub, of):
         names = _organisations(of)
-        rows = (
-            _card(each, names)
-            for each in _cards(stub)
-            if CARD_STATE[each.state] in (states or CARD_STATE.values())
-            and profile in ("", each.profile)
-            and each.serial.startswith(serial_prefix)
-        )
+        rows = (_card(each, names) for each in _cards(stub, chosen))
         _write(caller, file, delimiter, CARD_HEADERS, rows)
 
 
@@ -173,9 +151,9 @@ def _write(
     caller.print_facts({"file": str(file), "rows": count}, LABELS)
 
 
-def _users(stub: PeopleServiceStub, text: str) -> Iterator[pb.User]:
+def _users(stub: PeopleServiceStub, text: str, states: Sequence[str]) -> Iterator[pb.User]:
     def page(after: str) -> list[pb.User]:
-        request = pb.ListUsersRequest(page_size=PAGE, after=after, text=text)
+        request = pb.ListUsersRequest(page_size=PAGE, after=after, text=text, states=states)
         return [each for part in listed(stub.ListUsers, request) for each in part.users]
 
     return _paged(page, lambda user: user.id)
@@ -189,9 +167,9 @@ def _pending(stub: PeopleServiceStub) -> Iterator[pb.Pending]:
     return _paged(page, lambda pending: pending.user.id)
 
 
-def _cards(stub: CardServiceStub) -> Iterator[cards_pb2.Card]:
+def _cards(stub: CardServiceStub, chosen: cards_pb2.CardFilter) -> Iterator[cards_pb2.Card]:
     def page(after: str) -> list[cards_pb2.Card]:
-        request = cards_pb2.ListCardsRequest(page_size=PAGE, after=after)
+        request = cards_pb2.ListCardsRequest(page_size=PAGE, after=after, filter=chosen)
         return [each for part in listed(stub.ListCards, request) for each in part.cards]
 
     return _paged(page, lambda card: card.serial)
@@ -233,6 +211,8 @@ def _pending_row(pending: pb.Pending, names: Mapping[str, str]) -> tuple[str, ..
         progress.stage,
         when(progress.since),
         when(progress.until) if progress.HasField("until") else "",
+        when(pending.remind_time) if pending.HasField("remind_time") else "",
+        str(pending.undelivered),
         progress.card_serial,
         pending.card_profile,
         next_step(pending.user, progress),

@@ -436,26 +436,75 @@ class IssueCardResponse(_message.Message):
 Global___IssueCardResponse: _TypeAlias = IssueCardResponse  # noqa: Y015
 
 @_typing.final
+class CardFilter(_message.Message):
+    """CardFilter says which cards are meant. What is empty excludes none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    SERIAL_PREFIX_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    profile: _builtins.str
+    """Only those of a profile."""
+    serial_prefix: _builtins.str
+    """Only those whose serial numbers begin so."""
+    organisation_id: _builtins.str
+    """Identifier of an organisation: only those that were issued for it or for one below it."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___CardState.ValueType]:
+        """Only those of these states."""
+
+    def __init__(
+        self,
+        *,
+        states: _abc.Iterable[Global___CardState.ValueType] | None = ...,
+        profile: _builtins.str = ...,
+        serial_prefix: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "profile", b"profile", "serial_prefix", b"serial_prefix", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardFilter: _TypeAlias = CardFilter  # noqa: Y015
+
+@_typing.final
 class ListCardsRequest(_message.Message):
-    """ListCardsRequest asks for all cards, or for a page of them."""
+    """ListCardsRequest asks for cards, or for a page of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many, up to 1000; 0 for all."""
     after: _builtins.str
-    """Serial number of the last card of the page before; empty for the first page. Pages are in the order of these."""
+    """Serial number of the last card of the page before; empty for the first page."""
+    sort: _builtins.str
+    """The column by which they are sorted, after a minus if the last come first: "serial", "holder", "state", "passcode",
+    "profile", "organisation", "issued" or "expires". Those that are the same in it are in the order of serial numbers.
+    Empty for "serial" in pages, and else for "issued".
+    """
+    @_builtins.property
+    def filter(self) -> Global___CardFilter:
+        """Only those; absent for all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         after: _builtins.str = ...,
+        sort: _builtins.str = ...,
+        filter: Global___CardFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "page_size", b"page_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "filter", b"filter", "page_size", b"page_size", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -484,6 +533,88 @@ class ListCardsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCardsResponse: _TypeAlias = ListCardsResponse  # noqa: Y015
+
+@_typing.final
+class CountCardsRequest(_message.Message):
+    """CountCardsRequest says which cards are counted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def filter(self) -> Global___CardFilter:
+        """Only those; absent for all."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___CardFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountCardsRequest: _TypeAlias = CountCardsRequest  # noqa: Y015
+
+@_typing.final
+class CardCount(_message.Message):
+    """CardCount is a number of cards that are alike."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CARDS_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier of the organisation for which they were issued."""
+    profile: _builtins.str
+    """Name of their profile."""
+    state: Global___CardState.ValueType
+    """Their state."""
+    cards: _builtins.int
+    """How many there are."""
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        profile: _builtins.str = ...,
+        state: Global___CardState.ValueType = ...,
+        cards: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "organisation_id", b"organisation_id", "profile", b"profile", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardCount: _TypeAlias = CardCount  # noqa: Y015
+
+@_typing.final
+class CountCardsResponse(_message.Message):
+    """CountCardsResponse holds the numbers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CardCount]:
+        """By organisation, profile and state; none is 0."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___CardCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountCardsResponse: _TypeAlias = CountCardsResponse  # noqa: Y015
 
 @_typing.final
 class GetCardRequest(_message.Message):

@@ -50,6 +50,11 @@ class CardServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsResponse.FromString,
                 _registered_method=True)
+        self.CountCards = channel.unary_unary(
+                '/cloudcard.registry.v1.CardService/CountCards',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CountCardsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CountCardsResponse.FromString,
+                _registered_method=True)
         self.GetCard = channel.unary_unary(
                 '/cloudcard.registry.v1.CardService/GetCard',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.GetCardRequest.SerializeToString,
@@ -122,6 +127,13 @@ class CardServiceServicer:
 
     def ListCards(self, request, context):
         """ListCards lists cards, oldest first: all, or a page of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountCards(self, request, context):
+        """CountCards tells how many cards there are, by organisation, profile and state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,6 +231,11 @@ def add_CardServiceServicer_to_server(servicer, server):
                     servicer.ListCards,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsResponse.SerializeToString,
+            ),
+            'CountCards': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountCards,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CountCardsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_cards__pb2.CountCardsResponse.SerializeToString,
             ),
             'GetCard': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCard,
@@ -353,6 +370,33 @@ class CardService:
             '/cloudcard.registry.v1.CardService/ListCards',
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_cards__pb2.ListCardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.CardService/CountCards',
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.CountCardsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_cards__pb2.CountCardsResponse.FromString,
             options,
             channel_credentials,
             insecure,

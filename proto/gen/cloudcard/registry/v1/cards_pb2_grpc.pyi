@@ -39,6 +39,8 @@ class CardServiceStub:
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
     ListCards: _grpc.UnaryStreamMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]
     """ListCards lists cards, oldest first: all, or a page of them."""
+    CountCards: _grpc.UnaryUnaryMultiCallable[_cards_pb2.CountCardsRequest, _cards_pb2.CountCardsResponse]
+    """CountCards tells how many cards there are, by organisation, profile and state."""
     GetCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]
     """GetCard returns one card."""
     UnlockCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.UnlockCardRequest, _cards_pb2.UnlockCardResponse]
@@ -81,6 +83,8 @@ class CardServiceAsyncStub(CardServiceStub):
     """IssueCard makes a card: keys, certificates and data objects. A repeated request_id returns the card made before."""
     ListCards: _aio.UnaryStreamMultiCallable[_cards_pb2.ListCardsRequest, _cards_pb2.ListCardsResponse]  # type: ignore[assignment]
     """ListCards lists cards, oldest first: all, or a page of them."""
+    CountCards: _aio.UnaryUnaryMultiCallable[_cards_pb2.CountCardsRequest, _cards_pb2.CountCardsResponse]  # type: ignore[assignment]
+    """CountCards tells how many cards there are, by organisation, profile and state."""
     GetCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.GetCardRequest, _cards_pb2.GetCardResponse]  # type: ignore[assignment]
     """GetCard returns one card."""
     UnlockCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.UnlockCardRequest, _cards_pb2.UnlockCardResponse]  # type: ignore[assignment]
@@ -138,6 +142,14 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_cards_pb2.ListCardsResponse], _abc.AsyncIterator[_cards_pb2.ListCardsResponse]]:
         """ListCards lists cards, oldest first: all, or a page of them."""
+
+    @_abc_1.abstractmethod
+    def CountCards(
+        self,
+        request: _cards_pb2.CountCardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cards_pb2.CountCardsResponse, _abc.Awaitable[_cards_pb2.CountCardsResponse]]:
+        """CountCards tells how many cards there are, by organisation, profile and state."""
 
     @_abc_1.abstractmethod
     def GetCard(

@@ -374,6 +374,56 @@ class ListWorkstationsResponse(_message.Message):
 Global___ListWorkstationsResponse: _TypeAlias = ListWorkstationsResponse  # noqa: Y015
 
 @_typing.final
+class UpdateWorkstationRequest(_message.Message):
+    """UpdateWorkstationRequest says what to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSTATION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    workstation_id: _builtins.str
+    """Identifier of the workstation."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation to which it belongs then."""
+    def __init__(
+        self,
+        *,
+        workstation_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "workstation_id", b"workstation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateWorkstationRequest: _TypeAlias = UpdateWorkstationRequest  # noqa: Y015
+
+@_typing.final
+class UpdateWorkstationResponse(_message.Message):
+    """UpdateWorkstationResponse holds the workstation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSTATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def workstation(self) -> Global___Workstation:
+        """The workstation, as now."""
+
+    def __init__(
+        self,
+        *,
+        workstation: Global___Workstation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["workstation", b"workstation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workstation", b"workstation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateWorkstationResponse: _TypeAlias = UpdateWorkstationResponse  # noqa: Y015
+
+@_typing.final
 class RemoveWorkstationRequest(_message.Message):
     """RemoveWorkstationRequest names a workstation."""
 
@@ -661,6 +711,56 @@ class ListOperatorsResponse(_message.Message):
 Global___ListOperatorsResponse: _TypeAlias = ListOperatorsResponse  # noqa: Y015
 
 @_typing.final
+class UpdateOperatorRequest(_message.Message):
+    """UpdateOperatorRequest says what to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATOR_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    operator_id: _builtins.str
+    """Identifier of the operator."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation to which it belongs then."""
+    def __init__(
+        self,
+        *,
+        operator_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_id", b"operator_id", "organisation_id", b"organisation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateOperatorRequest: _TypeAlias = UpdateOperatorRequest  # noqa: Y015
+
+@_typing.final
+class UpdateOperatorResponse(_message.Message):
+    """UpdateOperatorResponse holds the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operator(self) -> Global___Operator:
+        """The operator, as now."""
+
+    def __init__(
+        self,
+        *,
+        operator: Global___Operator | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateOperatorResponse: _TypeAlias = UpdateOperatorResponse  # noqa: Y015
+
+@_typing.final
 class RemoveOperatorRequest(_message.Message):
     """RemoveOperatorRequest names an operator."""
 
@@ -800,6 +900,56 @@ class ListAuditorsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAuditorsResponse: _TypeAlias = ListAuditorsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateAuditorRequest(_message.Message):
+    """UpdateAuditorRequest says what to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDITOR_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    auditor_id: _builtins.str
+    """Identifier of the auditor."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation to which it belongs then."""
+    def __init__(
+        self,
+        *,
+        auditor_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditor_id", b"auditor_id", "organisation_id", b"organisation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAuditorRequest: _TypeAlias = UpdateAuditorRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAuditorResponse(_message.Message):
+    """UpdateAuditorResponse holds the auditor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDITOR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def auditor(self) -> Global___Auditor:
+        """The auditor, as now."""
+
+    def __init__(
+        self,
+        *,
+        auditor: Global___Auditor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auditor", b"auditor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditor", b"auditor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAuditorResponse: _TypeAlias = UpdateAuditorResponse  # noqa: Y015
 
 @_typing.final
 class RemoveAuditorRequest(_message.Message):

@@ -45,6 +45,11 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.FromString,
                 _registered_method=True)
+        self.UpdateWorkstation = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/UpdateWorkstation',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateWorkstationRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateWorkstationResponse.FromString,
+                _registered_method=True)
         self.RemoveWorkstation = channel.unary_unary(
                 '/cloudcard.registry.v1.IdentityService/RemoveWorkstation',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveWorkstationRequest.SerializeToString,
@@ -75,6 +80,11 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsResponse.FromString,
                 _registered_method=True)
+        self.UpdateOperator = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/UpdateOperator',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateOperatorRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateOperatorResponse.FromString,
+                _registered_method=True)
         self.RemoveOperator = channel.unary_unary(
                 '/cloudcard.registry.v1.IdentityService/RemoveOperator',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorRequest.SerializeToString,
@@ -89,6 +99,11 @@ class IdentityServiceStub:
                 '/cloudcard.registry.v1.IdentityService/ListAuditors',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsResponse.FromString,
+                _registered_method=True)
+        self.UpdateAuditor = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/UpdateAuditor',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateAuditorRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateAuditorResponse.FromString,
                 _registered_method=True)
         self.RemoveAuditor = channel.unary_unary(
                 '/cloudcard.registry.v1.IdentityService/RemoveAuditor',
@@ -110,6 +125,13 @@ class IdentityServiceServicer:
 
     def ListWorkstations(self, request, context):
         """ListWorkstations lists workstations, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateWorkstation(self, request, context):
+        """UpdateWorkstation moves a workstation to another organisation. The caller needs the right in both.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,6 +182,13 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateOperator(self, request, context):
+        """UpdateOperator moves an operator to another organisation. The caller needs the right in both.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveOperator(self, request, context):
         """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed.
         """
@@ -176,6 +205,13 @@ class IdentityServiceServicer:
 
     def ListAuditors(self, request, context):
         """ListAuditors lists auditors, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAuditor(self, request, context):
+        """UpdateAuditor moves an auditor to another organisation. The caller needs the right in both.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,6 +236,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListWorkstations,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.SerializeToString,
+            ),
+            'UpdateWorkstation': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWorkstation,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateWorkstationRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateWorkstationResponse.SerializeToString,
             ),
             'RemoveWorkstation': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveWorkstation,
@@ -231,6 +272,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListOperatorsResponse.SerializeToString,
             ),
+            'UpdateOperator': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateOperator,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateOperatorRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateOperatorResponse.SerializeToString,
+            ),
             'RemoveOperator': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveOperator,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorRequest.FromString,
@@ -245,6 +291,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListAuditors,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsResponse.SerializeToString,
+            ),
+            'UpdateAuditor': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAuditor,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateAuditorRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateAuditorResponse.SerializeToString,
             ),
             'RemoveAuditor': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveAuditor,
@@ -307,6 +358,33 @@ class IdentityService:
             '/cloudcard.registry.v1.IdentityService/ListWorkstations',
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWorkstation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/UpdateWorkstation',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateWorkstationRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateWorkstationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -480,6 +558,33 @@ class IdentityService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateOperator(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/UpdateOperator',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateOperatorRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateOperatorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RemoveOperator(request,
             target,
             options=(),
@@ -550,6 +655,33 @@ class IdentityService:
             '/cloudcard.registry.v1.IdentityService/ListAuditors',
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListAuditorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAuditor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/UpdateAuditor',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateAuditorRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateAuditorResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class IdentityServiceStub:
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]
     """ListWorkstations lists workstations, oldest first, removed ones included."""
+    UpdateWorkstation: _grpc.UnaryUnaryMultiCallable[_identities_pb2.UpdateWorkstationRequest, _identities_pb2.UpdateWorkstationResponse]
+    """UpdateWorkstation moves a workstation to another organisation. The caller needs the right in both."""
     RemoveWorkstation: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveWorkstationRequest, _identities_pb2.RemoveWorkstationResponse]
     """RemoveWorkstation takes a workstation out of use for ever. Its open requests are withdrawn, its sessions end, and
     passcodes that were given there no longer count.
@@ -54,12 +56,16 @@ class IdentityServiceStub:
     """CreateOperator returns a one-time token to enrol one more operator."""
     ListOperators: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListOperatorsRequest, _identities_pb2.ListOperatorsResponse]
     """ListOperators lists operators, oldest first, removed ones included."""
+    UpdateOperator: _grpc.UnaryUnaryMultiCallable[_identities_pb2.UpdateOperatorRequest, _identities_pb2.UpdateOperatorResponse]
+    """UpdateOperator moves an operator to another organisation. The caller needs the right in both."""
     RemoveOperator: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveOperatorRequest, _identities_pb2.RemoveOperatorResponse]
     """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed."""
     CreateAuditor: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateAuditorRequest, _identities_pb2.CreateAuditorResponse]
     """CreateAuditor returns a one-time token to enrol one more auditor."""
     ListAuditors: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]
     """ListAuditors lists auditors, oldest first, removed ones included."""
+    UpdateAuditor: _grpc.UnaryUnaryMultiCallable[_identities_pb2.UpdateAuditorRequest, _identities_pb2.UpdateAuditorResponse]
+    """UpdateAuditor moves an auditor to another organisation. The caller needs the right in both."""
     RemoveAuditor: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveAuditorRequest, _identities_pb2.RemoveAuditorResponse]
     """RemoveAuditor takes an auditor's identity out of use for ever."""
 
@@ -72,6 +78,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _aio.UnaryStreamMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]  # type: ignore[assignment]
     """ListWorkstations lists workstations, oldest first, removed ones included."""
+    UpdateWorkstation: _aio.UnaryUnaryMultiCallable[_identities_pb2.UpdateWorkstationRequest, _identities_pb2.UpdateWorkstationResponse]  # type: ignore[assignment]
+    """UpdateWorkstation moves a workstation to another organisation. The caller needs the right in both."""
     RemoveWorkstation: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveWorkstationRequest, _identities_pb2.RemoveWorkstationResponse]  # type: ignore[assignment]
     """RemoveWorkstation takes a workstation out of use for ever. Its open requests are withdrawn, its sessions end, and
     passcodes that were given there no longer count.
@@ -89,12 +97,16 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """CreateOperator returns a one-time token to enrol one more operator."""
     ListOperators: _aio.UnaryStreamMultiCallable[_identities_pb2.ListOperatorsRequest, _identities_pb2.ListOperatorsResponse]  # type: ignore[assignment]
     """ListOperators lists operators, oldest first, removed ones included."""
+    UpdateOperator: _aio.UnaryUnaryMultiCallable[_identities_pb2.UpdateOperatorRequest, _identities_pb2.UpdateOperatorResponse]  # type: ignore[assignment]
+    """UpdateOperator moves an operator to another organisation. The caller needs the right in both."""
     RemoveOperator: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveOperatorRequest, _identities_pb2.RemoveOperatorResponse]  # type: ignore[assignment]
     """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed."""
     CreateAuditor: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateAuditorRequest, _identities_pb2.CreateAuditorResponse]  # type: ignore[assignment]
     """CreateAuditor returns a one-time token to enrol one more auditor."""
     ListAuditors: _aio.UnaryStreamMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]  # type: ignore[assignment]
     """ListAuditors lists auditors, oldest first, removed ones included."""
+    UpdateAuditor: _aio.UnaryUnaryMultiCallable[_identities_pb2.UpdateAuditorRequest, _identities_pb2.UpdateAuditorResponse]  # type: ignore[assignment]
+    """UpdateAuditor moves an auditor to another organisation. The caller needs the right in both."""
     RemoveAuditor: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveAuditorRequest, _identities_pb2.RemoveAuditorResponse]  # type: ignore[assignment]
     """RemoveAuditor takes an auditor's identity out of use for ever."""
 
@@ -116,6 +128,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListWorkstationsResponse], _abc.AsyncIterator[_identities_pb2.ListWorkstationsResponse]]:
         """ListWorkstations lists workstations, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def UpdateWorkstation(
+        self,
+        request: _identities_pb2.UpdateWorkstationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.UpdateWorkstationResponse, _abc.Awaitable[_identities_pb2.UpdateWorkstationResponse]]:
+        """UpdateWorkstation moves a workstation to another organisation. The caller needs the right in both."""
 
     @_abc_1.abstractmethod
     def RemoveWorkstation(
@@ -171,6 +191,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """ListOperators lists operators, oldest first, removed ones included."""
 
     @_abc_1.abstractmethod
+    def UpdateOperator(
+        self,
+        request: _identities_pb2.UpdateOperatorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.UpdateOperatorResponse, _abc.Awaitable[_identities_pb2.UpdateOperatorResponse]]:
+        """UpdateOperator moves an operator to another organisation. The caller needs the right in both."""
+
+    @_abc_1.abstractmethod
     def RemoveOperator(
         self,
         request: _identities_pb2.RemoveOperatorRequest,
@@ -193,6 +221,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListAuditorsResponse], _abc.AsyncIterator[_identities_pb2.ListAuditorsResponse]]:
         """ListAuditors lists auditors, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def UpdateAuditor(
+        self,
+        request: _identities_pb2.UpdateAuditorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.UpdateAuditorResponse, _abc.Awaitable[_identities_pb2.UpdateAuditorResponse]]:
+        """UpdateAuditor moves an auditor to another organisation. The caller needs the right in both."""
 
     @_abc_1.abstractmethod
     def RemoveAuditor(

@@ -91,19 +91,27 @@ class ListNotificationsRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Identifier of the user; empty for all."""
     failed: _builtins.bool
     """Whether only those are listed that have failed."""
+    page_size: _builtins.int
+    """At most so many, up to 1000; 0 for all."""
+    after: _builtins.str
+    """Identifier of the last notification of the page before; empty for the first page."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         failed: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "failed", b"failed", "page_size", b"page_size", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,22 +31,26 @@ class Organisation(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
+    HELP_CONTACT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier: a UUID, or "default"."""
     name: _builtins.str
     """Name, 1 to 64 characters."""
     parent_id: _builtins.str
     """Identifier of the organisation above it; empty for the root, and for one that the caller does not see."""
+    help_contact: _builtins.str
+    """Whom its people ask for help, as e-mails say; empty: whom those of the organisation above ask."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         parent_id: _builtins.str = ...,
+        help_contact: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "parent_id", b"parent_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["help_contact", b"help_contact", "id", b"id", "name", b"name", "parent_id", b"parent_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -209,6 +213,165 @@ class CreateOrganisationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateOrganisationResponse: _TypeAlias = CreateOrganisationResponse  # noqa: Y015
+
+@_typing.final
+class UpdateOrganisationRequest(_message.Message):
+    """UpdateOrganisationRequest says what to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    HELP_CONTACT_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier."""
+    name: _builtins.str
+    """New name, 1 to 64 characters; absent: unchanged."""
+    parent_id: _builtins.str
+    """Identifier of the organisation above it; empty for the root, absent: unchanged. The caller needs the right in all
+    three.
+    """
+    help_contact: _builtins.str
+    """Whom its people ask for help, up to 256 characters; empty: whom those of the organisation above ask, absent:
+    unchanged.
+    """
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        name: _builtins.str | None = ...,
+        parent_id: _builtins.str | None = ...,
+        help_contact: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_help_contact", b"_help_contact", "_name", b"_name", "_parent_id", b"_parent_id", "help_contact", b"help_contact", "name", b"name", "parent_id", b"parent_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_help_contact", b"_help_contact", "_name", b"_name", "_parent_id", b"_parent_id", "help_contact", b"help_contact", "name", b"name", "organisation_id", b"organisation_id", "parent_id", b"parent_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__help_contact: _TypeAlias = _typing.Literal["help_contact"]  # noqa: Y015
+    _WhichOneofArgType__help_contact: _TypeAlias = _typing.Literal["_help_contact", b"_help_contact"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__parent_id: _TypeAlias = _typing.Literal["parent_id"]  # noqa: Y015
+    _WhichOneofArgType__parent_id: _TypeAlias = _typing.Literal["_parent_id", b"_parent_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__help_contact) -> _WhichOneofReturnType__help_contact | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parent_id) -> _WhichOneofReturnType__parent_id | None: ...
+
+Global___UpdateOrganisationRequest: _TypeAlias = UpdateOrganisationRequest  # noqa: Y015
+
+@_typing.final
+class UpdateOrganisationResponse(_message.Message):
+    """UpdateOrganisationResponse holds the organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def organisation(self) -> Global___Organisation:
+        """The organisation, as now."""
+
+    def __init__(
+        self,
+        *,
+        organisation: Global___Organisation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["organisation", b"organisation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation", b"organisation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateOrganisationResponse: _TypeAlias = UpdateOrganisationResponse  # noqa: Y015
+
+@_typing.final
+class MigrateOrganisationRequest(_message.Message):
+    """MigrateOrganisationRequest says what to move where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    TO_ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    WITH_POLICIES_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier of the organisation that is left empty. It is not the root."""
+    to_organisation_id: _builtins.str
+    """Identifier of the other organisation, which is not below it."""
+    with_policies: _builtins.bool
+    """Whether policies are copied too, where the other organisation has none of its own. They hold for its cards then."""
+    dry_run: _builtins.bool
+    """Whether to tell only what would be moved, all at once."""
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        to_organisation_id: _builtins.str = ...,
+        with_policies: _builtins.bool = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "organisation_id", b"organisation_id", "to_organisation_id", b"to_organisation_id", "with_policies", b"with_policies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateOrganisationRequest: _TypeAlias = MigrateOrganisationRequest  # noqa: Y015
+
+@_typing.final
+class MigrateOrganisationResponse(_message.Message):
+    """MigrateOrganisationResponse says what was moved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MovedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many of "people", "cards", "workstations", "staff", "roles", "organisations" and "policies". None was moved if
+        all is done.
+        """
+
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What stays, with the reason."""
+
+    def __init__(
+        self,
+        *,
+        moved: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        kept: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateOrganisationResponse: _TypeAlias = MigrateOrganisationResponse  # noqa: Y015
 
 @_typing.final
 class ListOrganisationsRequest(_message.Message):

@@ -40,6 +40,16 @@ class OrganisationServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationResponse.FromString,
                 _registered_method=True)
+        self.UpdateOrganisation = channel.unary_unary(
+                '/cloudcard.registry.v1.OrganisationService/UpdateOrganisation',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.UpdateOrganisationRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.UpdateOrganisationResponse.FromString,
+                _registered_method=True)
+        self.MigrateOrganisation = channel.unary_unary(
+                '/cloudcard.registry.v1.OrganisationService/MigrateOrganisation',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.MigrateOrganisationRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.MigrateOrganisationResponse.FromString,
+                _registered_method=True)
         self.ListOrganisations = channel.unary_stream(
                 '/cloudcard.registry.v1.OrganisationService/ListOrganisations',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListOrganisationsRequest.SerializeToString,
@@ -63,6 +73,21 @@ class OrganisationServiceServicer:
 
     def CreateOrganisation(self, request, context):
         """CreateOrganisation adds an organisation for which cards are issued.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateOrganisation(self, request, context):
+        """UpdateOrganisation changes an organisation's name, its place, or whom its people ask for help.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MigrateOrganisation(self, request, context):
+        """MigrateOrganisation moves the next portion of what belongs to an organisation into another one. The caller repeats
+        it until nothing more is moved; who was interrupted goes on so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +121,16 @@ def add_OrganisationServiceServicer_to_server(servicer, server):
                     servicer.CreateOrganisation,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationResponse.SerializeToString,
+            ),
+            'UpdateOrganisation': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateOrganisation,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.UpdateOrganisationRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.UpdateOrganisationResponse.SerializeToString,
+            ),
+            'MigrateOrganisation': grpc.unary_unary_rpc_method_handler(
+                    servicer.MigrateOrganisation,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.MigrateOrganisationRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.MigrateOrganisationResponse.SerializeToString,
             ),
             'ListOrganisations': grpc.unary_stream_rpc_method_handler(
                     servicer.ListOrganisations,
@@ -141,6 +176,60 @@ class OrganisationService:
             '/cloudcard.registry.v1.OrganisationService/CreateOrganisation',
             cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_organisations__pb2.CreateOrganisationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateOrganisation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.OrganisationService/UpdateOrganisation',
+            cloudcard_dot_registry_dot_v1_dot_organisations__pb2.UpdateOrganisationRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_organisations__pb2.UpdateOrganisationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MigrateOrganisation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.OrganisationService/MigrateOrganisation',
+            cloudcard_dot_registry_dot_v1_dot_organisations__pb2.MigrateOrganisationRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_organisations__pb2.MigrateOrganisationResponse.FromString,
             options,
             channel_credentials,
             insecure,

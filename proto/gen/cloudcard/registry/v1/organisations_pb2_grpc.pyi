@@ -35,6 +35,12 @@ class OrganisationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OrganisationServiceAsyncStub: ...
     CreateOrganisation: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.CreateOrganisationRequest, _organisations_pb2.CreateOrganisationResponse]
     """CreateOrganisation adds an organisation for which cards are issued."""
+    UpdateOrganisation: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.UpdateOrganisationRequest, _organisations_pb2.UpdateOrganisationResponse]
+    """UpdateOrganisation changes an organisation's name, its place, or whom its people ask for help."""
+    MigrateOrganisation: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.MigrateOrganisationRequest, _organisations_pb2.MigrateOrganisationResponse]
+    """MigrateOrganisation moves the next portion of what belongs to an organisation into another one. The caller repeats
+    it until nothing more is moved; who was interrupted goes on so.
+    """
     ListOrganisations: _grpc.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]
     """ListOrganisations lists the organisations that the caller sees, by name."""
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]
@@ -49,6 +55,12 @@ class OrganisationServiceAsyncStub(OrganisationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateOrganisation: _aio.UnaryUnaryMultiCallable[_organisations_pb2.CreateOrganisationRequest, _organisations_pb2.CreateOrganisationResponse]  # type: ignore[assignment]
     """CreateOrganisation adds an organisation for which cards are issued."""
+    UpdateOrganisation: _aio.UnaryUnaryMultiCallable[_organisations_pb2.UpdateOrganisationRequest, _organisations_pb2.UpdateOrganisationResponse]  # type: ignore[assignment]
+    """UpdateOrganisation changes an organisation's name, its place, or whom its people ask for help."""
+    MigrateOrganisation: _aio.UnaryUnaryMultiCallable[_organisations_pb2.MigrateOrganisationRequest, _organisations_pb2.MigrateOrganisationResponse]  # type: ignore[assignment]
+    """MigrateOrganisation moves the next portion of what belongs to an organisation into another one. The caller repeats
+    it until nothing more is moved; who was interrupted goes on so.
+    """
     ListOrganisations: _aio.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]  # type: ignore[assignment]
     """ListOrganisations lists the organisations that the caller sees, by name."""
     SetPolicy: _aio.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]  # type: ignore[assignment]
@@ -66,6 +78,24 @@ class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organisations_pb2.CreateOrganisationResponse, _abc.Awaitable[_organisations_pb2.CreateOrganisationResponse]]:
         """CreateOrganisation adds an organisation for which cards are issued."""
+
+    @_abc_1.abstractmethod
+    def UpdateOrganisation(
+        self,
+        request: _organisations_pb2.UpdateOrganisationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organisations_pb2.UpdateOrganisationResponse, _abc.Awaitable[_organisations_pb2.UpdateOrganisationResponse]]:
+        """UpdateOrganisation changes an organisation's name, its place, or whom its people ask for help."""
+
+    @_abc_1.abstractmethod
+    def MigrateOrganisation(
+        self,
+        request: _organisations_pb2.MigrateOrganisationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organisations_pb2.MigrateOrganisationResponse, _abc.Awaitable[_organisations_pb2.MigrateOrganisationResponse]]:
+        """MigrateOrganisation moves the next portion of what belongs to an organisation into another one. The caller repeats
+        it until nothing more is moved; who was interrupted goes on so.
+        """
 
     @_abc_1.abstractmethod
     def ListOrganisations(

@@ -22,60 +22,61 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from cloudcard.registry.v1 import accounts_pb2 as cloudcard_dot_registry_dot_v1_dot_accounts__pb2
 from cloudcard.registry.v1 import cards_pb2 as cloudcard_dot_registry_dot_v1_dot_cards__pb2
 from cloudcard.registry.v1 import identities_pb2 as cloudcard_dot_registry_dot_v1_dot_identities__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cloudcard/registry/v1/people.proto\x12\x15\x63loudcard.registry.v1\x1a!cloudcard/registry/v1/cards.proto\x1a&cloudcard/registry/v1/identities.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65vice_count\x18\x05 \x01(\r\x12\x14\n\x0c\x63\x61rd_serials\x18\x06 \x03(\t\x12\x0b\n\x03upn\x18\x07 \x01(\t\x12\x0b\n\x03sid\x18\x08 \x01(\t\x12\x0e\n\x06uuid12\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\r\n\x05phone\x18\x0b \x01(\t\x12\x17\n\x0forganisation_id\x18\x0c \x01(\t\x12\x0f\n\x07profile\x18\r \x01(\t\"\x84\x01\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63\x61rd_serial\x18\x04 \x01(\t\"Q\n\tUserEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"}\n\x11\x43reateUserRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0b\n\x03upn\x18\x03 \x01(\t\x12\x0b\n\x03sid\x18\x04 \x01(\t\x12\x10\n\x08namesake\x18\x05 \x01(\x08\x12\x17\n\x0forganisation_id\x18\x06 \x01(\t\"s\n\x12\x43reateUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x32\n\x0c\x64\x65vice_token\x18\x02 \x01(\x0b\x32\x1c.cloudcard.registry.v1.Token\"B\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"?\n\x11ListUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.User\"\"\n\x12SearchUsersRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"O\n\x13SearchUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x0c\n\x04more\x18\x02 \x01(\x08\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\xfd\x01\n\x0fGetUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x31\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.cloudcard.registry.v1.Progress\x12*\n\x05\x63\x61rds\x18\x03 \x03(\x0b\x32\x1b.cloudcard.registry.v1.Card\x12.\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1d.cloudcard.registry.v1.Device\x12\x30\n\x06\x65vents\x18\x05 \x03(\x0b\x32 .cloudcard.registry.v1.UserEvent\"\xe0\x01\n\x11UpdateUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x19\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05phone\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x1c\n\x0forganisation_id\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x14\n\x07profile\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\x0f\n\r_display_nameB\x08\n\x06_emailB\x08\n\x06_phoneB\x12\n\x10_organisation_idB\n\n\x08_profile\"?\n\x12UpdateUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\"D\n\x10\x43loseUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xb1\x01\n\x11\x43loseUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x14\n\x0c\x63\x61rd_serials\x18\x02 \x03(\t\x12\x0e\n\x06phones\x18\x03 \x03(\t\x12\x13\n\x0binvitations\x18\x04 \x01(\r\x12\x12\n\noperations\x18\x05 \x01(\r\x12\x10\n\x08sessions\x18\x06 \x01(\r\x12\x10\n\x08sign_ins\x18\x07 \x01(\r\"6\n\x12ListPendingRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"\x8c\x01\n\x07Pending\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x31\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.cloudcard.registry.v1.Progress\x12\x14\n\x0c\x63\x61rd_profile\x18\x03 \x01(\t\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\"F\n\x13ListPendingResponse\x12/\n\x07pending\x18\x01 \x03(\x0b\x32\x1e.cloudcard.registry.v1.Pending\"E\n\x13ListExpiringRequest\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\r\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"\x9a\x01\n\x08\x45xpiring\x12\x0c\n\x04sort\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x61\x62out\x18\x03 \x01(\t\x12\x0e\n\x06holder\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63\x61rd_serial\x18\x06 \x01(\t\x12\r\n\x05place\x18\x07 \x01(\t\"I\n\x14ListExpiringResponse\x12\x31\n\x08\x65xpiring\x18\x01 \x03(\x0b\x32\x1f.cloudcard.registry.v1.Expiring2\xaa\x06\n\rPeopleService\x12\x61\n\nCreateUser\x12(.cloudcard.registry.v1.CreateUserRequest\x1a).cloudcard.registry.v1.CreateUserResponse\x12`\n\tListUsers\x12\'.cloudcard.registry.v1.ListUsersRequest\x1a(.cloudcard.registry.v1.ListUsersResponse0\x01\x12\x64\n\x0bSearchUsers\x12).cloudcard.registry.v1.SearchUsersRequest\x1a*.cloudcard.registry.v1.SearchUsersResponse\x12X\n\x07GetUser\x12%.cloudcard.registry.v1.GetUserRequest\x1a&.cloudcard.registry.v1.GetUserResponse\x12\x61\n\nUpdateUser\x12(.cloudcard.registry.v1.UpdateUserRequest\x1a).cloudcard.registry.v1.UpdateUserResponse\x12^\n\tCloseUser\x12\'.cloudcard.registry.v1.CloseUserRequest\x1a(.cloudcard.registry.v1.CloseUserResponse\x12\x66\n\x0bListPending\x12).cloudcard.registry.v1.ListPendingRequest\x1a*.cloudcard.registry.v1.ListPendingResponse0\x01\x12i\n\x0cListExpiring\x12*.cloudcard.registry.v1.ListExpiringRequest\x1a+.cloudcard.registry.v1.ListExpiringResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"cloudcard/registry/v1/people.proto\x12\x15\x63loudcard.registry.v1\x1a$cloudcard/registry/v1/accounts.proto\x1a!cloudcard/registry/v1/cards.proto\x1a&cloudcard/registry/v1/identities.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65vice_count\x18\x05 \x01(\r\x12\x14\n\x0c\x63\x61rd_serials\x18\x06 \x03(\t\x12\x0b\n\x03upn\x18\x07 \x01(\t\x12\x0b\n\x03sid\x18\x08 \x01(\t\x12\x0e\n\x06uuid12\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\r\n\x05phone\x18\x0b \x01(\t\x12\x17\n\x0forganisation_id\x18\x0c \x01(\t\x12\x0f\n\x07profile\x18\r \x01(\t\"\x84\x01\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63\x61rd_serial\x18\x04 \x01(\t\"Q\n\tUserEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x8e\x01\n\x11\x43reateUserRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0b\n\x03upn\x18\x03 \x01(\t\x12\x0b\n\x03sid\x18\x04 \x01(\t\x12\x10\n\x08namesake\x18\x05 \x01(\x08\x12\x17\n\x0forganisation_id\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x07 \x01(\t\"s\n\x12\x43reateUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x32\n\x0c\x64\x65vice_token\x18\x02 \x01(\x0b\x32\x1c.cloudcard.registry.v1.Token\"\x8a\x01\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04sort\x18\x04 \x01(\t\x12\x0e\n\x06states\x18\x05 \x03(\t\x12\x0f\n\x07profile\x18\x06 \x01(\t\x12\x17\n\x0forganisation_id\x18\x07 \x01(\t\"?\n\x11ListUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.User\"\"\n\x12SearchUsersRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"O\n\x13SearchUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x0c\n\x04more\x18\x02 \x01(\x08\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\xaf\x02\n\x0fGetUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x31\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.cloudcard.registry.v1.Progress\x12*\n\x05\x63\x61rds\x18\x03 \x03(\x0b\x32\x1b.cloudcard.registry.v1.Card\x12.\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1d.cloudcard.registry.v1.Device\x12\x30\n\x06\x65vents\x18\x05 \x03(\x0b\x32 .cloudcard.registry.v1.UserEvent\x12\x30\n\x08\x61\x63\x63ounts\x18\x06 \x03(\x0b\x32\x1e.cloudcard.registry.v1.Account\"\xe0\x01\n\x11UpdateUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x19\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05phone\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x1c\n\x0forganisation_id\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x14\n\x07profile\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\x0f\n\r_display_nameB\x08\n\x06_emailB\x08\n\x06_phoneB\x12\n\x10_organisation_idB\n\n\x08_profile\"?\n\x12UpdateUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\"D\n\x10\x43loseUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xc3\x01\n\x11\x43loseUserResponse\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x14\n\x0c\x63\x61rd_serials\x18\x02 \x03(\t\x12\x0e\n\x06phones\x18\x03 \x03(\t\x12\x13\n\x0binvitations\x18\x04 \x01(\r\x12\x12\n\noperations\x18\x05 \x01(\r\x12\x10\n\x08sessions\x18\x06 \x01(\r\x12\x10\n\x08sign_ins\x18\x07 \x01(\r\x12\x10\n\x08\x61\x63\x63ounts\x18\x08 \x03(\t\"6\n\x12ListPendingRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"\xd2\x01\n\x07Pending\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.cloudcard.registry.v1.User\x12\x31\n\x08progress\x18\x02 \x01(\x0b\x32\x1f.cloudcard.registry.v1.Progress\x12\x14\n\x0c\x63\x61rd_profile\x18\x03 \x01(\t\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12/\n\x0bremind_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bundelivered\x18\x06 \x01(\r\"F\n\x13ListPendingResponse\x12/\n\x07pending\x18\x01 \x03(\x0b\x32\x1e.cloudcard.registry.v1.Pending\"E\n\x13ListExpiringRequest\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\r\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"\x9a\x01\n\x08\x45xpiring\x12\x0c\n\x04sort\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x61\x62out\x18\x03 \x01(\t\x12\x0e\n\x06holder\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63\x61rd_serial\x18\x06 \x01(\t\x12\r\n\x05place\x18\x07 \x01(\t\"I\n\x14ListExpiringResponse\x12\x31\n\x08\x65xpiring\x18\x01 \x03(\x0b\x32\x1f.cloudcard.registry.v1.Expiring2\xaa\x06\n\rPeopleService\x12\x61\n\nCreateUser\x12(.cloudcard.registry.v1.CreateUserRequest\x1a).cloudcard.registry.v1.CreateUserResponse\x12`\n\tListUsers\x12\'.cloudcard.registry.v1.ListUsersRequest\x1a(.cloudcard.registry.v1.ListUsersResponse0\x01\x12\x64\n\x0bSearchUsers\x12).cloudcard.registry.v1.SearchUsersRequest\x1a*.cloudcard.registry.v1.SearchUsersResponse\x12X\n\x07GetUser\x12%.cloudcard.registry.v1.GetUserRequest\x1a&.cloudcard.registry.v1.GetUserResponse\x12\x61\n\nUpdateUser\x12(.cloudcard.registry.v1.UpdateUserRequest\x1a).cloudcard.registry.v1.UpdateUserResponse\x12^\n\tCloseUser\x12\'.cloudcard.registry.v1.CloseUserRequest\x1a(.cloudcard.registry.v1.CloseUserResponse\x12\x66\n\x0bListPending\x12).cloudcard.registry.v1.ListPendingRequest\x1a*.cloudcard.registry.v1.ListPendingResponse0\x01\x12i\n\x0cListExpiring\x12*.cloudcard.registry.v1.ListExpiringRequest\x1a+.cloudcard.registry.v1.ListExpiringResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.registry.v1.people_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_USER']._serialized_start=170
-  _globals['_USER']._serialized_end=432
-  _globals['_PROGRESS']._serialized_start=435
-  _globals['_PROGRESS']._serialized_end=567
-  _globals['_USEREVENT']._serialized_start=569
-  _globals['_USEREVENT']._serialized_end=650
-  _globals['_CREATEUSERREQUEST']._serialized_start=652
-  _globals['_CREATEUSERREQUEST']._serialized_end=777
-  _globals['_CREATEUSERRESPONSE']._serialized_start=779
-  _globals['_CREATEUSERRESPONSE']._serialized_end=894
-  _globals['_LISTUSERSREQUEST']._serialized_start=896
-  _globals['_LISTUSERSREQUEST']._serialized_end=962
-  _globals['_LISTUSERSRESPONSE']._serialized_start=964
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1027
-  _globals['_SEARCHUSERSREQUEST']._serialized_start=1029
-  _globals['_SEARCHUSERSREQUEST']._serialized_end=1063
-  _globals['_SEARCHUSERSRESPONSE']._serialized_start=1065
-  _globals['_SEARCHUSERSRESPONSE']._serialized_end=1144
-  _globals['_GETUSERREQUEST']._serialized_start=1146
-  _globals['_GETUSERREQUEST']._serialized_end=1179
-  _globals['_GETUSERRESPONSE']._serialized_start=1182
-  _globals['_GETUSERRESPONSE']._serialized_end=1435
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1438
-  _globals['_UPDATEUSERREQUEST']._serialized_end=1662
-  _globals['_UPDATEUSERRESPONSE']._serialized_start=1664
-  _globals['_UPDATEUSERRESPONSE']._serialized_end=1727
-  _globals['_CLOSEUSERREQUEST']._serialized_start=1729
-  _globals['_CLOSEUSERREQUEST']._serialized_end=1797
-  _globals['_CLOSEUSERRESPONSE']._serialized_start=1800
-  _globals['_CLOSEUSERRESPONSE']._serialized_end=1977
-  _globals['_LISTPENDINGREQUEST']._serialized_start=1979
-  _globals['_LISTPENDINGREQUEST']._serialized_end=2033
-  _globals['_PENDING']._serialized_start=2036
-  _globals['_PENDING']._serialized_end=2176
-  _globals['_LISTPENDINGRESPONSE']._serialized_start=2178
-  _globals['_LISTPENDINGRESPONSE']._serialized_end=2248
-  _globals['_LISTEXPIRINGREQUEST']._serialized_start=2250
-  _globals['_LISTEXPIRINGREQUEST']._serialized_end=2319
-  _globals['_EXPIRING']._serialized_start=2322
-  _globals['_EXPIRING']._serialized_end=2476
-  _globals['_LISTEXPIRINGRESPONSE']._serialized_start=2478
-  _globals['_LISTEXPIRINGRESPONSE']._serialized_end=2551
-  _globals['_PEOPLESERVICE']._serialized_start=2554
-  _globals['_PEOPLESERVICE']._serialized_end=3364
+  _globals['_USER']._serialized_start=208
+  _globals['_USER']._serialized_end=470
+  _globals['_PROGRESS']._serialized_start=473
+  _globals['_PROGRESS']._serialized_end=605
+  _globals['_USEREVENT']._serialized_start=607
+  _globals['_USEREVENT']._serialized_end=688
+  _globals['_CREATEUSERREQUEST']._serialized_start=691
+  _globals['_CREATEUSERREQUEST']._serialized_end=833
+  _globals['_CREATEUSERRESPONSE']._serialized_start=835
+  _globals['_CREATEUSERRESPONSE']._serialized_end=950
+  _globals['_LISTUSERSREQUEST']._serialized_start=953
+  _globals['_LISTUSERSREQUEST']._serialized_end=1091
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1093
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1156
+  _globals['_SEARCHUSERSREQUEST']._serialized_start=1158
+  _globals['_SEARCHUSERSREQUEST']._serialized_end=1192
+  _globals['_SEARCHUSERSRESPONSE']._serialized_start=1194
+  _globals['_SEARCHUSERSRESPONSE']._serialized_end=1273
+  _globals['_GETUSERREQUEST']._serialized_start=1275
+  _globals['_GETUSERREQUEST']._serialized_end=1308
+  _globals['_GETUSERRESPONSE']._serialized_start=1311
+  _globals['_GETUSERRESPONSE']._serialized_end=1614
+  _globals['_UPDATEUSERREQUEST']._serialized_start=1617
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1841
+  _globals['_UPDATEUSERRESPONSE']._serialized_start=1843
+  _globals['_UPDATEUSERRESPONSE']._serialized_end=1906
+  _globals['_CLOSEUSERREQUEST']._serialized_start=1908
+  _globals['_CLOSEUSERREQUEST']._serialized_end=1976
+  _globals['_CLOSEUSERRESPONSE']._serialized_start=1979
+  _globals['_CLOSEUSERRESPONSE']._serialized_end=2174
+  _globals['_LISTPENDINGREQUEST']._serialized_start=2176
+  _globals['_LISTPENDINGREQUEST']._serialized_end=2230
+  _globals['_PENDING']._serialized_start=2233
+  _globals['_PENDING']._serialized_end=2443
+  _globals['_LISTPENDINGRESPONSE']._serialized_start=2445
+  _globals['_LISTPENDINGRESPONSE']._serialized_end=2515
+  _globals['_LISTEXPIRINGREQUEST']._serialized_start=2517
+  _globals['_LISTEXPIRINGREQUEST']._serialized_end=2586
+  _globals['_EXPIRING']._serialized_start=2589
+  _globals['_EXPIRING']._serialized_end=2743
+  _globals['_LISTEXPIRINGRESPONSE']._serialized_start=2745
+  _globals['_LISTEXPIRINGRESPONSE']._serialized_end=2818
+  _globals['_PEOPLESERVICE']._serialized_start=2821
+  _globals['_PEOPLESERVICE']._serialized_end=3631
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 isort:skip_file
 The keystore's service for registration authorities: people who hold cards."""
 
+from cloudcard.registry.v1 import accounts_pb2 as _accounts_pb2
 from cloudcard.registry.v1 import cards_pb2 as _cards_pb2
 from cloudcard.registry.v1 import identities_pb2 as _identities_pb2
 from collections import abc as _abc
@@ -179,6 +180,7 @@ class CreateUserRequest(_message.Message):
     SID_FIELD_NUMBER: _builtins.int
     NAMESAKE_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """Name, 1 to 256 characters."""
     email: _builtins.str
@@ -191,6 +193,8 @@ class CreateUserRequest(_message.Message):
     """Set for somebody else than the person with the same name, who is refused otherwise if neither has an e-mail address."""
     organisation_id: _builtins.str
     """Identifier of the person's organisation; may be empty if the caller acts for one alone, or for the whole."""
+    account: _builtins.str
+    """Name of the person's Windows account, such as CORP\\ada, which has the user principal name; may be empty."""
     def __init__(
         self,
         *,
@@ -200,10 +204,11 @@ class CreateUserRequest(_message.Message):
         sid: _builtins.str = ...,
         namesake: _builtins.bool = ...,
         organisation_id: _builtins.str = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "namesake", b"namesake", "organisation_id", b"organisation_id", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "display_name", b"display_name", "email", b"email", "namesake", b"namesake", "organisation_id", b"organisation_id", "sid", b"sid", "upn", b"upn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -241,29 +246,50 @@ Global___CreateUserResponse: _TypeAlias = CreateUserResponse  # noqa: Y015
 
 @_typing.final
 class ListUsersRequest(_message.Message):
-    """ListUsersRequest asks for all people, or for a page of them."""
+    """ListUsersRequest asks for people, or for a page of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many, up to 1000; 0 for all."""
     after: _builtins.str
     """Identifier of the last person of the page before; empty for the first page."""
     text: _builtins.str
     """Only those of whom this is any part of what they are called, as SearchUsers finds them; empty for all."""
+    sort: _builtins.str
+    """The column by which they are sorted, after a minus if the last come first: "created", "name", "uuid12", "email",
+    "upn", "sid", "phone", "profile", "organisation", "state", "devices", "cards" or "id". Those that are the same in it
+    are in the order of identifiers. Empty for "created".
+    """
+    profile: _builtins.str
+    """Only those who get cards of a profile; empty for all."""
+    organisation_id: _builtins.str
+    """Identifier of an organisation: only those who belong to it or to one below it; empty for all."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those who are "pending", "enrolled" or "closed"; empty for all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         after: _builtins.str = ...,
         text: _builtins.str = ...,
+        sort: _builtins.str = ...,
+        states: _abc.Iterable[_builtins.str] | None = ...,
+        profile: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "page_size", b"page_size", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "organisation_id", b"organisation_id", "page_size", b"page_size", "profile", b"profile", "sort", b"sort", "states", b"states", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -376,6 +402,7 @@ class GetUserResponse(_message.Message):
     CARDS_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> Global___User:
         """The person."""
@@ -396,6 +423,10 @@ class GetUserResponse(_message.Message):
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserEvent]:
         """What happened last, the newest first: at most 20."""
 
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[_accounts_pb2.Account]:
+        """All Windows accounts, oldest first."""
+
     def __init__(
         self,
         *,
@@ -404,10 +435,11 @@ class GetUserResponse(_message.Message):
         cards: _abc.Iterable[_cards_pb2.Card] | None = ...,
         devices: _abc.Iterable[_identities_pb2.Device] | None = ...,
         events: _abc.Iterable[Global___UserEvent] | None = ...,
+        accounts: _abc.Iterable[_accounts_pb2.Account] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "devices", b"devices", "events", b"events", "progress", b"progress", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "cards", b"cards", "devices", b"devices", "events", b"events", "progress", b"progress", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -541,6 +573,7 @@ class CloseUserResponse(_message.Message):
     OPERATIONS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
     SIGN_INS_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     invitations: _builtins.int
     """Number of invitations that are withdrawn."""
     operations: _builtins.int
@@ -561,6 +594,10 @@ class CloseUserResponse(_message.Message):
     def phones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the phones that are removed."""
 
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the Windows accounts that are removed."""
+
     def __init__(
         self,
         *,
@@ -571,10 +608,11 @@ class CloseUserResponse(_message.Message):
         operations: _builtins.int = ...,
         sessions: _builtins.int = ...,
         sign_ins: _builtins.int = ...,
+        accounts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "invitations", b"invitations", "operations", b"operations", "phones", b"phones", "sessions", b"sessions", "sign_ins", b"sign_ins", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "card_serials", b"card_serials", "invitations", b"invitations", "operations", b"operations", "phones", b"phones", "sessions", b"sessions", "sign_ins", b"sign_ins", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,10 +654,14 @@ class Pending(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     CARD_PROFILE_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    REMIND_TIME_FIELD_NUMBER: _builtins.int
+    UNDELIVERED_FIELD_NUMBER: _builtins.int
     card_profile: _builtins.str
     """Name of the profile of the card that is pending or in use, or else of the one that will be issued."""
     cause: _builtins.str
     """Why issuing the card has failed, for the stage "card failed"."""
+    undelivered: _builtins.int
+    """Number of e-mails to the person that were not delivered."""
     @_builtins.property
     def user(self) -> Global___User:
         """The person, without devices and cards."""
@@ -628,6 +670,10 @@ class Pending(_message.Message):
     def progress(self) -> Global___Progress:
         """How far the enrolment has come."""
 
+    @_builtins.property
+    def remind_time(self) -> _timestamp_pb2.Timestamp:
+        """When the person was last reminded of the invitation; absent if that was never."""
+
     def __init__(
         self,
         *,
@@ -635,10 +681,12 @@ class Pending(_message.Message):
         progress: Global___Progress | None = ...,
         card_profile: _builtins.str = ...,
         cause: _builtins.str = ...,
+        remind_time: _timestamp_pb2.Timestamp | None = ...,
+        undelivered: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "remind_time", b"remind_time", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_profile", b"card_profile", "cause", b"cause", "progress", b"progress", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_profile", b"card_profile", "cause", b"cause", "progress", b"progress", "remind_time", b"remind_time", "undelivered", b"undelivered", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

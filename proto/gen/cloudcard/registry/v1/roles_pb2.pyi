@@ -332,16 +332,23 @@ Global___DeleteRoleResponse: _TypeAlias = DeleteRoleResponse  # noqa: Y015
 
 @_typing.final
 class ListAssignmentsRequest(_message.Message):
-    """ListAssignmentsRequest asks for all assignments."""
+    """ListAssignmentsRequest asks for assignments."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    AS_OF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """Only those that were in force then, and were known then; absent for all."""
+
     def __init__(
         self,
+        *,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,7 +63,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 .NOTPARALLEL:
 DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
 
-.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces docs man proto package deb \
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces openapi docs man proto package deb \
 	deb-test trixie-deb-test vm sbom audit lock clean
 
 help: ## Show this list
@@ -153,6 +153,9 @@ guests: setup ## Boot guests with stock libccid in QEMU, which list, sign, wait,
 
 traces: workshop clients ## Record tests/traces again with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)
+
+openapi: workshop ## Write docs/openapi.json, the description of the REST API
+	@$(BIN)/python tools/docs/openapi.py
 
 docs: workshop ## Build the site of the guides and of card_os's API in build/site
 	$(BIN)/mkdocs build --strict --quiet

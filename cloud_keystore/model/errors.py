@@ -30,6 +30,10 @@ class UserExists(KeystoreError):
     """There is a person with this account, this e-mail address, or this name and no address."""
 
 
+class ChangedMeanwhile(KeystoreError):
+    """The thing is no longer what the caller has seen of it."""
+
+
 class UserClosed(KeystoreError):
     """The person has left: nothing is made for them any more."""
 
@@ -244,6 +248,10 @@ class ComeBack(KeystoreError):
     def __init__(self, text: str, retry_seconds: float = 1.0) -> None:
         super().__init__(text)
         self.retry_seconds = retry_seconds
+
+
+class RequestUnderWay(ComeBack):
+    """The same request of the same API client has not been answered yet."""
 
 
 class TooManyCalls(ComeBack):

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum, unique
+from hashlib import sha256
 
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import Random
@@ -152,6 +153,12 @@ class Identity:
     def actor(self) -> Actor:
         """The actor that the journal names for what this identity does."""
         return Actor(ActorKind[self.role.name], self.id)
+
+
+def version(user: User) -> str:
+    """What changes whenever anything of a user does, and tells nothing of the user."""
+    said = "\0".join(f"{name} {getattr(user, name)}" for name in User.__dataclass_fields__)
+    return sha256(said.encode()).hexdigest()[:32]
 
 
 def new_uuid12(random: Random) -> str:

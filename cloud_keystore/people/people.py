@@ -17,7 +17,7 @@ from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import ChangedMeanwhile, InvalidInput
 from cloud_keystore.model.fields import emails, phones
 from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.fields.texts import (
@@ -35,6 +35,7 @@ from cloud_keystore.model.people import (
     new_uuid12,
     principal_name,
     security_identifier,
+    version,
 )
 from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import Assignment, BuiltIn, Right
@@ -171,18 +172,21 @@ class People:
         organisation_id: str | None = None,
         profile: str | None = None,
         *,
+        seen: str = "",
         actor: Actor,
     ) -> User:
         """Give a user another name, e-mail address, phone number or organisation, or say of which
         profile the next cards are; None keeps what there is. Certificates keep the name under which
-        they were issued. Raises InvalidInput, UserNotFound, UserClosed, UserExists,
-        OrganisationNotFound, NotAllowed.
+        they were issued. Raises InvalidInput, UserNotFound, UserClosed, UserExists, NotAllowed,
+        OrganisationNotFound, and ChangedMeanwhile if the `version` is not the one that was `seen`.
         """
         now = self.clock()
         with acting.changing(self.database, actor, now) as by:
             connection = by.connection
             by.user(user_id, Right.PEOPLE)
             user = changed = people.present(connection, user_id)
+            if seen not in ("", version(user)):
+                raise ChangedMeanwhile("somebody has changed this meanwhile: read it again")
             if display_name is not None:
                 name = text_field("name", display_name, LONGEST_DISPLAY_NAME)
                 changed = replace(changed, display_name=name)

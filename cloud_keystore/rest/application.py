@@ -19,6 +19,7 @@ from cloud_keystore.rest.calls import current
 from cloud_keystore.rest.cards import CardCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.problems import MEDIA_TYPE, Problem, Wrong, of_error, of_status
+from cloud_keystore.rest.repeating import NAME
 
 TITLE, VERSION = "cloudcard", "1"
 DESCRIPTION = "The registration authority's REST API. docs/rest.md shows how to use it."
@@ -46,6 +47,8 @@ SAID: Mapping[HTTPStatus, str] = {
     HTTPStatus.NOT_FOUND: "Not there, or not shown to the client",
     HTTPStatus.CONFLICT: "Not in the present state",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Too large",
+    HTTPStatus.PRECONDITION_FAILED: "Changed by somebody else meanwhile",
+    HTTPStatus.PRECONDITION_REQUIRED: "If-Match is missing",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value that cannot be used",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many calls",
     HTTPStatus.INTERNAL_SERVER_ERROR: "A fault of the keystore",
@@ -53,6 +56,15 @@ SAID: Mapping[HTTPStatus, str] = {
 }
 PROBLEM: Mapping[str, object] = {
     MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+}
+
+
+REPEATABLE: Mapping[str, object] = {
+    "name": NAME,
+    "in": "header",
+    "required": False,
+    "description": "The client's own, at random: a repeated request gets the answer of the first.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
 }
 
 
@@ -67,6 +79,8 @@ class Row(NamedTuple):
     @property
     def refusals(self) -> Sequence[HTTPStatus]:
         """With which statuses it can be refused."""
+        if self.method == "PATCH":
+            return (*CHANGING, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
         return READING if self.method == "GET" else CHANGING
 
 
@@ -138,6 +152,12 @@ def application(people: PeopleCalls, cards: CardCalls) -> FastAPI:
     return made
 
 
+def description() -> dict[str, object]:
+    """The description of the API (OpenAPI 3.1), which no keystore is needed for."""
+    people, cards = PeopleCalls.__new__(PeopleCalls), CardCalls.__new__(CardCalls)
+    return application(people, cards).openapi()
+
+
 def _described(made: FastAPI) -> dict[str, object]:
     """The description, with the token that each call needs, and with problems."""
     if made.openapi_schema is None:
@@ -154,6 +174,9 @@ def _described(made: FastAPI) -> dict[str, object]:
         schemas |= problem.pop("$defs", {}) | {"ProblemDetails": problem}
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        for path in found["paths"].values():
+            if "post" in path:
+                path["post"].setdefault("parameters", []).append(dict(REPEATABLE))
         parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}]
         made.openapi_schema = found

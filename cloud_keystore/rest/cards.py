@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path
 
-from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.prolonging import Prolonging
@@ -49,7 +47,7 @@ class CardCalls:
 
     def issue(self, asked: m.NewCard) -> m.WholeCard:
         """Issue a card. Repeated with the same Idempotency-Key, it is the same card."""
-        actor, request_id = current().actor, os.urandom(REQUEST_ID_BYTES)
+        actor, request_id = current().actor, current().request_id()
         made = self.issuing.issue(
             request_id, asked.user_id, asked.profile, asked.organisation_id, actor=actor
         )
@@ -124,12 +122,8 @@ def _code(name: str) -> RevocationReason:
 
 
 def _utc(name: str, given: datetime | None) -> datetime | None:
-    """A time of a request; raises InvalidInput for one without a zone."""
-    if given is None:
-        return None
-    if given.tzinfo is None:
-        raise InvalidInput(f"{name} has no zone: write it as 2027-01-31T12:00:00Z")
+    """A time of a request; raises InvalidInput for one that is none in UTC."""
     try:
-        return given.astimezone(UTC)
+        return None if given is None else given.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidInput(f"{name} is a time from year 1 to 9999") from None

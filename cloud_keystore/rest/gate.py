@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 10.0  # within which a request that has begun has to bring its body
+SENDING_SECONDS = 60.0  # until the client has taken a part of the response
 TRACE_ID_BYTES = 16
 UNKNOWN = "other"  # what the metrics call the path of a request that is for nothing that there is
 
@@ -70,10 +71,11 @@ class Gate:
             with self.held():
                 body = await _body(scope, receive)
                 if scope["path"] not in self.public:
-                    caller = await self._caller(Headers(scope=scope))
+                    token = _token(Headers(scope=scope))
+                    caller = await self._caller(token)
                     identity_id = caller.id
                     self.admit("client", identity_id)
-                    CALL.set(Call(request_id, caller))
+                    CALL.set(Call(request_id, caller, token))
                 await self.behind(scope, _replay(body), answer.send)
         except Exception as error:
             # Whatever is behind has told the client of its own failure, and raises it again.
@@ -95,15 +97,20 @@ class Gate:
         client = scope.get("client")
         return self.place_of(client[0]) if client else ""
 
-    async def _caller(self, fields: Headers) -> Identity:
-        """The client whose token a request has; raises IdentityRejected."""
-        given = fields.getlist("authorization")
-        scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
-        fingerprint = token_sha256(token.strip()) if scheme.lower() == "bearer" else None
+    async def _caller(self, token: str) -> Identity:
+        """The client whose token it is; raises IdentityRejected."""
+        fingerprint = token_sha256(token)
         if fingerprint is None:
             raise IdentityRejected("there is no token")
         PRESENTED.set(Presented(fingerprint, Role.CLIENT))
         return await asyncio.to_thread(self.callers.identify, fingerprint, Role.CLIENT)
+
+
+def _token(fields: Headers) -> str:
+    """The token of a request; empty if there is none, or more than one."""
+    given = fields.getlist("authorization")
+    scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 @dataclass(slots=True)
@@ -122,7 +129,9 @@ class _Answer:
             fields["X-Request-Id"] = self.request_id
             fields.setdefault("Cache-Control", "no-store")
             fields["X-Content-Type-Options"] = "nosniff"
-        await self.out(message)
+        # Whoever takes nothing of it is not waited for.
+        async with asyncio.timeout(SENDING_SECONDS):
+            await self.out(message)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+)
 
+TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}"
 LONGEST_TEXT = 512  # characters of any text in a request; use cases allow fewer, and say how many
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Time = Annotated[
+    AwareDatetime,
+    BeforeValidator(lambda given: _time(given), json_schema_input_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME}),
+]
 Reason = Annotated[str, Field(max_length=LONGEST_TEXT, description="Why; kept in the journal.")]
+
+
+def _time(given: object) -> object:
+    """A time as JSON has it: numbers, which pydantic takes too, could be seconds or others."""
+    if not isinstance(given, str) or re.match(TIME, given) is None:
+        raise ValueError("write a time as 2027-01-31T12:00:00Z")
+    return given
 
 
 class Asked(BaseModel):
@@ -68,14 +90,14 @@ class Revocation(Asked):
         "unspecified"
     )
     invalid_since: Annotated[
-        datetime | None, Field(description="Since when a compromised key was in wrong hands.")
+        Time | None, Field(description="Since when a compromised key was in wrong hands.")
     ] = None
 
 
 class Renewal(Asked):
     """A renewal. With `expires`, the end that the client knows, a repetition changes nothing."""
 
-    expires: datetime | None = None
+    expires: Time | None = None
     dry_run: Annotated[StrictBool, Field(description="Only tell what would change.")] = False
 
 

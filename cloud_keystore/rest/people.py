@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import Path, Query
+from fastapi import Header, HTTPException, Path, Query, Response
 
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.reports import Reports
@@ -13,7 +14,7 @@ from cloud_keystore.cards.showing import Showing
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.finding import LONGEST_TEXT
 from cloud_keystore.model.limits import MOST_DAYS
-from cloud_keystore.model.people import IdentityState
+from cloud_keystore.model.people import IdentityState, version
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.listing import Wanted
@@ -25,6 +26,9 @@ from cloud_keystore.rest.paging import ITEMS, Limit, PageToken, cut, page_of
 
 UserId = Annotated[str, Path(max_length=64, description="Identifier of the person.")]
 DeviceId = Annotated[str, Path(max_length=64, description="Identifier of the device.")]
+IfMatch = Annotated[
+    str, Header(max_length=64, description="The ETag of the person, or * for whatever it is now.")
+]
 DAYS = 60
 
 
@@ -81,15 +85,19 @@ class PeopleCalls:
         invitation = None if token is None else translating.invitation(token)
         return m.AddedUser(user=translating.user(user), invitation=invitation)
 
-    def show_user(self, user_id: UserId) -> m.WholeUser:
+    def show_user(self, user_id: UserId, response: Response) -> m.WholeUser:
         """One person with cards, devices and what happened last. The journal tells who has looked
         at whom.
         """
-        return translating.whole_user(self.showing.show(user_id, current().caller), self.clock())
+        found = self.showing.show(user_id, current().caller)
+        response.headers["ETag"] = f'"{version(found.user)}"'
+        return translating.whole_user(found, self.clock())
 
-    def change_user(self, user_id: UserId, asked: m.UserChange) -> m.User:
+    def change_user(
+        self, user_id: UserId, asked: m.UserChange, response: Response, if_match: IfMatch = ""
+    ) -> m.User:
         """Give a person another name, address, phone number or organisation, or another profile of
-        the next cards.
+        the next cards. `If-Match` says what the client has seen: the `ETag` of the person.
         """
         changed = self.people.change_user(
             user_id,
@@ -98,8 +106,10 @@ class PeopleCalls:
             asked.phone,
             asked.organisation_id,
             asked.profile,
+            seen=_seen(if_match),
             actor=current().actor,
         )
+        response.headers["ETag"] = f'"{version(changed)}"'
         return translating.user(changed)
 
     def close_user(self, user_id: UserId, asked: m.Closing) -> m.Consequences:
@@ -146,3 +156,10 @@ class PeopleCalls:
         items, following = cut("expiring", found, limit, lambda each: str(each.place))
         expiring = [translating.expiring(each) for each in items]
         return m.ExpiringPage(expiring=expiring, next_page_token=following)
+
+
+def _seen(if_match: str) -> str:
+    """The version that a client has seen; empty for any. Raises HTTPException without one."""
+    if not if_match:
+        raise HTTPException(HTTPStatus.PRECONDITION_REQUIRED)
+    return "" if if_match.strip() == "*" else if_match.strip().strip('"') or "none"

@@ -29,6 +29,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.UserNotFound: HTTPStatus.NOT_FOUND,
         errors.UserExists: HTTPStatus.CONFLICT,
+        errors.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
         errors.UserClosed: HTTPStatus.CONFLICT,
         errors.CardNotFound: HTTPStatus.NOT_FOUND,
         errors.CardNotInUse: HTTPStatus.CONFLICT,
@@ -43,6 +44,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.NotAllowed: HTTPStatus.FORBIDDEN,
         errors.IdentityRejected: HTTPStatus.UNAUTHORIZED,
         errors.TooManyGuesses: HTTPStatus.TOO_MANY_REQUESTS,
+        errors.RequestUnderWay: HTTPStatus.CONFLICT,
         errors.TooManyCalls: HTTPStatus.TOO_MANY_REQUESTS,
         errors.JournalBudgetSpent: HTTPStatus.TOO_MANY_REQUESTS,
         errors.MessageOverdue: HTTPStatus.REQUEST_TIMEOUT,
@@ -61,6 +63,7 @@ PLAIN: Mapping[int, tuple[str, str]] = MappingProxyType(
         404: ("not-found", "there is no such path: look at /openapi.json"),
         405: ("method-not-allowed", "the path has other methods: look at /openapi.json"),
         413: ("content-too-large", "the request is too large: send less"),
+        428: ("precondition-required", "say by If-Match what you have seen: the ETag"),
         415: ("unsupported-media-type", "send JSON, with Content-Type: application/json"),
     }
 )

@@ -18,6 +18,7 @@ from cloud_keystore.rest.cards import CardCalls
 from cloud_keystore.rest.gate import Gate
 from cloud_keystore.rest.listening import Listener
 from cloud_keystore.rest.people import PeopleCalls
+from cloud_keystore.rest.repeating import Repeating
 from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.certifying import Certifying
@@ -97,7 +98,7 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
         organisations=use_cases.organisations,
     )
     return Gate(
-        application(people, cards),
+        Repeating(application(people, cards), use_cases.repeats),
         use_cases.callers,
         admit=limiter.admit,
         held=limiter.call,

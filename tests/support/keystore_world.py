@@ -90,6 +90,7 @@ from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing, take_next
+from cloud_keystore.people.repeats import Repeats
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki import authorities
@@ -198,6 +199,7 @@ class World:
     identities: Identities
     callers: Callers
     clients: Clients
+    repeats: Repeats
     renewing: Renewing
     alerts: Alerts
     roles: Roles
@@ -540,6 +542,7 @@ def new_world(
         custom_roles=CustomRoles(database, clock, os.urandom),
         callers=Callers(database, clock),
         clients=Clients(database=database, clock=clock, random=os.urandom),
+        repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),
         activation=Activation(database, seal, clock, custody),

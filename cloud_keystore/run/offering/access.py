@@ -204,6 +204,8 @@ REST: Mapping[str, Access] = MappingProxyType(
         "replacing.neighbours": CLIENT,
         "unlocking.ask": CLIENT,
         "organisations.list_all": CLIENT,
+        "repeats.begin": CLIENT,
+        "repeats.settle": CLIENT,
     }
 )
 MAIL: Mapping[str, Access] = MappingProxyType({"posting.take": NOBODY, "posting.tell": NOBODY})

@@ -53,6 +53,7 @@ from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.renewing import Renewing
+from cloud_keystore.people.repeats import Repeats
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki.announcing import Announcing
@@ -104,6 +105,7 @@ class MainUseCases:
     devices: Devices
     identities: Identities
     clients: Clients
+    repeats: Repeats
     renewing: Renewing
     notifications: Notifications
     finding: Finding
@@ -146,6 +148,7 @@ class RestUseCases:
     replacing: Replacing
     unlocking: Unlocking
     organisations: Organisations
+    repeats: Repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +245,7 @@ def main_use_cases(
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
         clients=Clients(database=database, clock=clock, random=os.urandom),
+        repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),
         notifications=Notifications(
             database=database, clock=clock, sends=parts.settings.mail is not None

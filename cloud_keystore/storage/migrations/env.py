@@ -11,6 +11,7 @@ from cloud_keystore.storage.contacts import accounts, domains, helping
 from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.issuing import orders, planned_keys, spare_keys
 from cloud_keystore.storage.outbox import notifications
+from cloud_keystore.storage.past import repeats
 from cloud_keystore.storage.revocation import certificates, lists
 from cloud_keystore.storage.rights import assignments, custom_roles
 from cloud_keystore.storage.sealing import key_holders
@@ -38,6 +39,7 @@ assert assignments.assignment.metadata is METADATA  # noqa: S101
 assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101
+assert repeats.repeatable.metadata is METADATA  # noqa: S101
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 with context.begin_transaction():

@@ -1,5 +1,5 @@
-"""Removes the rows of operations, sessions, their uses, sign-ins, unlock codes and notifications
-that were over long ago. The journal keeps what happened.
+"""Removes the rows of operations, sessions, their uses, sign-ins, unlock codes, notifications and
+answers to API clients that were over long ago. The journal keeps what happened.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.databases.indexes import number
 from cloud_keystore.storage.outbox.notifications import notification
+from cloud_keystore.storage.past.repeats import repeatable
 from cloud_keystore.storage.sign_ins import sign_in
 
 PORTION = 500  # rows in one transaction, for which other writers wait
@@ -69,6 +70,7 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     # A code that nobody used ends by itself within a day.
     yield unlock_code, _oldest(unlock_code, unlock_code.c.id < first)
     yield notification, _oldest(notification, n.id < first, n.end_time.is_not(None))
+    yield repeatable, _oldest(repeatable, repeatable.c.id < first)
 
 
 def _oldest(table: Table, *conditions: ColumnElement[bool]) -> Select[tuple[str]]:

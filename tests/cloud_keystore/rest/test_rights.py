@@ -1,0 +1,139 @@
+"""What API clients may do: every call x every built-in role x an organisation of their own, one
+below it, and another one. A call that is in no row fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import uuid4
+
+from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
+from cloud_keystore.rest.application import rows
+from support.keystore_world import World
+from support.rest import Client, client_of
+
+DONE = {200, 201, 409}  # also of what was done before
+ROLES = [each for each in BuiltIn if each is not BuiltIn.AUDITOR]
+
+
+@dataclass(frozen=True)
+class Place:
+    """An organisation, and what belongs to it. All names end with that of the place."""
+
+    name: str
+    organisation: str
+    user: str
+    card: str
+    device: str
+
+
+class Row(NamedTuple):
+    """What a call about one thing needs, in the order in which they are made: the end is last."""
+
+    right: Right
+    path: Callable[[Place], str]
+    body: Callable[[Place], object] = lambda _: None
+
+
+THINGS: Mapping[str, Row] = {
+    "add_user": Row(
+        Right.PEOPLE,
+        lambda _: "/v1/users",
+        lambda at: {"name": f"Eve {uuid4()}", "organisation_id": at.organisation},
+    ),
+    "show_user": Row(Right.VIEW, lambda at: f"/v1/users/{at.user}"),
+    "change_user": Row(
+        Right.PEOPLE, lambda at: f"/v1/users/{at.user}", lambda _: {"email": f"{uuid4()}@a.example"}
+    ),
+    "invite": Row(Right.DEVICES, lambda at: f"/v1/users/{at.user}/invitations"),
+    "list_devices": Row(Right.VIEW, lambda at: f"/v1/users/{at.user}/devices"),
+    "issue": Row(
+        Right.ISSUE, lambda _: "/v1/cards", lambda at: {"user_id": at.user, "profile": "p256"}
+    ),
+    "show_card": Row(Right.VIEW, lambda at: f"/v1/cards/{at.card}"),
+    "unlock": Row(Right.UNLOCK, lambda at: f"/v1/cards/{at.card}:unlock"),
+    "renew": Row(Right.ISSUE, lambda at: f"/v1/cards/{at.card}:renew", lambda _: {}),
+    "suspend": Row(Right.SUSPEND, lambda at: f"/v1/cards/{at.card}:suspend"),
+    "resume": Row(Right.REVOKE, lambda at: f"/v1/cards/{at.card}:resume"),
+    "revoke": Row(
+        Right.REVOKE, lambda at: f"/v1/cards/{at.card}:revoke", lambda _: {"reason": "left"}
+    ),
+    "remove_device": Row(
+        Right.DEVICES, lambda at: f"/v1/devices/{at.device}:remove", lambda _: {"reason": "lost"}
+    ),
+    "close_user": Row(
+        Right.REVOKE, lambda at: f"/v1/users/{at.user}:close", lambda _: {"reason": "left"}
+    ),
+}
+# Calls that show things of several organisations: of those that the client sees alone.
+LISTS = {
+    "list_users": "/v1/users",
+    "list_pending": "/v1/pending",
+    "list_expiring": "/v1/expiring?days=3650",
+    "list_cards": "/v1/cards",
+    "list_organisations": "/v1/organisations",
+}
+# What everybody who has a token is told.
+PUBLIC = {"who": "/v1/client", "list_profiles": "/v1/profiles"}
+
+
+class Anything:
+    """Has whatever it is asked for, each with its name."""
+
+    def __getattr__(self, name: str) -> object:
+        def named() -> None: ...
+
+        named.__name__ = name
+        return named
+
+
+METHODS = {row.serve.__name__: row.method for row in rows(Anything(), Anything())}  # type: ignore[arg-type]
+
+
+def test_every_call_is_in_a_table() -> None:
+    assert THINGS.keys() | LISTS.keys() | PUBLIC.keys() == METHODS.keys()
+
+
+def new_place(world: World, name: str, parent: str = "") -> Place:
+    operator = world.operator().identity
+    own = world.organisations.add(f"At {name}", operator, parent).id
+    user, token = world.people.add_user(
+        f"Ada {name}", f"ada@{name}.example", organisation_id=own, actor=world.actor
+    )
+    assert token is not None
+    phone = world.enrol(token.text)
+    world.people.add_user(f"Bo {name}", "", organisation_id=own, actor=world.actor)
+    return Place(name, own, user.id, world.card(user), phone.identity.id)
+
+
+def status(client: Client, call: str, at: Place) -> int:
+    row = THINGS[call]
+    fields = {"if-match": "*"} if METHODS[call] == "PATCH" else {}
+    return client.ask(METHODS[call], row.path(at), row.body(at), fields).status
+
+
+def test_each_call_is_for_those_who_have_its_right_there(world: World) -> None:
+    own = new_place(world, "zzown")
+    child = new_place(world, "zzchild", own.organisation)
+    other = new_place(world, "zzother")
+    clients = {role: client_of(world, role, place=own.organisation) for role in ROLES}
+    for call, path in LISTS.items():
+        for role in ROLES:
+            told = clients[role].get(path)
+            assert (told.status == 200) is (Right.VIEW in RIGHTS[role]), (call, role)
+            assert b"zzother" not in told.body
+            assert told.status != 200 or b"zzown" in told.body, (call, role)
+    for call, row in THINGS.items():
+        has = {role: row.right in RIGHTS[role] for role in ROLES}
+        # Those that may not come first, so that there is something to be refused.
+        for role in sorted(ROLES, key=has.__getitem__):
+            for at in (own, child):
+                found = status(clients[role], call, at)
+                assert (found in DONE) is has[role], (call, role, at.name, found)
+                assert found in DONE or found == 403
+            hidden = status(clients[role], call, other)
+            assert hidden == 404, (call, role, hidden)
+    for path in PUBLIC.values():
+        assert {clients[role].get(path).status for role in ROLES} == {200}

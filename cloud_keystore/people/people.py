@@ -20,11 +20,7 @@ from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import ChangedMeanwhile, InvalidInput
 from cloud_keystore.model.fields import emails, phones
 from cloud_keystore.model.fields.pages import Page
-from cloud_keystore.model.fields.texts import (
-    LONGEST_DISPLAY_NAME,
-    LONGEST_LABEL,
-    text_field,
-)
+from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import (

@@ -107,6 +107,8 @@ def rows(people: PeopleCalls, cards: CardCalls) -> Sequence[Row]:
         Row("GET", "/v1/cards", cards.list_cards),
         Row("POST", "/v1/cards", cards.issue, created),
         Row("GET", "/v1/cards/{serial}", cards.show_card),
+        Row("POST", "/v1/cards/{serial}:resume-issuing", cards.resume_issuing),
+        Row("POST", "/v1/cards/{serial}:cancel-issuing", cards.cancel_issuing),
         Row("POST", "/v1/cards/{serial}:suspend", cards.suspend),
         Row("POST", "/v1/cards/{serial}:resume", cards.resume),
         Row("POST", "/v1/cards/{serial}:revoke", cards.revoke),

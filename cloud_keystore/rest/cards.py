@@ -53,6 +53,16 @@ class CardCalls:
         )
         return self._whole(made.card.serial, actor)
 
+    def resume_issuing(self, serial: Serial) -> m.WholeCard:
+        """Go on with a card whose issuing has failed or was cancelled."""
+        actor = current().actor
+        self.issuing.resume(serial, actor=actor)
+        return self._whole(serial, actor)
+
+    def cancel_issuing(self, serial: Serial) -> m.Card:
+        """Give up a card that is not issued yet, and destroy what was made for it."""
+        return translating.card(self.issuing.cancel(serial, actor=current().actor))
+
     def show_card(self, serial: Serial) -> m.WholeCard:
         """One card with its keys."""
         return self._whole(serial, current().actor)

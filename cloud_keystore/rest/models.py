@@ -159,7 +159,13 @@ class Card(BaseModel):
     user_id: str
     user_name: str
     profile: str
-    state: Annotated[str, Field(description="pending, active, suspended or revoked")]
+    state: Annotated[
+        str,
+        Field(
+            description="issuing, failed, cancelled, pending, active, suspended or revoked",
+        ),
+    ]
+    cause: Annotated[str | None, Field(description="Why issuing it has failed.")]
     passcode: Annotated[str, Field(description="unset, ok or locked")]
     organisation_id: str
     created: datetime

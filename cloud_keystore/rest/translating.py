@@ -193,6 +193,7 @@ def _card(listing: CardListing) -> dict[str, object]:
         "user_name": listing.user.display_name,
         "profile": found.profile,
         "state": found.state.value,
+        "cause": listing.cause or None,
         "passcode": listing.passcode_state,
         "organisation_id": found.organisation_id,
         "created": found.create_time,

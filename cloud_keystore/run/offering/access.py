@@ -193,6 +193,8 @@ REST: Mapping[str, Access] = MappingProxyType(
         "devices.remove": CLIENT,
         "identities.invitations": CLIENT,
         "issuing.issue": CLIENT,
+        "issuing.resume": CLIENT,
+        "issuing.cancel": CLIENT,
         "cards.list_all": CLIENT,
         "cards.find": CLIENT,
         "cards.keys": CLIENT,

@@ -53,6 +53,8 @@ THINGS: Mapping[str, Row] = {
         Right.ISSUE, lambda _: "/v1/cards", lambda at: {"user_id": at.user, "profile": "p256"}
     ),
     "show_card": Row(Right.VIEW, lambda at: f"/v1/cards/{at.card}"),
+    "resume_issuing": Row(Right.ISSUE, lambda at: f"/v1/cards/{at.card}:resume-issuing"),
+    "cancel_issuing": Row(Right.ISSUE, lambda at: f"/v1/cards/{at.card}:cancel-issuing"),
     "unlock": Row(Right.UNLOCK, lambda at: f"/v1/cards/{at.card}:unlock"),
     "renew": Row(Right.ISSUE, lambda at: f"/v1/cards/{at.card}:renew", lambda _: {}),
     "suspend": Row(Right.SUSPEND, lambda at: f"/v1/cards/{at.card}:suspend"),

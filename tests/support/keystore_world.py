@@ -89,8 +89,8 @@ from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
+from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing, take_next
-from cloud_keystore.people.repeats import Repeats
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki import authorities

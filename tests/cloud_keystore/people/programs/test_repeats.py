@@ -12,7 +12,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.repeats import KEPT, UNDER_WAY
-from cloud_keystore.people import repeats
+from cloud_keystore.people.programs import repeats
 from support.keystore_world import OPERATOR, World
 
 KEY, REQUEST, ANSWER = b"key", b"request", b"answer"

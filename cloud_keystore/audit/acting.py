@@ -9,21 +9,41 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
+from itertools import count
 
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.actors import NAMELESS, Actor
 from cloud_keystore.model.cards import Card
-from cloud_keystore.model.errors import IdentityRejected, InvalidInput, NotAllowed
+from cloud_keystore.model.clock import Random, new_id
+from cloud_keystore.model.errors import (
+    IdentityRejected,
+    InvalidInput,
+    NotAllowed,
+    RequestClosed,
+    SecondNeeded,
+)
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.rights.holding import Held, upwards
+from cloud_keystore.model.rights.requests import (
+    MOST_OPEN,
+    REQUEST_TIME,
+    Deed,
+    HighRisk,
+    Request,
+    RequestState,
+    Second,
+    SecondWanted,
+    encode,
+)
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import cards, organisations, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.rights import assignments, custom_roles
+from cloud_keystore.storage.rights import assignments, custom_roles, requests
 
 # Whoever can write to the data folder, and the keystore itself.
 EVERYTHING = Held({ROOT: frozenset(Right)}, {})
@@ -36,6 +56,7 @@ class Acting:
     connection: Connection
     actor: Actor
     held: Held
+    now: datetime
 
     def need(self, right: Right, organisation_id: str) -> None:
         """Raise NotAllowed unless the actor has a right in an organisation."""
@@ -54,6 +75,45 @@ class Acting:
             raise NotAllowed(
                 f"no role of yours has the right {right.value!r}: ask an RA manager", right
             )
+
+    def is_high_risk(self, operations: Collection[HighRisk], organisation_id: str) -> bool:
+        """Whether another operator has to approve one of some operations of the actor's. Whoever
+        can write to the data folder needs nobody.
+        """
+        if self.actor.kind in NAMELESS:
+            return False
+        named = requests.operations_in(self.connection, organisation_id)
+        return not named.isdisjoint(operations)
+
+    def need_second(
+        self, operations: Collection[HighRisk], wanted: Deed, second: Second | None
+    ) -> None:
+        """Raise SecondWanted for an operation of high risk that nobody else approves: the
+        transaction is undone, and a request made. The approval of a second is spent here, with what
+        it approves. Raises RequestClosed, NotAllowed, IdentityRejected.
+        """
+        if second is None:
+            if self.is_high_risk(operations, wanted.organisation_id):
+                raise SecondWanted(wanted)
+            return
+        made = requests.find(self.connection, second.request_id)
+        if (
+            made is None
+            or not made.is_open(self.now)
+            or made.wanted != wanted
+            or made.asked_by != self.actor.id
+            or made.asked_by == second.actor.id
+        ):
+            raise RequestClosed("this is not what was asked for any more: refuse it")
+        theirs = held_by(self.connection, second.actor, self.now)
+        Acting(self.connection, second.actor, theirs, self.now).need(
+            wanted.right, wanted.organisation_id
+        )
+        state, by = RequestState.APPROVED, second.actor
+        requests.decide(self.connection, made, state, by.id, self.now)
+        said = request_facts(made)
+        told = entries.about_keystore(Kind.REQUEST_APPROVED, self.now, by, said)
+        journal.append(self.connection, told)
 
     def place(self, right: Right, organisation_id: str) -> str:
         """The organisation that is named, or else the one where the actor has the right. Raises
@@ -142,7 +202,7 @@ def looking(database: Database, actor: Actor, now: datetime) -> Iterator[Acting]
     raises; tells the journal of what the block refuses.
     """
     with _told(database, actor, now), database.read() as connection:
-        yield Acting(connection, actor, held_by(connection, actor, now))
+        yield Acting(connection, actor, held_by(connection, actor, now), now)
 
 
 @contextmanager
@@ -151,10 +211,10 @@ def changing(
 ) -> Iterator[Acting]:
     """A transaction in which an actor changes something. Raises IdentityRejected if the actor was
     removed meanwhile, and what `Database.write` raises; tells the journal of what the block
-    refuses.
+    refuses. What another operator has to approve becomes a request, and raises SecondNeeded.
     """
     with _told(database, actor, now), database.write(shared=shared) as connection:
-        yield Acting(connection, actor, held_by(connection, actor, now))
+        yield Acting(connection, actor, held_by(connection, actor, now), now)
 
 
 def held_by(connection: Connection, actor: Actor, now: datetime) -> Held:
@@ -184,3 +244,54 @@ def _told(database: Database, actor: Actor, now: datetime) -> Iterator[None]:
         with database.write(shared=True) as connection:
             journal.append(connection, entry)
         raise
+    except SecondWanted as waits:
+        with database.write() as connection:
+            made = ask_second(connection, waits.wanted, actor, now)
+        raise SecondNeeded(
+            f"another operator has to approve this until {made.expire_time:%Y-%m-%d %H:%M} UTC: "
+            f"cloudcard ra request approve {made.id}"
+        ) from None
+
+
+def ask_second(connection: Connection, wanted: Deed, actor: Actor, now: datetime) -> Request:
+    """Make a request of an operator; whoever repeats it gets the same. Raises SecondNeeded if the
+    operator has asked for too much that nobody has decided about.
+    """
+    waiting = requests.open_of(connection, actor.id, now)
+    for each in waiting:
+        if each.wanted == wanted:
+            return each
+    if len(waiting) >= MOST_OPEN:
+        raise SecondNeeded(
+            f"another operator has to approve this, and {MOST_OPEN} requests of yours wait "
+            "already: let some be decided first (cloudcard ra request list)"
+        )
+    own = _free_id(connection, f"{actor} {wanted.action} {encode(wanted.terms)}", now)
+    made = Request(own, wanted, actor.id, now, now + REQUEST_TIME)
+    requests.add(connection, made)
+    told = entries.about_keystore(Kind.REQUEST_MADE, now, actor, request_facts(made))
+    journal.append(connection, told)
+    return made
+
+
+def _free_id(connection: Connection, text: str, now: datetime) -> str:
+    """An identifier for a request. It is no secret: what is asked for, and when, make it."""
+    turns = (new_id(now, _drawn(f"{turn} {text}")) for turn in count())
+    return next(each for each in turns if requests.find(connection, each) is None)
+
+
+def _drawn(text: str) -> Random:
+    digest = sha256(text.encode()).digest()
+    return lambda number: digest[:number]
+
+
+def request_facts(made: Request) -> dict[str, str]:
+    """What the journal says of a request."""
+    return {
+        "request": made.id,
+        "action": made.wanted.action.value,
+        "about": made.wanted.about,
+        "organisation": made.wanted.organisation_id,
+        "asked_by": made.asked_by,
+        "terms": encode(made.wanted.terms),
+    }

@@ -52,6 +52,7 @@ BEGINNINGS = frozenset(
         Kind.EMAIL_DOMAIN_REMOVED,
         Kind.ROLE_DEFINED,
         Kind.ROLE_GRANTED,
+        Kind.REQUEST_MADE,
         Kind.RIGHT_REFUSED,
         Kind.POLICY_SET,
         Kind.FEEDBACK_GIVEN,

@@ -19,6 +19,7 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, User, UserState
 from cloud_keystore.model.pki.revocation import RevocationReason
+from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.contacts import accounts
@@ -47,11 +48,14 @@ class Consequences:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Closes users. `wake` wakes callers that wait for an operation or a user."""
+    """Closes users. `wake` wakes callers that wait for an operation or a user; `second` is who
+    approves what is done.
+    """
 
     database: Database
     clock: Clock
     wake: Wake
+    second: Second | None = None
 
     def foresee(self, user_id: str, operator: Identity) -> Consequences:
         """What `close` would end; raises UserNotFound, NotAllowed."""
@@ -81,6 +85,10 @@ class Leaving:
             accounts.drop(connection, ended.user, ended.accounts, now, operator.actor)
             closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
             if people.change_user(connection, closed):
+                terms = {"user": user_id, "reason": reason}
+                at, name = closed.organisation_id, closed.display_name
+                wanted = Deed(Action.CLOSE_USER, Right.REVOKE, at, name, terms)
+                by.need_second({HighRisk.CLOSE_USER}, wanted, self.second)
                 said: dict[str, Detail] = {
                     "reason": reason,
                     "cards": len(ended.cards),

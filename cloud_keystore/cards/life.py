@@ -23,6 +23,7 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
+from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki.revocation import recording
@@ -93,11 +94,12 @@ class CardCount:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Finds cards, and takes them out of use and back."""
+    """Finds cards, and takes them out of use and back. `second` is who approves what is done."""
 
     database: Database
     clock: Clock
     wake: Wake
+    second: Second | None = None
 
     def list_all(
         self, page: Page | None = None, wanted: Wanted = EVERY_CARD, *, actor: Actor
@@ -195,8 +197,21 @@ class Life:
                 connection, TOLD[event], card, now, reason=reason, who="your registration authority"
             )
             listing = listing_of(connection, cards.named(connection, serial))
+            if event is CardEvent.REVOKE:
+                terms = {"card": serial, "reason": reason, "code": code.value}
+                if invalid_time is not None:
+                    terms["invalid_time"] = invalid_time.isoformat()
+                at = listing.user.organisation_id
+                wanted = Deed(Action.REVOKE_CARD, Right.REVOKE, at, serial, terms)
+                by.need_second(risks(code), wanted, self.second)
         self.wake([card.user_id, *withdrawn])
         return listing
+
+
+def risks(code: RevocationReason) -> frozenset[HighRisk]:
+    """What the revocation of a card is among operations of high risk."""
+    compromised = code is RevocationReason.KEY_COMPROMISE
+    return frozenset({HighRisk.REVOKE} | ({HighRisk.REVOKE_COMPROMISED} if compromised else set()))
 
 
 def move_card(

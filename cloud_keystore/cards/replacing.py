@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.audit import acting
 from cloud_keystore.cards.issuing import Issuing
-from cloud_keystore.cards.life import CardListing, listing_of, move_card
+from cloud_keystore.cards.life import CardListing, listing_of, move_card, risks
 from cloud_keystore.cards.making import Order
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import UNISSUED, Card, CardEvent, CardState, Replacement
@@ -17,9 +17,10 @@ from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.model.rights.requests import Action, Deed, Second
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.storage import cards
+from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 
 
@@ -50,6 +51,7 @@ class Replacing:
     random: Random
     issuing: Issuing
     wake: Wake
+    second: Second | None = None  # who approves what is done
 
     def foresee(self, serial: str, *, actor: Actor) -> Replaced:
         """A card with the one that is in its place already; raises CardNotFound, NotAllowed."""
@@ -98,6 +100,10 @@ class Replacing:
             if card.state is CardState.REVOKED:
                 return []
             code = RevocationReason.KEY_COMPROMISE
+            at = people.holder(by.connection, card).organisation_id
+            terms = {"card": serial, "reason": why}
+            wanted = Deed(Action.REPLACE_CARD, Right.ISSUE, at, serial, terms)
+            by.need_second(risks(code), wanted, self.second)
             return move_card(by.connection, card, CardEvent.REVOKE, now, actor, why, code)
 
     def neighbours(self, serial: str, *, actor: Actor) -> Neighbours:

@@ -158,6 +158,22 @@ class BuiltInRole(KeystoreError):
     """The role is built in, so that nobody changes, renames or deletes it."""
 
 
+class SecondNeeded(KeystoreError):
+    """The operation is of high risk: it waits for another operator, and the text says how."""
+
+
+class RequestNotFound(KeystoreError):
+    """No such request of an operator."""
+
+
+class RequestClosed(KeystoreError):
+    """The request was decided, has expired, or cannot be done any more."""
+
+
+class NobodyElse(KeystoreError):
+    """Nobody else could approve the operation."""
+
+
 class OperationBusy(KeystoreError):
     """The key is being used for this operation right now: ask again."""
 

@@ -105,6 +105,10 @@ class Kind(StrEnum):
     ROLE_GRANTED = "role.granted"
     ROLE_WITHDRAWN = "role.withdrawn"
     RIGHT_REFUSED = "right.refused"  # somebody asked for what no role allows them there
+    FOUR_EYES_SET = "four-eyes.set"  # which operations another operator has to approve
+    REQUEST_MADE = "request.made"  # an operation waits for another operator
+    REQUEST_APPROVED = "request.approved"  # and done
+    REQUEST_REFUSED = "request.refused"
     POLICY_SET = "policy.set"
     ALERT_RAISED = "alert.raised"
     ALERT_ACKNOWLEDGED = "alert.acknowledged"

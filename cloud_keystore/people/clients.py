@@ -19,7 +19,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.model.rights import clients
 from cloud_keystore.model.rights.clients import LIFETIME, LONGEST_LIFETIME
-from cloud_keystore.model.rights.roles import Assignment, Right
+from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people import roles
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
@@ -72,9 +72,7 @@ class Clients:
         token_sha256 = clients.token_sha256(token)
         with acting.changing(self.database, actor, now) as by:
             place = by.place(Right.ROLES, organisation_id)
-            given = [
-                roles.grantable(by, name, Role.CLIENT, place) for name in dict.fromkeys(wanted)
-            ]
+            given = {each: roles.grantable(by, each, Role.CLIENT, place) for each in wanted}
             client = Identity(
                 id=new_id(now, self.random),
                 role=Role.CLIENT,
@@ -95,10 +93,8 @@ class Clients:
                 Kind.CLIENT_ADDED, client, now, actor, said, {"token_sha256": token_sha256 or b""}
             )
             journal.append(by.connection, told)
-            for role in given:
-                own = new_id(now, self.random)
-                granted = Assignment(own, client.id, role, place, now, None, str(actor), now)
-                roles.put(by.connection, granted, client, actor)
+            for called, role in given.items():
+                roles.grant_first(by, new_id(now, self.random), client, called, role)
             return NewClient(_listing(by.connection, client, now), token)
 
     def list_all(self, *, actor: Actor) -> list[ClientListing]:

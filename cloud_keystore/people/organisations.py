@@ -19,19 +19,22 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion, encode
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.holding import upwards
+from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.contacts import helping
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.rights import requests
 
 
 @dataclass(frozen=True, slots=True)
 class Organisations:
-    """The use cases of organisations and policies."""
+    """The use cases of organisations and policies. `second` is who approves what is done."""
 
     database: Database
     clock: Clock
     random: Random
+    second: Second | None = None
 
     def add(self, name: str, operator: Identity, parent_id: str = "") -> Organisation:
         """Add an organisation below another one, which is that where the operator may do so if none
@@ -83,7 +86,14 @@ class Organisations:
                 if parent_id is not None:
                     changed = replace(changed, parent_id=_new_parent(by, before, parent_id))
                 if said := _changes(before, changed):
+                    needed = requests.operations_in(connection, place)
                     _store(connection, before, changed)
+                    if lost := needed - requests.operations_in(connection, place):
+                        raise InvalidInput(
+                            "parent_id is one above which nobody has named "
+                            f"{', '.join(sorted(lost))} as of high risk: name that for the "
+                            "organisation itself first (cloudcard ra request require)"
+                        )
                     details = {"organisation": place, **said}
                     told = entries.about_keystore(Kind.ORGANISATION_CHANGED, now, actor, details)
                     journal.append(connection, told)
@@ -122,7 +132,15 @@ class Organisations:
         version = PolicyVersion(organisation_id, profile, 1, policy, now)
         with acting.changing(self.database, operator.actor, now) as by:
             connection = by.connection
-            by.place(Right.POLICY, organisation_id or ROOT)
+            place = by.place(Right.POLICY, organisation_id or ROOT)
+            terms = {
+                "organisation": organisation_id,
+                "profile": profile,
+                "document": encode(policy),
+            }
+            name = organisations.name(connection, place)
+            wanted = Deed(Action.SET_POLICY, Right.POLICY, place, name, terms)
+            by.need_second({HighRisk.POLICY}, wanted, self.second)
             last = policies.latest(connection, organisation_id, profile)
             version = replace(version, version=last + 1)
             policies.add(connection, version, operator.id)

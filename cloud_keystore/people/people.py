@@ -34,7 +34,7 @@ from cloud_keystore.model.people import (
     version,
 )
 from cloud_keystore.model.profiles import profile_named
-from cloud_keystore.model.rights.roles import Assignment, BuiltIn, Right
+from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloud_keystore.people import domains, listing, roles
 from cloud_keystore.people.contacts import accounts
 from cloud_keystore.people.likeness import changes, check_new, facts
@@ -307,22 +307,17 @@ class People:
         now, right = self.clock(), Right.ROLES if wanted.granted else Right.WORKSTATIONS
         with acting.changing(self.database, actor, now) as by:
             place = by.place(right, wanted.organisation_id)
-            wanted = replace(wanted, organisation_id=place)
+            wanted, named = replace(wanted, organisation_id=place), wanted.granted
             if wanted.granted:
                 role = roles.grantable(by, wanted.granted, wanted.role, place)
                 wanted = replace(wanted, granted=role)
             [(identity, token)] = self._put(by.connection, wanted, [None], actor)
             if wanted.granted:
-                self._grant(by.connection, identity, wanted.granted, actor)
+                own = new_id(now, self.random)
+                roles.grant_first(by, own, identity, named, wanted.granted)
             if keep is not None:
                 keep(token)
         return identity, token
-
-    def _grant(self, connection: Connection, identity: Identity, role: str, actor: Actor) -> None:
-        now, place = identity.create_time, identity.organisation_id
-        own = new_id(now, self.random)
-        granted = Assignment(own, identity.id, role, place, now, None, str(actor), now)
-        roles.put(connection, granted, identity, actor)
 
     def _put(
         self,

@@ -24,6 +24,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.rights.custom import CustomRole
 from cloud_keystore.model.rights.holding import upwards
+from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import HOLDERS, RIGHTS, Assignment, Right, is_held_by
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
@@ -65,11 +66,12 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Lists, grants and withdraws roles."""
+    """Lists, grants and withdraws roles. `second` is who approves what is done."""
 
     database: Database
     clock: Clock
     random: Random
+    second: Second | None = None
 
     def known(self, *, actor: Actor) -> list[RoleListing]:
         """The built-in roles, and those that were defined for organisations that the actor sees."""
@@ -125,6 +127,8 @@ class Roles:
                 wanted = (role, place, wish.until_time)
                 if same == wanted and each.from_time <= since:
                     return _listing(by, each, identity)
+            asked = replace(wish, organisation_id=place)
+            by.need_second({HighRisk.GRANT_ROLE}, grant_wanted(asked, identity), self.second)
             granted = Assignment(
                 id=new_id(now, self.random),
                 identity_id=identity.id,
@@ -185,6 +189,33 @@ def grantable(by: Acting, name: str, kind: model.Role, organisation_id: str) -> 
     for right in sorted(given):
         by.need(right, organisation_id)
     return role
+
+
+def grant_first(by: Acting, own: str, identity: Identity, name: str, role: str) -> None:
+    """Grant a new identity its role, with an identifier and a name; or, if another operator has to
+    approve that, ask for it: until then the identity has none.
+    """
+    now, place = identity.create_time, identity.organisation_id
+    if by.is_high_risk({HighRisk.GRANT_ROLE}, place):
+        wanted = grant_wanted(Wish(identity.id, name, place), identity)
+        acting.ask_second(by.connection, wanted, by.actor, now)
+        return
+    granted = Assignment(own, identity.id, role, place, now, None, str(by.actor), now)
+    put(by.connection, granted, identity, by.actor)
+
+
+def grant_wanted(wish: Wish, identity: Identity) -> Deed:
+    """A grant as another operator is asked to approve it."""
+    terms = {
+        "identity": identity.id,
+        "role": wish.role,
+        "organisation": wish.organisation_id,
+    }
+    for name, time in (("from", wish.from_time), ("until", wish.until_time)):
+        if time is not None:
+            terms[name] = time.isoformat()
+    about, place = identity.display_name, wish.organisation_id
+    return Deed(Action.GRANT_ROLE, Right.ROLES, place, about, terms)
 
 
 def check_manager_remains(

@@ -39,6 +39,7 @@ def test_every_method_is_called() -> None:
         "FindingService",
         "FeedbackService",
         "RenewalService",
+        "RequestService",
         "RoleService",
     }
 

@@ -31,6 +31,7 @@ GIVEN = {
     ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
     ("ra", "user", "edit"): ("some", "--name", "Ada King"),
     ("ra", "organisation", "edit"): ("some", "--name", "Ward 7"),
+    ("ra", "request", "require"): ("--operation", "revoke"),
     ("ra", "role", "edit"): ("some", "--name", "ward-clerk"),
 }
 

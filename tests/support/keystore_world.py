@@ -34,6 +34,7 @@ from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
+from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
 from cloud_keystore.cards.succession import come_into_use
@@ -78,7 +79,6 @@ from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
 from cloud_keystore.people.contacts.accounts import Accounts
-from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
@@ -91,6 +91,8 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing, take_next
+from cloud_keystore.people.rights.custom_roles import CustomRoles
+from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki import authorities
@@ -204,6 +206,8 @@ class World:
     alerts: Alerts
     roles: Roles
     custom_roles: CustomRoles
+    four_eyes: FourEyes
+    requests: Requests
     custody: Keys
     reading: Reading
     showing: Showing
@@ -508,6 +512,12 @@ def new_world(
         data_objects,
         woken.extend,
     )
+    life = Life(database, clock, woken.extend)
+    replacing = Replacing(database, clock, os.urandom, issuing, woken.extend)
+    leaving = Leaving(database, clock, woken.extend)
+    organisations_ = Organisations(database, clock, os.urandom)
+    roles, custom = Roles(database, clock, os.urandom), CustomRoles(database, clock, os.urandom)
+    four_eyes = FourEyes(database, clock)
     return World(
         database=database,
         clock=clock,
@@ -518,17 +528,17 @@ def new_world(
         importing=Importing(people_),
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=issuing,
-        cards=Life(database, clock, woken.extend),
+        cards=life,
         prolonging=Prolonging(database, clock, spares, renewal, woken.extend),
-        replacing=Replacing(database, clock, os.urandom, issuing, woken.extend),
+        replacing=replacing,
         showing=Showing(database, clock),
-        leaving=Leaving(database, clock, woken.extend),
+        leaving=leaving,
         reports=Reports(database, clock),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),
         unlock_codes=UnlockCodes(passcodes, woken.extend),
         feedback=GivingFeedback(database, clock, os.urandom),
         surveys=Surveys(database, clock, os.urandom),
-        organisations=Organisations(database, clock, os.urandom),
+        organisations=organisations_,
         migrating=Migrating(database, clock, os.urandom),
         passcodes=passcodes,
         data_objects=data_objects,
@@ -538,8 +548,12 @@ def new_world(
         admitting=Admitting(database, seal, clock, woken.extend, os.urandom, authority),
         devices=Devices(database, clock, woken.extend),
         identities=Identities(database, clock, woken.extend),
-        roles=Roles(database, clock, os.urandom),
-        custom_roles=CustomRoles(database, clock, os.urandom),
+        roles=roles,
+        custom_roles=custom,
+        four_eyes=four_eyes,
+        requests=Requests(
+            database, clock, life, replacing, leaving, roles, custom, organisations_, four_eyes
+        ),
         callers=Callers(database, clock),
         clients=Clients(database=database, clock=clock, random=os.urandom),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import grpc
+
+from cloud_keystore.model.rights.requests import HighRisk
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.registry.v1 import (
     accounts_pb2,
+    cards_pb2,
     clients_pb2,
     domains_pb2,
     feedback_pb2,
     identities_pb2,
     organisations_pb2,
     people_pb2,
+    requests_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
@@ -80,9 +86,22 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
         stub.PerformOperation(workstation_pb2.PerformOperationRequest(operation_id=operation.id))
         begun = stub.BeginSignIn(workstation_pb2.BeginSignInRequest(request_id=os.urandom(16)))
         own.approve(own.claim(begun.sign_in.qr_text, serial), "")
+    _ask_another(keystore, serial)
     return {
         "ra": keystore.operator.folder,
         "audit": reader.folder,
         "authenticator": phone.folder,
         "keys": keystore.folder / "keystore",
     }
+
+
+def _ask_another(keystore: KeystoreProcess, serial: str) -> None:
+    """Let a revocation wait for another operator."""
+    registry = keystore.registry
+    invited = identities_pb2.CreateOperatorRequest(display_name=LATIN)
+    token = registry.identities.CreateOperator(invited).token.text
+    spending.enrol(token, keystore.folder / "second", "operator")
+    registry.requests.SetFourEyes(requests_pb2.SetFourEyesRequest(operations=list(HighRisk)))
+    revoked = cards_pb2.RevokeCardRequest(card_serial=serial, reason=LATIN)
+    with suppress(grpc.RpcError):
+        registry.cards.RevokeCard(revoked)

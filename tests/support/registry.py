@@ -16,6 +16,7 @@ from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard.registry.v1.notifications_pb2_grpc import NotificationServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard.registry.v1.requests_pb2_grpc import RequestServiceStub
 from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
 
 
@@ -36,3 +37,4 @@ class Registry:
         self.notifications = NotificationServiceStub(channel)
         self.roles = RoleServiceStub(channel)
         self.clients = ClientServiceStub(channel)
+        self.requests = RequestServiceStub(channel)

@@ -99,6 +99,8 @@ SAYS = {
     "report cards": r"^Default +p256 |^Rows +\d+$",
     "report access": r"^Nobody had any role\.$|^first operator +active +ra-manager ",
     "role list": r"^ra-agent  +view people issue unlock ",
+    "request list": r"^Nothing waits for another operator\.$",
+    "request rules": r"^Each operator acts alone",
     "role create": r"^Role +ward-clerk\nRights +view unlock$",
     "role edit": r"^Rights +view suspend$",
     "role delete": r"^Role +ward-clerk$",

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
-from cloud_keystore.people.custom_roles import CustomRoles
+from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.roles import AssignmentListing, RoleListing, Roles, Wish
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context

@@ -16,6 +16,7 @@ from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
+from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
 from cloud_keystore.cards.succession import come_into_use
@@ -41,7 +42,6 @@ from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
 from cloud_keystore.people.contacts.accounts import Accounts
-from cloud_keystore.people.custom_roles import CustomRoles
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment
@@ -54,6 +54,8 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing
+from cloud_keystore.people.rights.custom_roles import CustomRoles
+from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki.announcing import Announcing
@@ -102,6 +104,8 @@ class MainUseCases:
     importing: Importing
     roles: Roles
     custom_roles: CustomRoles
+    four_eyes: FourEyes
+    requests: Requests
     devices: Devices
     identities: Identities
     clients: Clients
@@ -176,6 +180,13 @@ def main_use_cases(
     )
     spares = new_spares(parts, sessions.process)
     issuing = new_issuing(parts, sessions.process, wake)
+    cards = Life(database=database, clock=clock, wake=wake)
+    replacing = Replacing(database, clock, os.urandom, issuing, wake)
+    leaving = Leaving(database=database, clock=clock, wake=wake)
+    roles = Roles(database=database, clock=clock, random=os.urandom)
+    custom_roles = CustomRoles(database=database, clock=clock, random=os.urandom)
+    organisations = Organisations(database=database, clock=clock, random=os.urandom)
+    four_eyes = FourEyes(database=database, clock=clock)
     return MainUseCases(
         callers=Callers(database, clock),
         announcing=_announcing(parts),
@@ -207,9 +218,9 @@ def main_use_cases(
             passcodes=passcodes,
             wake=wake,
         ),
-        cards=Life(database=database, clock=clock, wake=wake),
+        cards=cards,
         prolonging=Prolonging(database, clock, spares, renewal, wake),
-        replacing=Replacing(database, clock, os.urandom, issuing, wake),
+        replacing=replacing,
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
         unlock_codes=UnlockCodes(passcodes, wake),
         alerts=Alerts(database=database, clock=clock),
@@ -232,16 +243,28 @@ def main_use_cases(
         sessions=Sessions(database=database, clock=clock),
         people=parts.people,
         showing=Showing(database=database, clock=clock),
-        leaving=Leaving(database=database, clock=clock, wake=wake),
+        leaving=leaving,
         reports=Reports(database=database, clock=clock),
         issuing=issuing,
-        organisations=Organisations(database=database, clock=clock, random=os.urandom),
+        organisations=organisations,
         migrating=Migrating(database=database, clock=clock, random=os.urandom),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         accounts=Accounts(database=database, clock=clock, random=os.urandom),
         importing=Importing(parts.people),
-        roles=Roles(database=database, clock=clock, random=os.urandom),
-        custom_roles=CustomRoles(database=database, clock=clock, random=os.urandom),
+        roles=roles,
+        custom_roles=custom_roles,
+        four_eyes=four_eyes,
+        requests=Requests(
+            database=database,
+            clock=clock,
+            cards=cards,
+            replacing=replacing,
+            leaving=leaving,
+            roles=roles,
+            custom_roles=custom_roles,
+            organisations=organisations,
+            four_eyes=four_eyes,
+        ),
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
         clients=Clients(database=database, clock=clock, random=os.urandom),

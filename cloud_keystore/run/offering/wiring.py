@@ -32,6 +32,7 @@ from cloud_keystore.rpc.registry.domains import DomainServicer
 from cloud_keystore.rpc.registry.feedback import FeedbackServicer
 from cloud_keystore.rpc.registry.importing import ImportServicer
 from cloud_keystore.rpc.registry.notifications import NotificationServicer
+from cloud_keystore.rpc.registry.requests import RequestServicer
 from cloud_keystore.rpc.registry.roles import RoleServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
@@ -68,6 +69,8 @@ from cloudcard.registry.v1 import (
     organisations_pb2_grpc,
     people_pb2,
     people_pb2_grpc,
+    requests_pb2,
+    requests_pb2_grpc,
     roles_pb2,
     roles_pb2_grpc,
 )
@@ -91,6 +94,7 @@ FILES = (
     feedback_pb2,
     roles_pb2,
     clients_pb2,
+    requests_pb2,
     audit_pb2,
     renewal_pb2,
 )
@@ -238,6 +242,9 @@ def add_services(
     clients_pb2_grpc.add_ClientServiceServicer_to_server(
         ClientServicer(door=operators, clients=our.clients, identities=our.identities, clock=clock),
         server,
+    )
+    requests_pb2_grpc.add_RequestServiceServicer_to_server(
+        RequestServicer(door=operators, requests=our.requests, four_eyes=our.four_eyes), server
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(door=door(Role.AUDITOR), reading=our.reading), server

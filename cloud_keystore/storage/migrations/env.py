@@ -13,7 +13,7 @@ from cloud_keystore.storage.issuing import orders, planned_keys, spare_keys
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.past import repeats
 from cloud_keystore.storage.revocation import certificates, lists
-from cloud_keystore.storage.rights import assignments, custom_roles
+from cloud_keystore.storage.rights import assignments, custom_roles, requests
 from cloud_keystore.storage.sealing import key_holders
 from cloud_keystore.storage.surveys import answers, feedback
 
@@ -37,6 +37,7 @@ assert spare_keys.spare_key.metadata is METADATA  # noqa: S101
 assert organisations.branch.metadata is METADATA  # noqa: S101
 assert assignments.assignment.metadata is METADATA  # noqa: S101
 assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
+assert requests.request.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101
 assert repeats.repeatable.metadata is METADATA  # noqa: S101

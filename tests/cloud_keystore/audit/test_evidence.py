@@ -42,6 +42,7 @@ from cloudcard.registry.v1 import (
     notifications_pb2,
     organisations_pb2,
     people_pb2,
+    requests_pb2,
     roles_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
@@ -140,6 +141,9 @@ TOLD: dict[str, Kind] = {
     "AccountService.RemoveAccount": Kind.WINDOWS_ACCOUNT_REMOVED,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
+    "RequestService.SetFourEyes": Kind.FOUR_EYES_SET,
+    "RequestService.ApproveRequest": Kind.REQUEST_APPROVED,
+    "RequestService.RefuseRequest": Kind.REQUEST_REFUSED,
     "RoleService.CreateRole": Kind.ROLE_DEFINED,
     "RoleService.UpdateRole": Kind.ROLE_CHANGED,
     "RoleService.DeleteRole": Kind.ROLE_DELETED,
@@ -197,6 +201,7 @@ UNTOLD: dict[str, str] = {
         for name in ("ListProfiles", "ListCards", "CountCards", "GetCard")
     },
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
+    **{f"RequestService.List{name}": "reads" for name in ("Requests", "FourEyes")},
     **{f"RoleService.List{name}": "reads" for name in ("Roles", "Assignments")},
     **{
         f"IdentityService.List{name}": "reads"
@@ -359,6 +364,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     journal = _audit(place)
     phone.not_me(phone.find(Workstation(pc, serial).create(os.urandom(16)).id))
     _operate(registry, phone, user_id, serial)
+    _ask_another(place)
     _notify(place)
     gone = identities_pb2.RemoveDeviceRequest(device_id=own_phone.id, reason="lost")
     registry.identities.RemoveDevice(gone)
@@ -585,6 +591,27 @@ def _audit(place: Place) -> audit_pb2.GetJournalResponse:
     )
     identities.RemoveAuditor(identities_pb2.RemoveAuditorRequest(auditor_id=own.id, reason="done"))
     return journal
+
+
+def _ask_another(place: Place) -> None:
+    """Let another operator approve one of two policies, and refuse the other."""
+    keystore, policy = place.keystore, organisations_pb2.Policy(largest_batch=1, session=TERMS)
+    invited = identities_pb2.CreateOperatorRequest(display_name="Olga")
+    token = keystore.registry.identities.CreateOperator(invited).token.text
+    second = Registry(
+        place.channel(spending.enrol(token, keystore.folder / "second", "operator"))
+    ).requests
+    keystore.registry.requests.SetFourEyes(requests_pb2.SetFourEyesRequest(operations=["policy"]))
+    for profile in ("v1", "v2"):
+        with pytest.raises(grpc.RpcError):
+            keystore.registry.organisations.SetPolicy(
+                organisations_pb2.SetPolicyRequest(profile=profile, policy=policy)
+            )
+    (waiting,) = second.ListRequests(requests_pb2.ListRequestsRequest())
+    approved, refused = (each.id for each in waiting.requests)
+    second.ApproveRequest(requests_pb2.ApproveRequestRequest(request_id=approved))
+    second.RefuseRequest(requests_pb2.RefuseRequestRequest(request_id=refused))
+    list(second.ListFourEyes(requests_pb2.ListFourEyesRequest()))
 
 
 def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> None:

@@ -160,7 +160,7 @@ def test_nobody_grants_where_they_are_no_manager(world: World, ours: str, theirs
 def test_nobody_grants_a_right_that_they_do_not_have(world: World, ours: str) -> None:
     held = RIGHTS[BuiltIn.RA_AGENT] | {Right.ROLES}
     with world.database.read() as connection:
-        by = Acting(connection, OPERATOR, Held({ours: held}, {}))
+        by = Acting(connection, OPERATOR, Held({ours: held}, {}), world.clock())
         assert grantable(by, BuiltIn.SPONSOR, Role.OPERATOR, ours) == BuiltIn.SPONSOR
         for role in (BuiltIn.RA_AGENT_ADVANCED, BuiltIn.RA_MANAGER):
             with pytest.raises(NotAllowed):

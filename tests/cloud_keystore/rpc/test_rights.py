@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from uuid import uuid4
 
 import grpc
@@ -34,6 +34,7 @@ from cloudcard.registry.v1 import (
     notifications_pb2,
     organisations_pb2,
     people_pb2,
+    requests_pb2,
     roles_pb2,
 )
 from cloudcard_tools.enrolment import spending
@@ -72,11 +73,13 @@ class Place:
     alert: str
     client: str
     spare: str  # an organisation below it
+    approvable: str = ""  # requests of the RA manager of the whole
+    refusable: str = ""
 
     @property
     def said(self) -> list[str]:
         """What must not be in an answer to somebody who does not see the place."""
-        return [getattr(self, each.name) for each in fields(self)]
+        return [value for each in fields(self) if (value := getattr(self, each.name))]
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,18 @@ THINGS: Mapping[str, Row] = {
     "RoleService.DeleteRole": Row(
         Right.ROLES, lambda at: roles_pb2.DeleteRoleRequest(role_id=at.role)
     ),
+    "RequestService.SetFourEyes": Row(
+        Right.POLICY,
+        lambda at: requests_pb2.SetFourEyesRequest(
+            operations=["revoke-compromised"], organisation_id=at.organisation
+        ),
+    ),
+    "RequestService.ApproveRequest": Row(
+        Right.REVOKE, lambda at: requests_pb2.ApproveRequestRequest(request_id=at.approvable)
+    ),
+    "RequestService.RefuseRequest": Row(
+        Right.REVOKE, lambda at: requests_pb2.RefuseRequestRequest(request_id=at.refusable)
+    ),
     "CardService.SuspendCard": Row(
         Right.SUSPEND, lambda at: cards_pb2.SuspendCardRequest(card_serial=at.card)
     ),
@@ -320,6 +335,11 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
     ),
     "RoleService.ListRoles": (Right.VIEW, roles_pb2.ListRolesRequest()),
     "RoleService.ListAssignments": (Right.ROLES, roles_pb2.ListAssignmentsRequest()),
+    "RequestService.ListRequests": (
+        Right.VIEW,
+        requests_pb2.ListRequestsRequest(include_decided=True),
+    ),
+    "RequestService.ListFourEyes": (Right.VIEW, requests_pb2.ListFourEyesRequest()),
     "FindingService.Find": (
         Right.VIEW,
         finding_pb2.FindRequest(sort=finding_pb2.SORT_USER, text="Ada"),
@@ -396,7 +416,7 @@ class Town:
     of_all: Mapping[str, grpc.Channel]  # of an RA manager and an auditor of the whole, by service
 
 
-MISSING = Place("nowhere", *(str(uuid4()) for _ in range(12)))
+MISSING = Place("nowhere", *(str(uuid4()) for _ in range(14)))
 
 
 def ask(channel: grpc.Channel, call: str, request: Message) -> list[Message]:
@@ -500,6 +520,28 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
     )
 
 
+def with_requests(keystore: KeystoreProcess, at: Place) -> Place:
+    """A place with two requests, about cards that no other call is about."""
+    registry = keystore.registry
+    registry.requests.SetFourEyes(THINGS["RequestService.SetFourEyes"].request(at))
+    for _ in range(2):
+        asked = cards_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=at.user, profile="p256"
+        )
+        card = registry.cards.IssueCard(asked).card
+        revoked = cards_pb2.RevokeCardRequest(
+            card_serial=card.serial,
+            reason="stolen",
+            code=cards_pb2.REVOCATION_REASON_KEY_COMPROMISE,
+        )
+        with pytest.raises(grpc.RpcError) as refused:
+            registry.cards.RevokeCard(revoked)
+        assert reason(refused.value) == "SECOND_NEEDED"
+    (found,) = registry.requests.ListRequests(requests_pb2.ListRequestsRequest())
+    approvable, refusable = (each.id for each in found.requests[-2:])
+    return replace(at, approvable=approvable, refusable=refusable)
+
+
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("rights")
@@ -535,8 +577,14 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         asked = staff.CreateAuditorRequest(display_name="own", organisation_id=own.organisation)
         token = identities.CreateAuditor(asked).token.text
         channels[BuiltIn.AUDITOR] = enrolled("auditor", token, "auditor")
+        # Somebody who could approve, anywhere.
+        second = staff.CreateOperatorRequest(display_name="second")
+        enrolled("second", identities.CreateOperator(second).token.text, "operator")
         token = identities.CreateAuditor(staff.CreateAuditorRequest(display_name="all")).token.text
-        places = {"own": own, "child": child, "other": other}
+        places = {
+            name: with_requests(keystore, at)
+            for name, at in (("own", own), ("child", child), ("other", other))
+        }
         operator = open_.enter_context(identity.channel(keystore.operator))
         of_all = {"operator": operator, "auditor": enrolled("all", token, "auditor")}
         yield Town(places, channels, of_all)

@@ -18,7 +18,7 @@ from cloudcard_tools.ra.registry import (
     organisation_option,
     when,
 )
-from cloudcard_tools.ra.roles import day_or_time
+from cloudcard_tools.ra.rights.roles import day_or_time
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option

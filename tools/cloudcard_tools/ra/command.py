@@ -21,7 +21,8 @@ from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.ra.reports import expiring, pending
-from cloudcard_tools.ra.roles import role
+from cloudcard_tools.ra.rights.requests import request
+from cloudcard_tools.ra.rights.roles import role
 from cloudcard_tools.ra.sheets.exporting import export
 from cloudcard_tools.ra.sheets.importing import import_people
 from cloudcard_tools.ra.sheets.report import report
@@ -50,6 +51,7 @@ Examples:
   cloudcard ra operator invite "Olga Hopper"
   cloudcard ra client add "HR system" --role ra-agent
   cloudcard ra role grant "Olga Hopper" ra-agent --organisation "St Elsewhere"
+  cloudcard ra request list
   cloudcard ra alerts list
   cloudcard ra notify list --failed
   cloudcard ra feedback nps
@@ -91,3 +93,4 @@ ra.add_command(organisation)
 ra.add_command(policy)
 ra.add_command(role)
 ra.add_command(client)
+ra.add_command(request)

@@ -23,7 +23,7 @@ from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.custom import parsed, role_name, spelled
 from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
-from cloud_keystore.people import custom_roles
+from cloud_keystore.people.rights import custom_roles
 from cloud_keystore.people.roles import Wish
 from cloud_keystore.storage.rights.custom_roles import custom_role
 from support.keystore_world import OPERATOR, SECOND, World

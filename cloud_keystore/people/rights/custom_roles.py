@@ -32,6 +32,7 @@ from cloud_keystore.model.rights.custom import (
     spelled,
 )
 from cloud_keystore.model.rights.holding import upwards
+from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import RIGHTS, Right
 from cloud_keystore.people.roles import RoleListing, custom_listing
 from cloud_keystore.storage import organisations, people
@@ -43,11 +44,14 @@ MOST_NAMED = 10  # of those who have a role
 
 @dataclass(frozen=True, slots=True)
 class CustomRoles:
-    """Defines, changes and deletes roles. What is changed holds at once, for all who have one."""
+    """Defines, changes and deletes roles. What is changed holds at once, for all who have one.
+    `second` is who approves what is done.
+    """
 
     database: Database
     clock: Clock
     random: Random
+    second: Second | None = None
 
     def define(
         self, name: str, rights: Collection[str], organisation_id: str = "", *, actor: Actor
@@ -95,6 +99,11 @@ class CustomRoles:
                     )
             if changed == role:
                 return custom_listing(by, role)
+            if changed.rights - role.rights:
+                terms = {"role": role.id, "name": changed.name, "rights": spelled(changed.rights)}
+                at = role.organisation_id
+                wanted = Deed(Action.CHANGE_ROLE, Right.ROLES, at, role.name, terms)
+                by.need_second({HighRisk.GRANT_ROLE}, wanted, self.second)
             custom_roles.change(by.connection, changed)
             said = _facts(role)
             if changed.name != role.name:

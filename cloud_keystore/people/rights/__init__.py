@@ -1,0 +1,1 @@
+"""What decides who may do what, beside roles that are granted."""

@@ -14,6 +14,7 @@ PACKAGES: Mapping[str, Path] = {
     "private_keys": ROOT / "private_keys",
     "reader_bridge": ROOT / "reader_bridge",
     "cloud_keystore": ROOT / "cloud_keystore",
+    "cloudcard_client": ROOT / "cloudcard_client",
     "cloudcard_tools": ROOT / "tools" / "cloudcard_tools",
 }
 

@@ -110,6 +110,7 @@ BESIDES = {
     "reader_bridge.prompt_program": frozenset({"reader_bridge.prompt_program", "gi"}),
     "card_os": frozenset({"card_os"}),
     "private_files": frozenset({"private_files"}),
+    "cloudcard_client": frozenset({"cloudcard_client"}),
     "private_keys": STANDARD | {"private_keys", "cryptography"},
 }
 CIPHERS = {  # card-held symmetric keys; no private key is among them

@@ -66,6 +66,7 @@ def test_the_packages_are_where_they_are_looked_for(tmp_path: Path) -> None:
         "private_keys",
         "reader_bridge",
         "cloud_keystore",
+        "cloudcard_client",
         "cloudcard_tools",
     }
     assert tmp_path not in MODULES.values()

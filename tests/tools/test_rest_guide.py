@@ -27,7 +27,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (port,) = free_ports(1)
     with Nursery(folder / "logs") as nursery:
         KeystoreProcess(folder, nursery, ("--rest", f"127.0.0.1:{port}"))
-        typed = "\n".join(block.text for block in run_by("rest.md", __file__))
+        typed = "\n".join(
+            f"python3 - <<'END'\n{block.text}END\n" if block.language == "python" else block.text
+            for block in run_by("rest.md", __file__)
+        )
         typed = typed.replace("127.0.0.1:7447", f"127.0.0.1:{port}")
         typed = typed.replace("~/.local/share/cloudcard", str(folder))
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -49,6 +52,7 @@ def test_each_command_says_what_is_promised(told: str) -> None:
         *(r'"id":.*cc1\.', "no phone|invited", r"\+447700900123", r"\d{4}-", "invited"),
         *("(Ada|Grace) ", r"\w+", r"\w+", "-----BEGIN CERTIFICATE", "active", "suspended"),
         *("active", r"\d{4}-", r"\w+", "revoked", "removed", r"\d", "closed", r"^ *2 "),
+        *("active", r"\+31201234567", "card-not-found"),
     )
     for each in wanted:
         assert any(re.search(each, line) for line in said), f"{each} is not said\n{told}"

@@ -42,6 +42,8 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.OrganisationNotFound: HTTPStatus.NOT_FOUND,
         errors.OrganisationExists: HTTPStatus.CONFLICT,
         errors.NotAllowed: HTTPStatus.FORBIDDEN,
+        errors.SecondNeeded: HTTPStatus.CONFLICT,
+        errors.NobodyElse: HTTPStatus.CONFLICT,
         errors.IdentityRejected: HTTPStatus.UNAUTHORIZED,
         errors.TooManyGuesses: HTTPStatus.TOO_MANY_REQUESTS,
         errors.RequestUnderWay: HTTPStatus.CONFLICT,

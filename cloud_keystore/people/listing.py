@@ -17,6 +17,7 @@ from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.people import User, UserState
 from cloud_keystore.storage import cards, people
+from cloud_keystore.storage.contacts import accounts
 from cloud_keystore.storage.listing import users
 from cloud_keystore.storage.listing.users import ENROLLED, PENDING
 
@@ -36,7 +37,11 @@ class UserListing:
 def found(by: Acting, text: str) -> Collection[str]:
     """Identifiers of the users whom the actor sees and a text finds; raises InvalidInput."""
     text, connection = as_written(text_field("text", text, LONGEST_TEXT)), by.connection
-    named = people.search(connection, text) | cards.holders_by_serial(connection, text)
+    named = (
+        people.search(connection, text)
+        | cards.holders_by_serial(connection, text)
+        | accounts.called(connection, text)
+    )
     return by.seen_users(named)
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, RowMapping, String, or_, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    RowMapping,
+    Select,
+    String,
+    or_,
+    select,
+)
 
 from cloud_keystore.model.fields.accounts import Account, AccountState, Source, name_key
 from cloud_keystore.model.finding import folded
@@ -65,6 +75,19 @@ def holders(connection: Connection, upns: Collection[str]) -> dict[str, str]:
     query = select(windows_account).where(a.upn_key.in_(upns), a.state != AccountState.DISABLED)
     found = rows.read(connection, windows_account, query)
     return {row["upn_key"]: row["user_id"] for row in found}
+
+
+def holders_of(text: str) -> Select[str]:
+    r"""The query for the identifiers of those who have an account that is called so, such as
+    CORP\ada, or has this user principal name; disabled ones too.
+    """
+    called = folded(text)
+    return select(a.user_id).where((a.name_key == called) | (a.upn_key == called))
+
+
+def called(connection: Connection, text: str) -> set[str]:
+    """Identifiers of those whom `holders_of` finds."""
+    return set(connection.execute(holders_of(text)).scalars())
 
 
 def move(connection: Connection, account: Account, state: AccountState) -> None:

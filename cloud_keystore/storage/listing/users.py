@@ -14,6 +14,7 @@ from cloud_keystore.model.finding import unaccented
 from cloud_keystore.model.people import Role, UserState
 from cloud_keystore.storage import people
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.contacts import accounts
 from cloud_keystore.storage.listing.order import Key, ordered
 from cloud_keystore.storage.organisations import organisation
 
@@ -71,13 +72,13 @@ KEYS: Mapping[str, Callable[[datetime], Key]] = MappingProxyType(
 
 
 def _finds(text: str) -> ColumnElement[bool]:
-    """The condition that a text is any part of what a user is called, or begins the serial number
-    of one of the user's cards.
+    """The condition that a text is any part of what a user is called, begins the serial number of
+    one of the user's cards, or is a Windows account of the user.
     """
     if not unaccented(text):
         return false()
     serials = select(c.user_id).where(c.serial.startswith(text, autoescape=True))
-    return or_(people.called(text), u.id.in_(serials))
+    return or_(people.called(text), u.id.in_(serials), u.id.in_(accounts.holders_of(text)))
 
 
 def ids(
@@ -101,4 +102,8 @@ def ids(
         query = query.where(state(now).in_(states))
     if profile:
         query = query.where(u.profile == profile)
-    return ordered(connection, query, KEYS[order.column](now), u.id, order, page)
+    key = KEYS[order.column](now)
+    if text and order.column == "name":
+        # Else the index of names would be followed, a row at a time, for those few who match.
+        key = func.coalesce(u.name_key, "")
+    return ordered(connection, query, key, u.id, order, page)

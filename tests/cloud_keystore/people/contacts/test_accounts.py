@@ -9,6 +9,7 @@ from cloud_keystore.model.fields.accounts import MOST_ACCOUNTS, Account, Account
 from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.model.people import User
 from cloud_keystore.model.sheets.candidates import Candidate, Outcome
+from cloud_keystore.people.listing import Wanted
 from support.keystore_world import OPERATOR, PASSCODE, World
 
 ADA = r"CORP\ada"
@@ -156,6 +157,17 @@ def test_a_repeated_person_gets_the_account_that_was_missing(world: World) -> No
         user, token = world.people.add_user(*args, account=ADA, actor=OPERATOR)
         assert token is None
     assert listed(world, user) == [(ADA, AccountState.PENDING)]
+
+
+@pytest.mark.parametrize("text", [ADA, r"corp\ADA", UPN, UPN.upper()])
+def test_a_person_is_found_by_an_account(world: World, text: str) -> None:
+    ada, _ = world.user("Ada")
+    world.user("Bob")
+    add(world, ada, ADA, UPN)
+    found = world.people.search(text, 10, actor=OPERATOR)
+    listed_ = world.people.list_users(wanted=Wanted(text=text, sort="name"), actor=OPERATOR)
+    assert [each.user.id for each in found] == [each.user.id for each in listed_] == [ada.id]
+    assert world.people.search("CORP", 10, actor=OPERATOR) == []
 
 
 def test_nothing_is_half_made(world: World) -> None:

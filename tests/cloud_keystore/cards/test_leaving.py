@@ -66,7 +66,13 @@ def test_all_that_a_leaver_has_ends(
     assert {ada[0].id, operation.id} <= set(world.woken)
     (told,) = world.journal(Kind.USER_CLOSED)
     assert (told.user_id, told.actor) == (ada[0].id, operator.identity.actor)
-    assert told.details == {"reason": "left the trust", "cards": 2, "phones": 1, "invitations": 1}
+    assert told.details == {
+        "reason": "left the trust",
+        "cards": 2,
+        "phones": 1,
+        "invitations": 1,
+        "accounts": 0,
+    }
     revoked = world.journal(Kind.CARD_REVOKED)
     assert [entry.details["reason"] for entry in revoked] == ["left the trust"] * 2
 

@@ -38,6 +38,7 @@ def test_the_lists_are_those_of_the_lock(name: str) -> None:
 
 
 def test_the_bill_names_each_locked_package_with_its_hashes() -> None:
+    """OPS-06: the bill of materials that is shipped is that of what is installed."""
     bill = json.loads((ROOT / "cloudcard.cdx.json").read_text())
     components = bill["components"]
     assert {each["name"]: each["version"] for each in components} == locked("requirements.lock")

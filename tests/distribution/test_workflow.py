@@ -37,7 +37,7 @@ def test_every_python_that_is_supported_is_tried() -> None:
 
 
 def test_packages_are_audited_as_they_are_locked() -> None:
-    """All of them, by a program that is locked itself; also when nobody commits."""
+    """OPS-06: all of them, by a program that is locked itself; also when nobody commits."""
     assert lines("audit") == ["make audit"]
     makefile = (ROOT / "Makefile").read_text()
     [audited] = re.findall(r"^LOCKS := (.*)$", makefile, re.MULTILINE)

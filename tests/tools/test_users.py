@@ -78,6 +78,7 @@ class TestHowManyCommands:
     """What a helpdesk does most takes two commands at most, and no copied identifier."""
 
     def test_unlock_a_caller(self, keystore: KeystoreProcess, helpdesk: Helpdesk) -> None:
+        """AUTH-11: the phone knows that the passcode is locked without a use that fails."""
         user_id, phone = keystore.holder("Lock Smith", "lock@example.org")
         serial = keystore.card(user_id, phone)
         pc = keystore.workstation("LOCK-PC")
@@ -89,6 +90,7 @@ class TestHowManyCommands:
             for _ in range(3):
                 stub.VerifyPasscode(wrong, timeout=60)
             assert "locked" in run(helpdesk.operator, "card", "show", serial).output
+            assert [card.passcode_state for card in Phone(phone, own).cards()] == ["locked"]
             assert "Agree until" in helpdesk("card", "unlock", "lock@example.org")
             assert Phone(phone, own).unlock(serial).passcode_state == "ok"
         assert len(helpdesk.typed) <= 2

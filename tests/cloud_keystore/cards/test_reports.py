@@ -27,6 +27,7 @@ def stages(world: World) -> dict[str, Stage]:
 
 
 def test_a_person_on_the_way_to_a_card(world: World) -> None:
+    """USER-03: nobody asks for a phone number on the way."""
     user, token = world.people.add_user("Ada", "", actor=OPERATOR)
     assert token is not None
     (first,) = world.reports.pending(actor=world.actor)

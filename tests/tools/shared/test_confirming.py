@@ -67,12 +67,15 @@ def test_every_irreversible_command_asks() -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_a_passcode_is_asked_for_again_in_place() -> None:
+    """AUTH-12: what is allowed is said before anything is typed, and nothing else is taken."""
+
     @click.command()
     def choose() -> None:
         click.echo(new_passcode())
 
-    typed = "123\nabcdef\n123456789\n135790\n135791\n135790\n135790\n"
+    typed = "123\n13579!\n123456789\n135790\n135791\n135790\n135790\n"
     done = CliRunner().invoke(choose, input=typed)
+    assert "6 to 8 digits: " in done.output.splitlines()[0]
     assert done.output.count("A passcode must be 6 to 8 digits: choose another one.") == 3
     assert done.output.count("The two differ") == 1
     assert done.output.endswith("135790\n")

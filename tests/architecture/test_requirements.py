@@ -1,0 +1,81 @@
+"""Each requirement is named by the test that proves it, in its docstring; those that no test proves
+yet are in a table, which only gets shorter.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from architecture.imports import ROOT
+
+AREAS: Mapping[str, range] = {
+    "CARD": range(1, 15),
+    "USER": range(1, 27),
+    "AUTH": range(8, 15),
+    "DEV": range(1, 5),
+    "COM": range(1, 8),
+    "CIS": range(1, 2),
+    "API": range(1, 2),
+    "OPS": range(3, 7),
+}
+REQUIRED = {f"{area}-{number:02}" for area, numbers in AREAS.items() for number in numbers}
+NAMED = re.compile(r"\b[A-Z]+-\d\d\b")
+# What no test proves, and why. Whoever proves one takes its row out.
+MISSING: Mapping[str, str] = {
+    "CARD-01": "tests of OpenSC use cards whose keys are here; none looks for keys on the PC",
+    "CARD-05": "clients do not say their version when a card is issued",
+    "CARD-09": "doctor says cause and fix, but no page shows the same",
+    "CARD-10": "commands say at once that nobody answers, but no page has a button to try again",
+    "CARD-13": "phones are told when a card ends, but not that it ends in so many days",
+    "CARD-14": "the order of 10,000 entries a second is not measured",
+    "USER-04": "there are no messages to phone numbers",
+    "USER-07": "not each failure of an enrolment has a test of its code and next step",
+    "USER-08": "nobody has measured how long a first enrolment takes",
+    "USER-09": "an account of Windows has no state of its own",
+    "USER-11": "there is no page of accounts",
+    "USER-14": "there are no pages with columns",
+    "USER-16": "no directory is asked for names",
+    "USER-25": "there is nothing to migrate organisations from",
+    "USER-26": "organisations have policies, but no other settings of their own",
+    "AUTH-08": "a second phone needs an operator's invitation, not a code by e-mail",
+    "AUTH-09": "the PUK gives another passcode without a phone",
+    "AUTH-13": "nobody signs in with a password",
+    "AUTH-14": "there are no security questions",
+    "DEV-01": "phones do not say their versions and platforms",
+    "DEV-02": "holders do not remove phones themselves",
+    "DEV-03": "there are no short codes",
+    "DEV-04": "versions of clients are not compared",
+    "COM-04": "there are no messages to phone numbers",
+    "COM-05": "operators are not told by webhooks",
+    "CIS-01": "certificates are of the keystore's own authorities",
+    "API-01": "no test names the whole of the API",
+    "OPS-04": "traces go from call to approval, but no test follows one from an APDU",
+    "OPS-05": "there is no delay to choose",
+}
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    """What a module of tests, its classes and its functions say of themselves."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+def named() -> set[str]:
+    """The requirements that tests name."""
+    own = Path(__file__).resolve()
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if path.resolve() != own]
+    return {
+        each for path in files for text in docstrings(path) for each in NAMED.findall(text)
+    } & REQUIRED
+
+
+def test_each_requirement_has_a_test_or_a_reason() -> None:
+    assert sorted(REQUIRED - named()) == sorted(MISSING), "name it in a docstring, or say why not"
+
+
+def test_reasons_are_said() -> None:
+    assert all(MISSING.values())

@@ -33,6 +33,8 @@ FACTS = {
     "old": "Ada O'Brien",
     "new": "Ada Lovelace",
 }
+NAMELESS = {Template.TEST, Template.FEEDBACK}  # to nobody who is known
+UNTIL = {Template.UNLOCK_CODE: {"until": "2026-11-29 15:05 UTC"}}
 TOKEN = {"token": "cc1.AbC_-9@keystore.example.org:7444", "until": "13 December 2026, 14:05 UTC"}
 LINK = re.compile(r"[a-z]+://[^\s\"<]+")
 ADDRESS = Address("mail.example.org", 587)
@@ -41,9 +43,9 @@ URL = "https://cards.example.org"
 
 
 def facts_of(template: Template) -> Mapping[str, str]:
-    if template is Template.TEST:
-        return {"time": FACTS["time"]}
-    return {**FACTS, **(TOKEN if template in INVITATIONS else {})}
+    if template in NAMELESS:
+        return {"time": FACTS["time"], "text": "Sort <cards> & people by ward."}
+    return {**FACTS, **(TOKEN if template in INVITATIONS else UNTIL.get(template, {}))}
 
 
 def body(template: Template) -> Body:
@@ -51,7 +53,7 @@ def body(template: Template) -> Body:
 
 
 @pytest.mark.parametrize("form", ["txt", "html"])
-@pytest.mark.parametrize("template", Template)
+@pytest.mark.parametrize("template", TEXTS)
 def test_a_letter_is_as_it_was(template: Template, form: str) -> None:
     """COM-01: a snapshot of each, in both forms."""
     made = body(template)
@@ -63,10 +65,14 @@ def test_a_letter_is_as_it_was(template: Template, form: str) -> None:
 
 
 def test_every_file_is_that_of_a_letter() -> None:
-    assert {file.stem for file in FILES.iterdir()} == {each.value for each in Template}
+    assert {file.stem for file in FILES.iterdir()} == {each.value for each in TEXTS}
 
 
-@pytest.mark.parametrize("template", Template)
+def test_every_template_is_a_letter() -> None:
+    assert {*TEXTS} == {*Template}
+
+
+@pytest.mark.parametrize("template", TEXTS)
 def test_a_letter_has_one_action_by_https(template: Template) -> None:
     """COM-01: one main action, an https link. BUG-06: on the configured page, whatever the rest."""
     made = body(template)
@@ -75,7 +81,7 @@ def test_a_letter_has_one_action_by_https(template: Template) -> None:
         assert unescape(link).partition("#")[0] == URL
 
 
-@pytest.mark.parametrize("template", Template)
+@pytest.mark.parametrize("template", TEXTS)
 def test_a_letter_says_who_helps(template: Template) -> None:
     """COM-02: the help contact is in every mail."""
     made = body(template)
@@ -83,7 +89,7 @@ def test_a_letter_says_who_helps(template: Template) -> None:
     assert MAIL.help in " ".join(made.text.split())
 
 
-@pytest.mark.parametrize("template", Template)
+@pytest.mark.parametrize("template", TEXTS)
 def test_both_forms_say_the_same(template: Template) -> None:
     made = body(template)
     shown = unescape(re.sub(r"<[^>]+>", " ", made.html.partition("<body")[2].partition(">")[2]))
@@ -92,7 +98,7 @@ def test_both_forms_say_the_same(template: Template) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", [each for each in Template if "{card}" in "".join(TEXTS[each].lines)]
+    "template", [each for each in TEXTS if "{card}" in "".join(TEXTS[each].lines)]
 )
 def test_a_letter_about_a_card_names_its_type(template: Template) -> None:
     """COM-01: the right type of card."""

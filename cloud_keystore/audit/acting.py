@@ -233,6 +233,16 @@ def held_by(connection: Connection, actor: Actor, now: datetime) -> Held:
     return Held(dict(granted), parents)
 
 
+def may(
+    connection: Connection, actor: Actor, right: Right, organisation_id: str, now: datetime
+) -> bool:
+    """Whether an actor is active, and has a right in an organisation, in this transaction."""
+    try:
+        return held_by(connection, actor, now).has(right, organisation_id)
+    except IdentityRejected:
+        return False
+
+
 @contextmanager
 def _told(database: Database, actor: Actor, now: datetime) -> Iterator[None]:
     """Write down what is refused in the block, whose own transaction ends with nothing done."""

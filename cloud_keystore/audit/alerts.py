@@ -82,13 +82,46 @@ def repeated_codes(
     """Add an alert, for the holder too, that several unlock codes were made for a card within a
     day. Return None, and add nothing, if such an alert of the card is not acknowledged yet.
     """
-    kind = AlertKind.REPEATED_UNLOCKS
-    if alerts.is_open(connection, kind, card.id):
-        return None
     text = (
         f"{codes} unlock codes were made for card {card.serial} within a day. If its holder has "
         "not asked for all of them, suspend the card and ask the operators whom the journal names."
     )
+    return _once(connection, AlertKind.REPEATED_CODES, card, text, now, random)
+
+
+def code_used_up(connection: Connection, card: Card, now: datetime, random: Random) -> Alert | None:
+    """Add an alert, for the holder too, that all tries of an unlock code were wrong, as
+    `repeated_codes` does.
+    """
+    text = (
+        f"All tries of an unlock code for card {card.serial} were wrong, and it has ended: "
+        "somebody may be guessing. If the holder did not type all of them, suspend the card and "
+        "remove the phone that the journal names."
+    )
+    return _once(connection, AlertKind.CODE_USED_UP, card, text, now, random)
+
+
+def code_refused(
+    connection: Connection, card: Card, device: Identity, now: datetime, random: Random
+) -> Alert | None:
+    """Add an alert, for the holder too, that an unlock code was given on a phone that comes from
+    the code's maker, as `repeated_codes` does.
+    """
+    text = (
+        f'An unlock code for card {card.serial} was given on the phone "{device.display_name}", '
+        "which the operator who made the code has invited, alone or with others, or whose "
+        "invitation was mailed to an address of that operator's. Ask the holder whether the phone "
+        "is theirs; if not, suspend the card, remove the phone, and ask the operators whom the "
+        "journal names."
+    )
+    return _once(connection, AlertKind.CODE_REFUSED, card, text, now, random)
+
+
+def _once(
+    connection: Connection, kind: AlertKind, card: Card, text: str, now: datetime, random: Random
+) -> Alert | None:
+    if alerts.is_open(connection, kind, card.id):
+        return None
     return raise_alert(connection, kind, card, text, now, random)
 
 

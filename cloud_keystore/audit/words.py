@@ -48,6 +48,7 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.UNLOCK_ASKED: "{who} asked to unlock card {card}",
         Kind.UNLOCK_CODE_MADE: "{who} made an unlock code for card {card}",
         Kind.UNLOCK_CODE_WRONG: "{who} gave a wrong unlock code for card {card}",
+        Kind.UNLOCK_CODE_REFUSED: "{who} was refused an unlock code for card {card}",
         Kind.CARD_ORDERED: "{who} began to issue card {card}",
         Kind.CARD_FAILED: "issuing card {card} failed{because}",
         Kind.CARD_ISSUED: "{who} issued card {card}",

@@ -42,6 +42,7 @@ from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki import attestation
 from cloud_keystore.storage import cards, data_objects, operations, passcodes
+from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sessions import Which
 
@@ -192,6 +193,7 @@ class Administration:
             for key_ref, tries in ((KeyRef.PIN, pin_tries), (KeyRef.PUK, puk_tries)):
                 passcodes.put(connection, card.id, key_ref, hashes[key_ref], tries, factory=True)
             passcodes.drop_proofs(connection, card.id)
+            unlock_codes.end_all(connection, card.id, self.clock())
             end_sessions(
                 connection, self.clock(), KEYSTORE, "passcode changed", Which(card_id=card.id)
             )
@@ -218,6 +220,7 @@ class Administration:
             for key_ref, hashed in hashes.items():
                 passcodes.put(connection, card.id, key_ref, hashed, TRIES, factory=True)
             passcodes.drop_proofs(connection, card.id)
+            unlock_codes.end_all(connection, card.id, self.clock())
             end_sessions(
                 connection, self.clock(), KEYSTORE, "passcode changed", Which(card_id=card.id)
             )

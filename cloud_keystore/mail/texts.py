@@ -131,6 +131,16 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "How to use the code",
         ),
+        Template.CODE_USED_UP: Text(
+            "Wrong unlock codes were given for your card",
+            (
+                "An unlock code for the {profile} card {card} has ended at {time}, because it was "
+                "given wrong too often on a phone of yours. The PIN is the same as before.",
+                "If it was you, ask your registration authority for another code. If it was not "
+                "you, somebody else has that phone: tell your registration authority at once.",
+            ),
+            "What to do if it was not you",
+        ),
         Template.PASSCODE_CHANGED: Text(
             "A passcode of your card was changed",
             ("The {passcode} of the {profile} card {card} was changed at {time}.", NOT_YOURS),

@@ -14,6 +14,9 @@ class AlertKind(StrEnum):
     NOT_ME = "not-me"
     TOO_MANY_REFUSALS = "too-many-refusals"
     REPEATED_UNLOCKS = "repeated-unlocks"
+    REPEATED_CODES = "repeated-codes"  # unlock codes of one card
+    CODE_USED_UP = "code-used-up"  # an unlock code was guessed at
+    CODE_REFUSED = "code-refused"  # an unlock code was given on a phone of its maker
     WRONG_PASSCODES = "wrong-passcodes"  # at one workstation
     IDENTITY_ENDS = "identity-ends"  # and was not renewed
     CARD_AUTHORITY = "card-authority"  # the authority of cards has a successor
@@ -24,7 +27,14 @@ class AlertKind(StrEnum):
     UNDELIVERED = "undelivered"  # somebody was not told by e-mail
 
 
-TOLD_TO_HOLDERS = frozenset({AlertKind.REPEATED_UNLOCKS})
+TOLD_TO_HOLDERS = frozenset(
+    {
+        AlertKind.REPEATED_UNLOCKS,
+        AlertKind.REPEATED_CODES,
+        AlertKind.CODE_USED_UP,
+        AlertKind.CODE_REFUSED,
+    }
+)
 # Told to the holder alone, for a time that no operator can shorten.
 NOTICES = frozenset({AlertKind.NEW_DEVICE})
 NOTICE_TIME = timedelta(days=30)

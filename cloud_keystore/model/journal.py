@@ -56,6 +56,7 @@ class Kind(StrEnum):
     UNLOCK_ASKED = "unlock.asked"  # somebody else has to agree
     UNLOCK_CODE_MADE = "unlock-code.made"  # with which the holder's phone sets another PIN
     UNLOCK_CODE_WRONG = "unlock-code.wrong"
+    UNLOCK_CODE_REFUSED = "unlock-code.refused"  # on a phone on which it does not count
     CARD_ORDERED = "card.ordered"  # its serial number is reserved, and making it begins
     CARD_FAILED = "card.failed"  # making it has stopped
     CARD_ISSUED = "card.issued"

@@ -75,6 +75,7 @@ class User:
     phone: str = ""  # E.164; several people can have the same one
     organisation_id: str = ROOT  # for which cards are issued, unless one says more
     profile: str = ""  # of which cards are issued then; empty for the default one
+    email_by: str = ""  # the actor who gave the address; empty if that was before this was kept
 
 
 @unique
@@ -133,6 +134,8 @@ class Identity:
     # Whether it has the roles that it was granted; one of before there were roles has all rights.
     assigned: bool = False
     invited_by: str = ""  # an actor; empty if it was invited before this was kept
+    # Actors, a line for each, who gave an address to which its invitation could be mailed.
+    addressed_by: str = ""
 
     def is_active(self, now: datetime) -> bool:
         """Whether it is enrolled, not removed, and its certificate has not ended."""

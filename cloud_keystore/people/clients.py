@@ -86,6 +86,7 @@ class Clients:
                 expire_time=end,
                 organisation_id=place,
                 assigned=True,
+                invited_by=str(actor),
             )
             people.add_identities(by.connection, client)
             said = {"identity": client.id, "name": name, "until": str(end)}

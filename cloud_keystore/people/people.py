@@ -36,12 +36,12 @@ from cloud_keystore.model.people import (
 from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloud_keystore.people import domains, listing, roles
-from cloud_keystore.people.contacts import accounts
+from cloud_keystore.people.contacts import accounts, numbering
 from cloud_keystore.people.likeness import changes, check_new, facts
 from cloud_keystore.people.listing import EVERYBODY, UserListing, Wanted
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.enrolment import addresses, tokens
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.rights import assignments
 
@@ -138,12 +138,7 @@ class People:
         self, connection: Connection, users: Sequence[User], actor: Actor
     ) -> list[tuple[User, Token]]:
         """Add users who have been checked, and invite the first device of each."""
-        drawn: dict[str, None] = {}
-        while missing := len(users) - len(drawn):
-            some = [new_uuid12(self.random) for _ in range(missing)]
-            free = set(some) - people.taken(connection, some)
-            drawn |= dict.fromkeys(each for each in some if each in free)
-        numbered = [replace(user, uuid12=uuid12) for user, uuid12 in zip(users, drawn, strict=True)]
+        numbered = numbering.numbered(connection, users, self.random, actor)
         people.add_users(connection, *numbered)
         told = [
             entries.about_user(
@@ -156,7 +151,7 @@ class People:
             for user in numbered
         ]
         journal.append(connection, *told)
-        invited = self._put(connection, _DEVICE, [user.id for user in numbered], actor)
+        invited = self._put(connection, _DEVICE, numbered, actor)
         return [(user, token) for user, (_, token) in zip(numbered, invited, strict=True)]
 
     def change_user(
@@ -201,6 +196,7 @@ class People:
                 domains.check(connection, changed.email)
                 others = [each for each in people.like(connection, changed) if each.id != user.id]
                 check_new(replace(changed, upn=""), others, by.held.sees, namesake=True)
+                changed = replace(changed, email_by=addresses.given(connection, changed, actor))
             people.change_user(connection, changed)
             told = entries.about_user(Kind.USER_CHANGED, user, now, actor, changes(user, changed))
             journal.append(connection, told)
@@ -250,8 +246,8 @@ class People:
         """A token for one more device of a user; raises UserNotFound, NotAllowed, UserClosed."""
         with acting.changing(self.database, actor, self.clock()) as by:
             by.user(user_id, Right.DEVICES)
-            people.present(by.connection, user_id)
-            [(_, token)] = self._put(by.connection, _DEVICE, [user_id], actor)
+            user = people.present(by.connection, user_id)
+            [(_, token)] = self._put(by.connection, _DEVICE, [user], actor)
         return token
 
     def add_workstation(
@@ -323,27 +319,28 @@ class People:
         self,
         connection: Connection,
         wanted: _Wanted,
-        user_ids: Sequence[str | None],
+        users: Sequence[User | None],
         actor: Actor,
     ) -> list[tuple[Identity, Token]]:
         """Add identities that are invited, one for each user, with their tokens."""
         now = self.clock()
         made: list[tuple[Identity, Token]] = []
         hashes: dict[str, bytes] = {}
-        for user_id in user_ids:
+        for user in users:
             identity = Identity(
                 id=new_id(now, self.random),
                 role=wanted.role,
                 state=IdentityState.INVITED,
                 display_name=wanted.display_name,
                 site=wanted.site,
-                user_id=user_id,
+                user_id=None if user is None else user.id,
                 certificate_sha256=None,
                 public_key=None,
                 create_time=now,
                 organisation_id=wanted.organisation_id,
                 assigned=bool(wanted.granted),
                 invited_by=str(actor),
+                addressed_by="" if user is None else user.email_by,
             )
             secret = self._secret(identity.id)
             hashes[identity.id] = sha256(secret).digest()

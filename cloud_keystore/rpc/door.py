@@ -40,7 +40,10 @@ PASSCODE_METHODS = frozenset(
         ("authenticator.v1.AuthenticatorService", ("Set", "Change", "Reset")),
     )
     for verb in verbs
-) | {"/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode"}
+) | {
+    "/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode",
+    "/cloudcard.registry.v1.CardService/CreateUnlockCode",
+}
 
 
 def patience() -> float:

@@ -50,6 +50,7 @@ user = authentic(
     Column("phone", String, nullable=False, server_default=""),
     Column("organisation_id", String, nullable=False, server_default="default", index=True),
     Column("profile", String, nullable=False, server_default=""),
+    Column("email_by", String, nullable=False, server_default=""),  # an actor
     Column("email_key", String),  # as addresses are compared; None as uuid12 is
     Column("upn_key", String),
     Column("name_key", String),  # by which people are sorted
@@ -80,6 +81,7 @@ identity = authentic(
     Column("organisation_id", String, nullable=False, server_default="default"),
     Column("assigned", Boolean, nullable=False, server_default=false()),  # whether it has roles
     Column("invited_by", String, nullable=False, server_default=""),  # an actor
+    Column("addressed_by", String, nullable=False, server_default=""),  # actors, a line for each
     Index("identity_by_next_certificate", "next_certificate_sha256", unique=True),
     Index("identity_by_former_certificate", "former_certificate_sha256"),
     Index("identity_by_end", "expire_time", "warn_time"),

@@ -46,6 +46,7 @@ from cloud_keystore.model.passcodes import (
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import cards, guesses, passcodes
+from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.sessions import Which
@@ -351,6 +352,8 @@ class Passcodes:
         )
         if key_ref != KeyRef.PUK:
             self.end(connection, card, None, "passcode changed")
+        if key_ref == KeyRef.PIN:
+            unlock_codes.end_all(connection, card.id, self.clock())
         told = Guess(card, key_ref, change.passcode, guess.given)
         journal.append(connection, self._tried(change.kind, told, tries))
         what = NAMES[key_ref]

@@ -2,21 +2,23 @@
 with it on the phone.
 
 The operator knows the code, so it is never enough: it counts only on a phone of the holder that
-this operator has not made. That is one which somebody else has invited, or one on which the holder
-had chosen the very PIN that is replaced.
+does not come from this operator (`provenance`), and only while the operator may still make codes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hmac import compare_digest
 
-from argon2.exceptions import VerifyMismatchError
 from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.audit import acting, alerts, budgets, entries, journal
+from cloud_keystore.custody.credentials import provenance
 from cloud_keystore.custody.credentials.passcodes import NAMES, Outcome, Passcodes, held, usable
+from cloud_keystore.custody.credentials.provenance import Doubt
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.cards import IN_USE, Card
 from cloud_keystore.model.clock import new_id
@@ -49,10 +51,28 @@ from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.outbox import notifications as outbox
 
 WINDOW_SECONDS = CODES_WINDOW.total_seconds()
-OTHER_OPERATOR = (
-    "no phone of its holder counts with a code of yours: you have invited it, and the holder has "
-    "not chosen this card's PIN on it; let another operator make the code"
-)
+NO_PHONE_COUNTS: Mapping[Doubt, str] = {
+    Doubt.OWN: (
+        "no phone of its holder counts with a code of yours, because the holder has not chosen "
+        "this card's PIN on it, and you have invited it or given the address to which its "
+        "invitation was mailed, or somebody has whom you have invited or who has invited you; let "
+        "another operator make the code"
+    ),
+    Doubt.UNKNOWN: (
+        "no phone of its holder counts with a code, because the holder has not chosen this card's "
+        "PIN on it, and it was enrolled before it was kept who has invited it; let one operator "
+        "invite a phone anew (cloudcard ra user invite), and another one make the code"
+    ),
+}
+THIS_PHONE: Mapping[Doubt, str] = {
+    Doubt.OWN: (
+        "which comes from the operator who has made the code: ask another operator for a code"
+    ),
+    Doubt.UNKNOWN: (
+        "which was enrolled before it was kept who has invited it: use another phone of yours, or "
+        "ask to be invited with a new one"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +96,9 @@ class UnlockCodes:
         NotAllowed, CardNotInUse, IllegalCardChange if the card has no PIN yet, has had many codes,
         or no phone of its holder counts with one, and TooManyCalls.
         """
-        own = self.passcodes
-        with acting.looking(own.database, actor, own.clock()) as by:
-            by.card(serial, Right.UNLOCK)
-        now = own.clock()
+        own, now = self.passcodes, self.passcodes.clock()
         code, code_id = new_code(own.random), new_id(now, own.random)
-        with own.hashing.turn():
-            hashed = own.hasher.hash(self._pepper(code_id, code.encode()))
+        hashed = self._hashed(code_id, code.encode())
         with acting.changing(own.database, actor, now) as by:
             connection, card = by.connection, by.card(serial, Right.UNLOCK)
             self._check_card(connection, card, actor, now)
@@ -135,8 +151,12 @@ class UnlockCodes:
                 "one: invite one first (cloudcard ra user invite)"
             )
         chosen_on = passcodes.chosen_on(connection, card.id, KeyRef.PIN)
-        if not any(_counts(each, actor.id, chosen_on) for each in active):
-            raise IllegalCardChange(f"card {card.serial}: {OTHER_OPERATOR}")
+        doubts = {
+            provenance.doubt(connection, each, actor.id, chosen_on): each.id for each in active
+        }
+        if None not in doubts:
+            doubt = Doubt.OWN if Doubt.OWN in doubts else Doubt.UNKNOWN
+            raise IllegalCardChange(f"card {card.serial}: {NO_PHONE_COUNTS[doubt]}")
 
     def _spend(self, card: Card, device: Identity) -> tuple[UnlockCode, int]:
         """Spend a try of the card's code before it is compared; returns how many are left too."""
@@ -145,36 +165,46 @@ class UnlockCodes:
         with own.database.write() as connection:
             budgets.check(connection, device.actor, now)
             code = unlock_codes.live(connection, card.id, now)
-            tries = None if code is None else self._tries(connection, card, code, device)
-            if code is None or tries is None:
+            if code is None or not _may_still(connection, card, code, now):
                 raise _no_code(card)
-        return code, tries
+            doubt = _doubt(connection, card, code, device)
+            if doubt is None:
+                tries = unlock_codes.spend_try(connection, code)
+                if tries is None:
+                    raise _no_code(card)
+                return code, tries
+            if doubt is Doubt.OWN:
+                self._refused(connection, card, code, device, now)
+        # The alert is written first.
+        raise _does_not_count(card, doubt)
 
-    def _tries(
-        self, connection: Connection, card: Card, code: UnlockCode, device: Identity
-    ) -> int | None:
-        chosen_on = passcodes.chosen_on(connection, card.id, KeyRef.PIN)
-        if not _counts(device, code.made_by, chosen_on):
-            raise IllegalCardChange(
-                f"the code for card {card.serial} does not count on this phone, which the same "
-                "operator has invited: ask another operator for a code"
-            )
-        return unlock_codes.spend_try(connection, code)
+    def _refused(
+        self,
+        connection: Connection,
+        card: Card,
+        code: UnlockCode,
+        device: Identity,
+        now: datetime,
+    ) -> None:
+        said: dict[str, Detail] = {"made_by": code.made_by}
+        refused = entries.about_card(Kind.UNLOCK_CODE_REFUSED, card, now, device.actor, said)
+        journal.append(connection, refused)
+        alerts.code_refused(connection, card, device, now, self.passcodes.random)
 
     def _fits(self, code: UnlockCode, given: bytes) -> bool:
-        try:
-            return self.passcodes.hasher.verify(code.hash, self._pepper(code.id, given))
-        except VerifyMismatchError:
-            return False
+        return compare_digest(code.hash, self._hashed(code.id, given))
 
     def _wrong(self, card: Card, code: UnlockCode, tries: int, device: Identity) -> Mismatch:
-        now = self.passcodes.clock()
-        with self.passcodes.database.write() as connection:
+        own = self.passcodes
+        now = own.clock()
+        with own.database.write() as connection:
             said: dict[str, Detail] = {"tries_left": tries, "made_by": code.made_by}
             wrong = entries.about_card(Kind.UNLOCK_CODE_WRONG, card, now, device.actor, said)
             journal.append(connection, wrong)
             if not tries:
                 unlock_codes.end(connection, code, now)
+                alerts.code_used_up(connection, card, now, own.random)
+                outbox.about_card(connection, Template.CODE_USED_UP, card, now, code.id)
         return Mismatch(tries)
 
     def _replace(self, card: Card, code: UnlockCode, new_hash: str, device: Identity) -> None:
@@ -187,8 +217,15 @@ class UnlockCodes:
             usable(connection, card, device)
             if not people.is_active(connection, device.id, now):
                 raise IdentityRejected("this identity is unknown or was removed: enrol again")
-            if not (code.is_live(now) and unlock_codes.end(connection, code, now)):
+            if not (
+                code.is_live(now)
+                and unlock_codes.end(connection, code, now)
+                and _may_still(connection, card, code, now)
+            ):
                 raise _no_code(card)
+            # Meanwhile the PIN can have been chosen elsewhere.
+            if (doubt := _doubt(connection, card, code, device)) is not None:
+                raise _does_not_count(card, doubt)
             tries = passcodes.replace(
                 connection, card.id, KeyRef.PIN, new_hash, device_id=device.id
             )
@@ -204,17 +241,27 @@ class UnlockCodes:
             what = NAMES[KeyRef.PIN]
             outbox.about_card(connection, Template.PASSCODE_CHANGED, card, now, passcode=what)
 
-    def _pepper(self, code_id: str, code: bytes) -> bytes:
-        return self.passcodes.seal.derive("unlock code", f"{code_id}/".encode() + code)
+    def _hashed(self, code_id: str, code: bytes) -> str:
+        # It is random, and has few tries: a keyed hash suffices, and nobody waits for it.
+        return self.passcodes.seal.derive("unlock code", f"{code_id}/".encode() + code).hex()
 
 
-def _counts(device: Identity, made_by: str, chosen_on: str | None) -> bool:
-    """Whether a code of an operator counts on a phone of the card's holder; `chosen_on` is where
-    the PIN was chosen.
-    """
-    if chosen_on == device.id:
-        return True
-    return device.invited_by not in {"", str(Actor(ActorKind.OPERATOR, made_by))}
+def _may_still(connection: Connection, card: Card, code: UnlockCode, now: datetime) -> bool:
+    """Whether the operator who has made a code could make one now."""
+    maker = Actor(ActorKind.OPERATOR, code.made_by)
+    organisation_id = people.holder(connection, card).organisation_id
+    return acting.may(connection, maker, Right.UNLOCK, organisation_id, now)
+
+
+def _doubt(connection: Connection, card: Card, code: UnlockCode, device: Identity) -> Doubt | None:
+    chosen_on = passcodes.chosen_on(connection, card.id, KeyRef.PIN)
+    return provenance.doubt(connection, device, code.made_by, chosen_on)
+
+
+def _does_not_count(card: Card, doubt: Doubt) -> IllegalCardChange:
+    return IllegalCardChange(
+        f"the code for card {card.serial} does not count on this phone, {THIS_PHONE[doubt]}"
+    )
 
 
 def _no_code(card: Card) -> IllegalCardChange:

@@ -13,6 +13,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.sign_ins import State, Why
 from cloud_keystore.storage import management_keys, operations, passcodes, sessions, sign_ins
+from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.sessions import Which
 from cloud_keystore.storage.sign_ins import Which as WhichSignIns
 
@@ -72,11 +73,12 @@ def end_sign_ins(
 def close_card(
     connection: Connection, card_id: str, now: datetime, actor: Actor, why: str
 ) -> list[str]:
-    """End a card's sign-ins, sessions and waiting operations, and drop its proofs of passcodes and
-    management keys. Returns the topics to wake: the operations that were withdrawn, and the
-    sign-ins.
+    """End a card's sign-ins, sessions, waiting operations and unlock code, and drop its proofs of
+    passcodes and management keys. Returns the topics to wake: the operations that were withdrawn,
+    and the sign-ins.
     """
     passcodes.drop_proofs(connection, card_id)
+    unlock_codes.end_all(connection, card_id, now)
     management_keys.drop_proofs(connection, card_id)
     end_sessions(connection, now, actor, why, Which(card_id=card_id))
     waiting = operations.open_of(connection, card_id)

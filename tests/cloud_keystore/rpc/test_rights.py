@@ -448,7 +448,7 @@ def unnamed(told: tuple[grpc.StatusCode, str, str], at: Place) -> tuple[grpc.Sta
     return told[0], told[1], text
 
 
-def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
+def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.Channel) -> Place:
     registry, identities = keystore.registry, keystore.registry.identities
     asked = organisations_pb2.CreateOrganisationRequest(name=f"At {name}", parent_id=parent)
     own = registry.organisations.CreateOrganisation(asked).organisation.id
@@ -461,12 +461,11 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str) -> Place:
     account = accounts_pb2.AddAccountRequest(user_id=made.user.id, name=rf"{name}\eve")
     registry.accounts.AddAccount(account)
     second = staff.CreateDeviceTokenRequest(user_id=made.user.id)
-    spending.enrol(
-        identities.CreateDeviceToken(second).device_token.text,  # an alert tells of it
-        keystore.folder / f"b-{name}",
-        "authenticator",
-        "phone",
-    )
+    # An alert tells of it, and codes of those whom the RA manager has invited count on it.
+    (invited,) = ask(inviter, "IdentityService.CreateDeviceToken", second)
+    assert isinstance(invited, staff.CreateDeviceTokenResponse)
+    token = invited.device_token.text
+    spending.enrol(token, keystore.folder / f"b-{name}", "authenticator", "phone")
     card = registry.cards.IssueCard(
         cards_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=made.user.id, profile="developer"
@@ -549,19 +548,21 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         mail = open_.enter_context(serving(MailServer()))
         keystore = KeystoreProcess(folder, nursery, options_to(mail))
         identities = keystore.registry.identities
-        own = new_place(keystore, "zzown", "")
-        child = new_place(keystore, "zzchild", own.organisation)
-        other = new_place(keystore, "zzother", "")
-
-        defined = roles_pb2.CreateRoleRequest(
-            name=CUSTOM, rights=sorted(RIGHTS[CUSTOM]), organisation_id=own.organisation
-        )
-        keystore.registry.roles.CreateRole(defined)
 
         def enrolled(name: str, token: str, role: str) -> grpc.Channel:
             who = spending.enrol(token, folder / name, role)
             return open_.enter_context(identity.channel(who))
 
+        # Somebody who could approve, anywhere.
+        asked_second = staff.CreateOperatorRequest(display_name="second")
+        second = enrolled("second", identities.CreateOperator(asked_second).token.text, "operator")
+        own = new_place(keystore, "zzown", "", second)
+        child = new_place(keystore, "zzchild", own.organisation, second)
+        other = new_place(keystore, "zzother", "", second)
+        defined = roles_pb2.CreateRoleRequest(
+            name=CUSTOM, rights=sorted(RIGHTS[CUSTOM]), organisation_id=own.organisation
+        )
+        keystore.registry.roles.CreateRole(defined)
         channels = {
             each: enrolled(
                 each,
@@ -577,9 +578,6 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         asked = staff.CreateAuditorRequest(display_name="own", organisation_id=own.organisation)
         token = identities.CreateAuditor(asked).token.text
         channels[BuiltIn.AUDITOR] = enrolled("auditor", token, "auditor")
-        # Somebody who could approve, anywhere.
-        second = staff.CreateOperatorRequest(display_name="second")
-        enrolled("second", identities.CreateOperator(second).token.text, "operator")
         token = identities.CreateAuditor(staff.CreateAuditorRequest(display_name="all")).token.text
         places = {
             name: with_requests(keystore, at)

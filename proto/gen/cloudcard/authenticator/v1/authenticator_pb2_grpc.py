@@ -209,7 +209,7 @@ class AuthenticatorServiceServicer:
 
     def UseUnlockCode(self, request, context):
         """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
-        may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
+        may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

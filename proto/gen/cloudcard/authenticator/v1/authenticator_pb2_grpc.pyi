@@ -63,7 +63,7 @@ class AuthenticatorServiceStub:
     """
     UseUnlockCode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.UseUnlockCodeRequest, _authenticator_pb2.UseUnlockCodeResponse]
     """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
-    may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
+    may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
     """
     GetSurvey: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.GetSurveyRequest, _authenticator_pb2.GetSurveyResponse]
     """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague."""
@@ -107,7 +107,7 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     """
     UseUnlockCode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.UseUnlockCodeRequest, _authenticator_pb2.UseUnlockCodeResponse]  # type: ignore[assignment]
     """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
-    may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
+    may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
     """
     GetSurvey: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.GetSurveyRequest, _authenticator_pb2.GetSurveyResponse]  # type: ignore[assignment]
     """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague."""
@@ -226,7 +226,7 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_authenticator_pb2.UseUnlockCodeResponse, _abc.Awaitable[_authenticator_pb2.UseUnlockCodeResponse]]:
         """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
-        may be suspended. No code counts on a phone that the same operator has invited, unless the passcode was chosen on it.
+        may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
         """
 
     @_abc_1.abstractmethod

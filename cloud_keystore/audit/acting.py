@@ -5,7 +5,7 @@ what they do. What they may not see is to them as what does not exist.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +40,7 @@ from cloud_keystore.model.rights.requests import (
     SecondWanted,
     encode,
 )
-from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.model.rights.roles import Assignment, Right
 from cloud_keystore.storage import cards, organisations, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import assignments, custom_roles, requests
@@ -183,6 +183,14 @@ class Acting:
         every = organisations.list_all(self.connection)
         return [each.id for each in every if organisation_id in upwards(each.id, above)]
 
+    def seen_staff(self) -> Collection[str]:
+        """Identifiers of the organisations whose operators, auditors and API clients the actor
+        sees.
+        """
+        known = organisations.list_all(self.connection)
+        found = [each.id for each in known if self.held.sees_staff(each.id)]
+        return [*found, ROOT] if self.held.sees_staff(ROOT) else found
+
     def seen_users(self, ids: Collection[str]) -> Collection[str]:
         """Those of some users whom the actor sees."""
         seen = self.seen_organisations()
@@ -230,7 +238,23 @@ def held_by(connection: Connection, actor: Actor, now: datetime) -> Held:
     for each in found:
         granted[each.organisation_id] |= rights.get(each.role, frozenset())
     parents = organisations.parents(connection) if granted.keys() - {ROOT} else {}
-    return Held(dict(granted), parents)
+    return Held(dict(granted), parents, _ends(found, rights))
+
+
+def _ends(
+    granted: Collection[Assignment], rights: Mapping[str, frozenset[Right]]
+) -> Mapping[tuple[str, Right], datetime]:
+    """When rights end, where they were granted with an end alone."""
+    found: dict[tuple[str, Right], datetime] = {}
+    endless = set[tuple[str, Right]]()
+    for each in granted:
+        for right in rights.get(each.role, ()):
+            what = (each.organisation_id, right)
+            if each.until_time is None:
+                endless.add(what)
+            else:
+                found[what] = max(found.get(what, each.until_time), each.until_time)
+    return {what: end for what, end in found.items() if what not in endless}
 
 
 def may(

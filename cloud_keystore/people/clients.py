@@ -61,8 +61,8 @@ class Clients:
         actor: Actor,
     ) -> NewClient:
         """Add a client that has some roles in an organisation and below it, and whose token is good
-        until a time: for a year, if none is given. Raises InvalidInput, OrganisationNotFound,
-        NotAllowed.
+        until a time: for a year, if none is given, and not for longer than the actor has the
+        rights of its roles. Raises InvalidInput, OrganisationNotFound, NotAllowed.
         """
         name, now = text_field("name", display_name, LONGEST_LABEL), self.clock()
         end = _end(until, now)
@@ -73,6 +73,11 @@ class Clients:
         with acting.changing(self.database, actor, now) as by:
             place = by.place(Right.ROLES, organisation_id)
             given = {each: roles.grantable(by, each, Role.CLIENT, place) for each in wanted}
+            if until is not None:
+                for role in given.values():
+                    role.check_end(until, place)
+            ends = [each.until_time for each in given.values() if each.until_time is not None]
+            end = min([end, *ends])
             client = Identity(
                 id=new_id(now, self.random),
                 role=Role.CLIENT,
@@ -94,8 +99,8 @@ class Clients:
                 Kind.CLIENT_ADDED, client, now, actor, said, {"token_sha256": token_sha256 or b""}
             )
             journal.append(by.connection, told)
-            for called, role in given.items():
-                roles.grant_first(by, new_id(now, self.random), client, called, role)
+            for role in given.values():
+                roles.grant_first(by, new_id(now, self.random), client, role)
             return NewClient(_listing(by.connection, client, now), token)
 
     def list_all(self, *, actor: Actor) -> list[ClientListing]:

@@ -198,9 +198,10 @@ def _why_kept(by: Acting, identity: Identity, granted: Assignment, name: str, to
     try:
         roles.check_other(identity.id, by.actor)
         there = roles.grantable(by, name, identity.role, to)
+        there.check_end(granted.until_time, to)
     except (InvalidInput, NotAllowed) as refused:
         return str(refused)
-    return "" if there == granted.role else "that is another role there"
+    return "" if there.id == granted.role else "that is another role there"
 
 
 def _entry(kind: Kind, sort: str, row: RowMapping, to: str, now: datetime, by: Acting) -> Entry:

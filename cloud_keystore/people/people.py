@@ -39,6 +39,7 @@ from cloud_keystore.people import domains, listing, roles
 from cloud_keystore.people.contacts import accounts, numbering
 from cloud_keystore.people.likeness import changes, check_new, facts
 from cloud_keystore.people.listing import EVERYBODY, UserListing, Wanted
+from cloud_keystore.people.roles import Grantable
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import addresses, tokens
@@ -57,6 +58,7 @@ class Token:
 
     text: str
     expire_time: datetime
+    role_until: datetime | None = None  # when the role of whoever is invited ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class _Wanted:
     display_name: str
     site: str = ""
     organisation_id: str = ROOT
-    granted: str = ""  # the role of an operator or auditor
+    granted: Grantable | None = None  # the role of an operator or auditor
 
 
 _DEVICE = _Wanted(Role.DEVICE, "device")
@@ -271,21 +273,20 @@ class People:
         keep: Callable[[Token], None] | None = None,
     ) -> Token:
         """A token for a new operator, who has a role in an organisation: RA manager unless another
-        one is named. Raises InvalidInput, OrganisationNotFound, NotAllowed. If `keep` fails with
-        the token, nobody is invited.
+        one is named; it ends when the actor's own rights do. Raises InvalidInput,
+        OrganisationNotFound, NotAllowed. If `keep` fails with the token, nobody is invited.
         """
         name = text_field("name", display_name, LONGEST_LABEL)
-        granted = role or BuiltIn.RA_MANAGER
-        wanted = _Wanted(Role.OPERATOR, name, "", organisation_id, granted)
-        return self._invite(wanted, actor, keep)[1]
+        wanted = _Wanted(Role.OPERATOR, name, "", organisation_id)
+        return self._invite(wanted, actor, role or BuiltIn.RA_MANAGER, keep)[1]
 
     def add_auditor(self, display_name: str, organisation_id: str = "", *, actor: Actor) -> Token:
         """A token for a new auditor of an organisation; raises InvalidInput, OrganisationNotFound,
         NotAllowed.
         """
         name = text_field("name", display_name, LONGEST_LABEL)
-        wanted = _Wanted(Role.AUDITOR, name, "", organisation_id, BuiltIn.AUDITOR)
-        return self._invite(wanted, actor)[1]
+        wanted = _Wanted(Role.AUDITOR, name, "", organisation_id)
+        return self._invite(wanted, actor, BuiltIn.AUDITOR)[1]
 
     def has_operators(self) -> bool:
         """Whether an active operator is RA manager of the whole."""
@@ -298,19 +299,21 @@ class People:
             return tokens.is_invited(connection, Role.OPERATOR, self.clock())
 
     def _invite(
-        self, wanted: _Wanted, actor: Actor, keep: Callable[[Token], None] | None = None
+        self,
+        wanted: _Wanted,
+        actor: Actor,
+        role: str = "",
+        keep: Callable[[Token], None] | None = None,
     ) -> tuple[Identity, Token]:
-        now, right = self.clock(), Right.ROLES if wanted.granted else Right.WORKSTATIONS
+        now, right = self.clock(), Right.ROLES if role else Right.WORKSTATIONS
         with acting.changing(self.database, actor, now) as by:
             place = by.place(right, wanted.organisation_id)
-            wanted, named = replace(wanted, organisation_id=place), wanted.granted
-            if wanted.granted:
-                role = roles.grantable(by, wanted.granted, wanted.role, place)
-                wanted = replace(wanted, granted=role)
+            granted = roles.grantable(by, role, wanted.role, place) if role else None
+            wanted = replace(wanted, organisation_id=place, granted=granted)
             [(identity, token)] = self._put(by.connection, wanted, [None], actor)
-            if wanted.granted:
-                own = new_id(now, self.random)
-                roles.grant_first(by, own, identity, named, wanted.granted)
+            if granted is not None:
+                roles.grant_first(by, new_id(now, self.random), identity, granted)
+                token = replace(token, role_until=granted.until_time)
             if keep is not None:
                 keep(token)
         return identity, token

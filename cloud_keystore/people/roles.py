@@ -30,6 +30,8 @@ from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import assignments, custom_roles
 
+WHEN = "%Y-%m-%dT%H:%M:%SZ"  # as commands take it
+
 
 @dataclass(frozen=True, slots=True)
 class AssignmentListing:
@@ -65,6 +67,30 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Grantable:
+    """A role that somebody can grant: for as long as they have its rights themselves, and not
+    beyond. So nobody keeps by others what was granted to them for a time.
+    """
+
+    id: str
+    name: str
+    first_to_end: Right | None = None
+    until_time: datetime | None = None  # None: without end
+
+    def check_end(self, until_time: datetime | None, organisation_id: str) -> None:
+        """Raise NotAllowed if the role would be granted for longer than that."""
+        end, right = self.until_time, self.first_to_end
+        if end is None or right is None or (until_time is not None and until_time <= end):
+            return
+        raise NotAllowed(
+            f"you have the right {right.value!r} until {end:{WHEN}}, and nobody hands it out for "
+            "longer: let the role end then, or before (--until)",
+            right,
+            organisation_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Roles:
     """Lists, grants and withdraws roles. `second` is who approves what is done."""
 
@@ -77,8 +103,9 @@ class Roles:
         """The built-in roles, and those that were defined for organisations that the actor sees."""
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
+            called = organisations.names(by.connection)
             custom = [
-                custom_listing(by, each)
+                custom_listing(each, called.get(each.organisation_id, each.organisation_id))
                 for each in custom_roles.list_all(by.connection)
                 if by.held.sees_of(each.organisation_id)
             ]
@@ -105,7 +132,8 @@ class Roles:
             return [_listing(by, granted, identity, called) for granted, identity in found]
 
     def grant(self, wish: Wish, *, actor: Actor) -> AssignmentListing:
-        """Grant a role to somebody else. Who repeats this grants nothing more.
+        """Grant a role to somebody else: for as long as the actor has its rights, at most. Who
+        repeats this grants nothing more.
 
         Raises IdentityNotFound, OrganisationNotFound, NotAllowed, InvalidInput.
         """
@@ -121,14 +149,17 @@ class Roles:
             if identity.state is IdentityState.REMOVED:
                 raise InvalidInput(f"{identity.display_name} was removed: invite somebody")
             check_other(identity.id, actor)
-            role = grantable(by, wish.role, identity.role, place)
+            found = grantable(by, wish.role, identity.role, place)
+            found.check_end(wish.until_time, place)
+            role = found.id
             for each in assignments.of(by.connection, identity):
                 same = (each.role, each.organisation_id, each.until_time)
                 wanted = (role, place, wish.until_time)
                 if same == wanted and each.from_time <= since:
                     return _listing(by, each, identity)
             asked = replace(wish, organisation_id=place)
-            by.need_second({HighRisk.GRANT_ROLE}, grant_wanted(asked, identity), self.second)
+            deed = grant_wanted(asked, found, identity)
+            by.need_second({HighRisk.GRANT_ROLE}, deed, self.second)
             granted = Assignment(
                 id=new_id(now, self.random),
                 identity_id=identity.id,
@@ -170,45 +201,67 @@ class Roles:
             return _listing(by, found, identity)
 
 
-def grantable(by: Acting, name: str, kind: model.Role, organisation_id: str) -> str:
-    """The identifier of a role of a name, as assignments have it. Raises InvalidInput for a role
-    that is not there, or not for identities of a kind, and NotAllowed for one with a right that the
-    actor does not have there: nobody hands out more than that.
+def grantable(by: Acting, role: str, kind: model.Role, organisation_id: str) -> Grantable:
+    """A role that the actor can grant in an organisation, by its identifier or by its name, as it
+    is called now. Raises InvalidInput for a role that is not there, or not for identities of a
+    kind, and NotAllowed for one with a right that the actor does not have there: nobody hands out
+    more than that.
     """
     above = set(upwards(organisation_id, organisations.parents(by.connection)))
-    rights = {each: (each, RIGHTS[each]) for each in RIGHTS} | {
-        each.name: (each.id, each.rights)
-        for each in custom_roles.list_all(by.connection)
-        if each.organisation_id in above
+    custom = custom_roles.of(by.connection, above)
+    known = {each: (each, RIGHTS[each]) for each in RIGHTS} | {
+        each.name: (each.id, each.rights) for each in custom
     }
-    if name not in rights:
-        raise InvalidInput(f"there is no role {name!r} there: use one of {', '.join(rights)}")
-    role, given = rights[name]
-    if not is_held_by(role, kind):
-        raise InvalidInput(f"{name} is no role of an {ActorKind[kind.name]}")
+    by_id = {each.id: (each.id, each.rights) for each in custom}
+    found = by_id.get(role) or known.get(role)
+    if found is None:
+        raise InvalidInput(f"there is no role {role!r} there: use one of {', '.join(known)}")
+    role_id, given = found
+    if not is_held_by(role_id, kind):
+        raise InvalidInput(f"{role} is no role of an {ActorKind[kind.name]}")
     for right in sorted(given):
         by.need(right, organisation_id)
-    return role
+    name = next(name for name, (each, _) in known.items() if each == role_id)
+    return Grantable(role_id, name, *soonest_end(by, given, organisation_id))
 
 
-def grant_first(by: Acting, own: str, identity: Identity, name: str, role: str) -> None:
-    """Grant a new identity its role, with an identifier and a name; or, if another operator has to
-    approve that, ask for it: until then the identity has none.
+def soonest_end(
+    by: Acting, rights: Collection[Right], organisation_id: str
+) -> tuple[Right | None, datetime | None]:
+    """Which of some rights that the actor has in an organisation ends first, and when; None if none
+    of them ends.
     """
-    now, place = identity.create_time, identity.organisation_id
+    ends = [
+        (end, each) for each in rights if (end := by.held.end(each, organisation_id)) is not None
+    ]
+    if not ends:
+        return None, None
+    end, right = min(ends)
+    return right, end
+
+
+def grant_first(by: Acting, own: str, identity: Identity, role: Grantable) -> None:
+    """Grant a new identity its role, with an identifier, for as long as the actor can; or, if
+    another operator has to approve that, ask for it: until then the identity has none.
+    """
+    now, place, end = identity.create_time, identity.organisation_id, role.until_time
     if by.is_high_risk({HighRisk.GRANT_ROLE}, place):
-        wanted = grant_wanted(Wish(identity.id, name, place), identity)
-        acting.ask_second(by.connection, wanted, by.actor, now)
+        wish = Wish(identity.id, role.id, place, None, end)
+        acting.ask_second(by.connection, grant_wanted(wish, role, identity), by.actor, now)
         return
-    granted = Assignment(own, identity.id, role, place, now, None, str(by.actor), now)
+    granted = Assignment(own, identity.id, role.id, place, now, end, str(by.actor), now)
     put(by.connection, granted, identity, by.actor)
 
 
-def grant_wanted(wish: Wish, identity: Identity) -> Deed:
-    """A grant as another operator is asked to approve it."""
+def grant_wanted(wish: Wish, role: Grantable, identity: Identity) -> Deed:
+    """A grant as another operator is asked to approve it: of a role by its identifier, because it
+    can have another name by then.
+    """
+    custom = {} if role.id in RIGHTS else {"role_name": role.name}
     terms = {
         "identity": identity.id,
-        "role": wish.role,
+        "role": role.id,
+        **custom,
         "organisation": wish.organisation_id,
     }
     for name, time in (("from", wish.from_time), ("until", wish.until_time)):
@@ -241,7 +294,7 @@ def put(connection: Connection, granted: Assignment, identity: Identity, actor: 
     journal.append(connection, told)
 
 
-def custom_listing(by: Acting, role: CustomRole) -> RoleListing:
+def custom_listing(role: CustomRole, organisation_name: str) -> RoleListing:
     """A role that an organisation has defined, as lists show it."""
     return RoleListing(
         id=role.id,
@@ -249,7 +302,7 @@ def custom_listing(by: Acting, role: CustomRole) -> RoleListing:
         rights=_in_order(role.rights),
         built_in=False,
         organisation_id=role.organisation_id,
-        organisation_name=organisations.name(by.connection, role.organisation_id),
+        organisation_name=organisation_name,
     )
 
 

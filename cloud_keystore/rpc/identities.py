@@ -211,6 +211,8 @@ def token_message(token: Token) -> pb.Token:
     """An enrolment token as a message."""
     message = pb.Token(text=token.text)
     message.expire_time.FromDatetime(token.expire_time)
+    if token.role_until is not None:
+        message.role_until_time.FromDatetime(token.role_until)
     return message
 
 

@@ -93,6 +93,12 @@ def name(connection: Connection, organisation_id: str) -> str:
     return organisation_id if found is None else found
 
 
+def names(connection: Connection) -> Mapping[str, str]:
+    """The names of all organisations that have a row."""
+    query = select(organisation.c.id, organisation.c.name)
+    return {row.id: row.name for row in connection.execute(query)}
+
+
 def list_all(connection: Connection) -> list[Organisation]:
     """All organisations by name."""
     query = select(organisation).order_by(organisation.c.name)

@@ -68,7 +68,8 @@ from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.model.rights.roles import Assignment, BuiltIn
+from cloud_keystore.model.rights.custom import CustomRole
+from cloud_keystore.model.rights.roles import Assignment, BuiltIn, Right
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.admitting import Admitting
@@ -101,7 +102,7 @@ from cloud_keystore.storage import cards, operations, people, tables
 from cloud_keystore.storage.bundles.contents import Row, unpack
 from cloud_keystore.storage.bundles.rows import bundle
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.rights import assignments
+from cloud_keystore.storage.rights import assignments, custom_roles
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.authenticator.approving import Private, sign
 from cloudcard_tools.authenticator.passkey import SoftwarePasskey
@@ -129,6 +130,8 @@ PC = Identity(  # of which the database knows nothing
     None,
     datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
 )
+# A role of the operators who act in tests.
+EVERYTHING = CustomRole("everything", "everything", ROOT, frozenset(Right), PC.create_time)
 
 
 @dataclass
@@ -585,16 +588,23 @@ def new_world(
 
 def add_operators(database: Database) -> None:
     """Add the operators who act in tests, unless they are there. They are nameless, and may do
-    everything for so long that no test sees the end; so they are not the last RA managers.
+    everything without end. By a role of their own, so that they are not the last RA managers, who
+    have the built-in one for so long that no test sees the end.
     """
     with database.write() as connection:
+        if custom_roles.find(connection, EVERYTHING.id) is None:
+            custom_roles.add(connection, EVERYTHING)
         for each in (OPERATOR, SECOND):
             if people.find_identity(connection, each.id) is None:
                 own = replace(PC, id=each.id, role=Role.OPERATOR, display_name="", assigned=True)
                 people.add_identities(connection, replace(own, expire_time=NO_END))
-                since, role = PC.create_time, BuiltIn.RA_MANAGER
-                granted = Assignment(each.id, each.id, role, ROOT, since, NO_END, "", since)
-                assignments.add(connection, granted)
+                since = PC.create_time
+                for own_id, role, end in (
+                    (each.id, BuiltIn.RA_MANAGER, NO_END),
+                    (f"{each.id}-endless", EVERYTHING.id, None),
+                ):
+                    granted = Assignment(own_id, each.id, role, ROOT, since, end, "", since)
+                    assignments.add(connection, granted)
 
 
 def new_passkey() -> SoftwarePasskey:

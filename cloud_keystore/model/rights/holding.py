@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.rights.roles import Right
@@ -14,17 +15,29 @@ NOWHERE: Mapping[str, frozenset[Right]] = {}
 @dataclass(frozen=True, slots=True)
 class Held:
     """Rights by the organisation where they were granted. They hold below it too. `parents` has the
-    parent of each organisation that is not directly below the root.
+    parent of each organisation that is not directly below the root. `ends` has when a right that
+    was granted in an organisation ends there; one that does not end is not in it.
     """
 
     granted: Mapping[str, frozenset[Right]]
     parents: Mapping[str, str]
+    ends: Mapping[tuple[str, Right], datetime] = field(default_factory=dict)
 
     def has(self, right: Right, organisation_id: str) -> bool:
         """Whether the right is held in an organisation."""
         return any(
             right in self.granted.get(each, ()) for each in upwards(organisation_id, self.parents)
         )
+
+    def end(self, right: Right, organisation_id: str) -> datetime | None:
+        """When a right that is held in an organisation ends there; None if it does not."""
+        found = [
+            self.ends.get((each, right))
+            for each in upwards(organisation_id, self.parents)
+            if right in self.granted.get(each, ())
+        ]
+        known = [each for each in found if each is not None]
+        return max(known) if len(known) == len(found) > 0 else None
 
     def where(self, right: Right) -> list[str]:
         """The organisations where the right was granted."""

@@ -34,7 +34,7 @@ from cloud_keystore.model.rights.custom import (
 from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import RIGHTS, Right
-from cloud_keystore.people.roles import RoleListing, custom_listing
+from cloud_keystore.people.roles import WHEN, RoleListing, custom_listing, soonest_end
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import assignments, custom_roles
@@ -68,10 +68,10 @@ class CustomRoles:
             role = CustomRole(new_id(now, self.random), name, place, wanted, now)
             _check_free(by.connection, role)
             custom_roles.add(by.connection, role)
-            said = {**_facts(role), "name": name, "rights": spelled(wanted)}
+            said = {**_facts(role), "rights": spelled(wanted)}
             told = entries.about_keystore(Kind.ROLE_DEFINED, now, actor, said)
             journal.append(by.connection, told)
-            return custom_listing(by, role)
+            return _listing(by, role)
 
     def change(
         self, role_id: str, name: str | None, rights: Collection[str], *, actor: Actor
@@ -88,18 +88,21 @@ class CustomRoles:
                 _check_free(by.connection, changed)
             if rights:
                 changed = replace(changed, rights=role_rights(rights))
-            if changed.rights != role.rights:
-                _need_all(by, changed.rights - role.rights, role.organisation_id)
-                if actor.id in _holders(by.connection, role, now):
-                    raise NotAllowed(
-                        f"you have the role {role.name}, and nobody changes their own: ask another "
-                        "RA manager",
-                        Right.ROLES,
-                        role.organisation_id,
-                    )
             if changed == role:
-                return custom_listing(by, role)
-            if changed.rights - role.rights:
+                return _listing(by, role)
+            added = changed.rights - role.rights
+            # People grant by names: who gives a role another one decides what they hand out.
+            needed = added if changed.name == role.name else changed.rights | role.rights
+            _need_all(by, needed, role.organisation_id)
+            if actor.id in _holders(by.connection, role, now):
+                raise NotAllowed(
+                    f"you have the role {role.name}, and nobody changes their own: ask another RA "
+                    "manager",
+                    Right.ROLES,
+                    role.organisation_id,
+                )
+            _check_ends(by, role, added, now)
+            if added:
                 terms = {"role": role.id, "name": changed.name, "rights": spelled(changed.rights)}
                 at = role.organisation_id
                 wanted = Deed(Action.CHANGE_ROLE, Right.ROLES, at, role.name, terms)
@@ -107,12 +110,12 @@ class CustomRoles:
             custom_roles.change(by.connection, changed)
             said = _facts(role)
             if changed.name != role.name:
-                said |= {"old_name": role.name, "name": changed.name}
+                said |= {"old_role": role.name, "role": changed.name}
             if changed.rights != role.rights:
                 said |= {"old_rights": spelled(role.rights), "rights": spelled(changed.rights)}
             told = entries.about_keystore(Kind.ROLE_CHANGED, now, actor, said)
             journal.append(by.connection, told)
-            return custom_listing(by, changed)
+            return _listing(by, changed)
 
     def delete(self, role_id: str, *, actor: Actor) -> RoleListing:
         """Delete a role that nobody has, now or later.
@@ -130,10 +133,10 @@ class CustomRoles:
                     f"(cloudcard ra role withdraw WHO {role.name})"
                 )
             custom_roles.end(by.connection, role, now)
-            said = {**_facts(role), "name": role.name, "rights": spelled(role.rights)}
+            said = {**_facts(role), "rights": spelled(role.rights)}
             told = entries.about_keystore(Kind.ROLE_DELETED, now, actor, said)
             journal.append(by.connection, told)
-            return custom_listing(by, role)
+            return _listing(by, role)
 
 
 def _named(by: Acting, role_id: str) -> CustomRole:
@@ -157,19 +160,36 @@ def _need_all(by: Acting, rights: Collection[Right], organisation_id: str) -> No
         by.need(each, organisation_id)
 
 
+def _check_ends(by: Acting, role: CustomRole, added: Collection[Right], now: datetime) -> None:
+    """Raise NotAllowed if somebody who has a role would get a right for longer than the actor has
+    it.
+    """
+    right, end = soonest_end(by, added, role.organisation_id)
+    if right is None or end is None:
+        return
+    for each in assignments.with_role(by.connection, role.id):
+        if not each.has_ended(now) and (each.until_time is None or each.until_time > end):
+            raise NotAllowed(
+                f"you have the right {right.value!r} until {end:{WHEN}}, and others have the role "
+                f"{role.name} for longer: ask another RA manager",
+                right,
+                role.organisation_id,
+            )
+
+
 def _check_free(connection: Connection, role: CustomRole) -> None:
     """Raise RoleExists for a name that another role has in the same organisation, above it or below
     it, and InvalidInput if the organisation has enough. So a name says which role is meant.
     """
     parents = organisations.parents(connection)
     above = set(upwards(role.organisation_id, parents))
-    others = [each for each in custom_roles.list_all(connection) if each.id != role.id]
-    for each in others:
+    for each in custom_roles.named(connection, role.name):
         below = role.organisation_id in upwards(each.organisation_id, parents)
-        if each.name == role.name and (below or each.organisation_id in above):
+        if each.id != role.id and (below or each.organisation_id in above):
             where = organisations.name(connection, each.organisation_id)
             raise RoleExists(f"{where} has a role {role.name} already: give another name")
-    if sum(each.organisation_id == role.organisation_id for each in others) >= MOST_ROLES:
+    own = custom_roles.of(connection, [role.organisation_id])
+    if sum(each.id != role.id for each in own) >= MOST_ROLES:
         raise InvalidInput(f"name is one too many: an organisation defines {MOST_ROLES} roles")
 
 
@@ -184,5 +204,9 @@ def _holders(connection: Connection, role: CustomRole, now: datetime) -> dict[st
     return {each.id: each.display_name for each in found if each.state is not IdentityState.REMOVED}
 
 
+def _listing(by: Acting, role: CustomRole) -> RoleListing:
+    return custom_listing(role, organisations.name(by.connection, role.organisation_id))
+
+
 def _facts(role: CustomRole) -> dict[str, str]:
-    return {"role": role.id, "organisation": role.organisation_id}
+    return {"role": role.name, "role_id": role.id, "organisation": role.organisation_id}

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, RowMapping, String, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, String, select
 
 from cloud_keystore.model.rights.custom import CustomRole, parsed, spelled
 from cloud_keystore.model.rights.roles import RIGHTS, Right
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.instants import Instant
+from cloud_keystore.storage.databases.portions import portions
 
 custom_role = authentic(
     "custom_role",
@@ -59,7 +60,25 @@ def find(connection: Connection, role_id: str) -> CustomRole | None:
 
 def list_all(connection: Connection) -> list[CustomRole]:
     """All that were not deleted, by name. Records that are not authentic are passed over."""
-    query = select(custom_role).where(custom_role.c.end_time.is_(None))
+    return _current(connection)
+
+
+def of(connection: Connection, organisation_ids: Collection[str]) -> list[CustomRole]:
+    """Those of some organisations, as `list_all` has them."""
+    return [
+        role
+        for some in portions(organisation_ids)
+        for role in _current(connection, custom_role.c.organisation_id.in_(some))
+    ]
+
+
+def named(connection: Connection, name: str) -> list[CustomRole]:
+    """Those of a name, in whichever organisation, as `list_all` has them."""
+    return _current(connection, custom_role.c.name == name)
+
+
+def _current(connection: Connection, *conditions: ColumnElement[bool]) -> list[CustomRole]:
+    query = select(custom_role).where(custom_role.c.end_time.is_(None), *conditions)
     found = rows.authentic(connection, custom_role, query.order_by(custom_role.c.name))
     return [_to_role(row) for row in found]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import insert, update
@@ -161,10 +161,66 @@ def test_nobody_grants_a_right_that_they_do_not_have(world: World, ours: str) ->
     held = RIGHTS[BuiltIn.RA_AGENT] | {Right.ROLES}
     with world.database.read() as connection:
         by = Acting(connection, OPERATOR, Held({ours: held}, {}), world.clock())
-        assert grantable(by, BuiltIn.SPONSOR, Role.OPERATOR, ours) == BuiltIn.SPONSOR
+        assert grantable(by, BuiltIn.SPONSOR, Role.OPERATOR, ours).id == BuiltIn.SPONSOR
         for role in (BuiltIn.RA_AGENT_ADVANCED, BuiltIn.RA_MANAGER):
             with pytest.raises(NotAllowed):
                 grantable(by, role, Role.OPERATOR, ours)
+
+
+def until(world: World, who: Identity, role: str, place: str, days: int = 1) -> datetime:
+    """Grant a role for some days; returns when it ends."""
+    end = world.clock() + timedelta(days=days)
+    world.roles.grant(Wish(who.id, role, place, None, end), actor=OPERATOR)
+    return end
+
+
+def test_nobody_grants_a_right_for_longer_than_they_have_it(world: World, ours: str) -> None:
+    """Who has a role for a day and makes a role of their own of it has nothing more the day after,
+    neither by those whom they invited nor by an API client.
+    """
+    ida, otto = agent(world, ours, BuiltIn.SUPPORT), agent(world, ours, BuiltIn.SUPPORT)
+    end = until(world, ida, BuiltIn.RA_MANAGER, ours)
+    world.custom_roles.define("mine", ["view", "roles", "people"], ours, actor=ida.actor)
+    for later in (None, end + timedelta(seconds=1)):
+        with pytest.raises(NotAllowed, match=r"until 2026-11-24T09:00:00Z.*--until") as refused:
+            world.roles.grant(Wish(otto.id, "mine", ours, None, later), actor=ida.actor)
+        assert refused.value.organisation_id == ours
+    world.roles.grant(Wish(otto.id, "mine", ours, None, end), actor=ida.actor)
+    token = world.people.add_operator("Eve", "mine", ours, actor=ida.actor)
+    assert token.role_until == end
+    eve = world.enrol(token.text).identity
+    world.people.add_auditor("Aude", ours, actor=ida.actor)
+    client = world.clients.add("HR", ["mine"], ours, actor=ida.actor).listing.client
+    assert client.expire_time == end
+    with pytest.raises(NotAllowed, match="--until"):
+        world.clients.add("HR", ["mine"], ours, end + timedelta(seconds=1), actor=ida.actor)
+    later = end + timedelta(days=1)
+    by_ida = [
+        each.assignment
+        for each in world.roles.list_all(actor=OPERATOR)
+        if each.assignment.granted_by == str(ida.actor)
+    ]
+    assert [each.until_time for each in by_ida] == [end] * 4
+    world.clock.now = end
+    for who in (eve, otto):
+        with pytest.raises((NotAllowed, OrganisationNotFound)):
+            world.roles.grant(Wish(ida.id, "mine", ours, None, later), actor=who.actor)
+
+
+def test_a_right_lasts_as_long_as_the_role_that_gives_it_for_longest(
+    world: World, manager: Identity, ours: str
+) -> None:
+    ward = world.organisations.add("Ward 7", manager, ours).id
+    ida, otto = (agent(world, ward, BuiltIn.SUPPORT) for _ in range(2))
+    until(world, ida, BuiltIn.RA_MANAGER, ward)
+    end = until(world, ida, BuiltIn.RA_MANAGER, ours, days=2)
+    with pytest.raises(NotAllowed, match="2026-11-25T09:00:00Z"):
+        world.roles.grant(Wish(otto.id, BuiltIn.SPONSOR, ward), actor=ida.actor)
+    world.roles.grant(Wish(otto.id, BuiltIn.SPONSOR, ward, None, end), actor=ida.actor)
+    # Of a role that gives nothing but what she has without end, there is none.
+    world.roles.grant(Wish(otto.id, BuiltIn.SUPPORT, ward), actor=ida.actor)
+    world.roles.grant(Wish(ida.id, BuiltIn.RA_MANAGER, ward), actor=OPERATOR)
+    assert world.people.add_operator("Eve", "", ward, actor=ida.actor).role_until is None
 
 
 def test_a_new_operator_has_what_was_granted_alone(world: World, ours: str) -> None:

@@ -18,7 +18,7 @@ from cloudcard_tools.ra.registry import (
     organisation_option,
     when,
 )
-from cloudcard_tools.ra.rights.roles import day_or_time
+from cloudcard_tools.ra.rights.roles import day_or_time, to_grant
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
@@ -66,7 +66,11 @@ def client_add(
 ) -> None:
     """Add a client called NAME, and print its token, which is shown this once."""
     place = find(caller, Sort.ORGANISATION, organisation)
-    asked = pb.CreateClientRequest(display_name=name, roles=roles, organisation_id=place)
+    asked = pb.CreateClientRequest(
+        display_name=name,
+        roles=[to_grant(caller, each, place) for each in roles],
+        organisation_id=place,
+    )
     if until is not None:
         asked.expire_time.FromDatetime(until)
     with caller.service(ClientServiceStub) as stub:

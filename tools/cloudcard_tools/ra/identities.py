@@ -17,6 +17,7 @@ from cloudcard_tools.ra.registry import (
     token_facts,
     when,
 )
+from cloudcard_tools.ra.rights.roles import to_grant
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
@@ -39,6 +40,7 @@ OFFICER_LABELS = {
 OPERATOR_LABELS = {"id": "Operator", **OFFICER_LABELS}
 AUDITOR_LABELS = {"id": "Auditor", **OFFICER_LABELS}
 TOKEN_LABELS = {"token": "Token", "token_expires": "Token expires"}
+INVITED_LABELS = {**TOKEN_LABELS, "role_ends": "Role ends"}
 
 moving_option = click.option(
     "--organisation", required=True, help="Name or ID of the organisation to which it belongs then."
@@ -153,12 +155,16 @@ def operator() -> None:
 @organisation_option
 @operator_options
 def operator_invite(name: str, role: str, organisation: str, caller: Caller) -> None:
-    """Print a one-time token that invites an operator called NAME (`cloudcard ra enrol`)."""
+    """Print a one-time token that invites an operator called NAME (`cloudcard ra enrol`). If your
+    own rights end some day, the role ends with them.
+    """
     place = find(caller, Sort.ORGANISATION, organisation)
-    asked = pb.CreateOperatorRequest(display_name=name, role=role, organisation_id=place)
+    asked = pb.CreateOperatorRequest(
+        display_name=name, role=to_grant(caller, role, place), organisation_id=place
+    )
     with caller.service(IdentityServiceStub) as stub:
         made = stub.CreateOperator(asked)
-    caller.print_facts(token_facts(made.token), TOKEN_LABELS)
+    caller.print_facts(_invited(made.token), INVITED_LABELS)
 
 
 @operator.command("list")
@@ -232,7 +238,7 @@ def auditor_add(name: str, organisation: str, caller: Caller) -> None:
     with caller.service(IdentityServiceStub) as stub:
         asked = pb.CreateAuditorRequest(display_name=name, organisation_id=place)
         made = stub.CreateAuditor(asked)
-    caller.print_facts(token_facts(made.token), TOKEN_LABELS)
+    caller.print_facts(_invited(made.token), INVITED_LABELS)
 
 
 @auditor.command("list")
@@ -282,6 +288,11 @@ def auditor_remove(auditor: str, reason: str, yes: bool, caller: Caller) -> None
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveAuditor(request).auditor
     caller.print_facts(_officer(removed), AUDITOR_LABELS)
+
+
+def _invited(token: pb.Token) -> Row:
+    until = when(token.role_until_time) if token.HasField("role_until_time") else None
+    return {**token_facts(token), "role_ends": until}
 
 
 def _workstation(message: pb.Workstation) -> Row:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import Engine, event, update
 
 from cloud_keystore.model.errors import (
     BuiltInRole,
@@ -21,12 +23,13 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
-from cloud_keystore.model.rights.custom import parsed, role_name, spelled
+from cloud_keystore.model.rights.custom import CustomRole, parsed, role_name, spelled
 from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
 from cloud_keystore.people.rights import custom_roles
 from cloud_keystore.people.roles import Wish
+from cloud_keystore.storage.rights import custom_roles as rows_of_roles
 from cloud_keystore.storage.rights.custom_roles import custom_role
-from support.keystore_world import OPERATOR, SECOND, World
+from support.keystore_world import EVERYTHING, OPERATOR, SECOND, World
 
 CLERK = ("view", "people")
 
@@ -123,10 +126,78 @@ def test_nobody_changes_the_rights_of_their_own_role(world: World, ours: str) ->
     role = define(world, ours, ["view", "roles"])
     ida = operator(world, BuiltIn.RA_MANAGER, ours)
     world.roles.grant(Wish(ida.id, "ward-clerk", ours), actor=OPERATOR)
-    with pytest.raises(NotAllowed, match="their own"):
-        world.custom_roles.change(role, None, ["view", "roles", "issue"], actor=ida.actor)
-    world.custom_roles.change(role, None, ["view", "issue"], actor=SECOND)
-    world.custom_roles.change(role, "clerk", [], actor=ida.actor)
+    for name, rights in ((None, ["view", "roles", "issue"]), ("clerk", [])):
+        with pytest.raises(NotAllowed, match="their own"):
+            world.custom_roles.change(role, name, rights, actor=ida.actor)
+    world.custom_roles.change(role, "clerk", ["view", "issue"], actor=SECOND)
+
+
+def test_nobody_renames_a_role_to_what_others_grant(world: World, ours: str) -> None:
+    """Operators grant by names, so two names are not exchanged by whoever could not grant both."""
+    weak = define(world, ours, ["view"], "viewer")
+    strong = define(world, ours, ["view", "revoke"], "strong")
+    define(world, ours, ["view", "roles"], "head-clerk")
+    ida, otto = (operator(world, role, ours) for role in ("head-clerk", BuiltIn.SUPPORT))
+    world.custom_roles.change(weak, "former", [], actor=ida.actor)
+    for rights in ([], ["view"]):
+        with pytest.raises(NotAllowed, match="'revoke'"):
+            world.custom_roles.change(strong, "viewer", rights, actor=ida.actor)
+    # Who has shown the rights of a role to somebody grants that one, whatever its name is by then.
+    world.custom_roles.change(strong, "viewer", [], actor=OPERATOR)
+    granted = world.roles.grant(Wish(otto.id, weak, ours), actor=OPERATOR)
+    assert (granted.assignment.role, granted.role_name) == (weak, "former")
+    invited = world.enrol(world.people.add_operator("Eve", weak, ours, actor=OPERATOR).text)
+    with pytest.raises(NotAllowed):
+        add(world, invited.identity, ours)
+
+
+def test_nobody_gives_others_a_right_for_longer_than_they_have_it(world: World, ours: str) -> None:
+    """Neither does who has it for a day, in a role that others have without end."""
+    role = define(world, ours)
+    ida = operator(world, BuiltIn.SUPPORT, ours)
+    end = world.clock() + timedelta(days=1)
+    world.roles.grant(Wish(ida.id, BuiltIn.RA_MANAGER, ours, None, end), actor=OPERATOR)
+    otto = operator(world, BuiltIn.SUPPORT, ours, "Otto")
+    world.roles.grant(Wish(otto.id, "ward-clerk", ours, None, end), actor=OPERATOR)
+    world.custom_roles.change(role, None, [*CLERK, "issue"], actor=ida.actor)
+    world.roles.grant(Wish(otto.id, "ward-clerk", ours), actor=OPERATOR)
+    with pytest.raises(NotAllowed, match="others have the role ward-clerk for longer"):
+        world.custom_roles.change(role, None, [*CLERK, "issue", "revoke"], actor=ida.actor)
+    world.custom_roles.change(role, None, CLERK, actor=ida.actor)
+
+
+def test_roles_of_others_cost_nothing(
+    world: World, ours: str, theirs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To grant or define one reads those of the organisation and above it, and a list of many costs
+    no more statements than one of few.
+    """
+    asked: list[str] = []
+
+    def ask(*arguments: object) -> None:
+        asked.append(str(arguments[2]))
+
+    costs = []
+    for number in range(2):
+        define(world, theirs, name=f"a{number}")
+        define(world, ours, name=f"a{number}")
+        event.listen(Engine, "before_cursor_execute", ask)
+        world.roles.known(actor=OPERATOR)
+        event.remove(Engine, "before_cursor_execute", ask)
+        costs.append(len(asked))
+    assert costs[1] == 2 * costs[0]
+    read: list[str] = []
+
+    def made(**columns: Any) -> CustomRole:
+        read.append(columns["organisation_id"])
+        return CustomRole(**columns)
+
+    monkeypatch.setattr(rows_of_roles, "CustomRole", made)
+    ida = operator(world, "a0", ours)
+    world.roles.grant(Wish(ida.id, "a1", ours), actor=OPERATOR)
+    define(world, ours, name="a2")
+    assert ours in read
+    assert theirs not in read
 
 
 @pytest.mark.parametrize("role", BuiltIn)
@@ -203,19 +274,19 @@ def test_what_changes_is_told_with_what_was(world: World, ours: str) -> None:
     defined, changed, deleted = world.journal(
         Kind.ROLE_DEFINED, Kind.ROLE_CHANGED, Kind.ROLE_DELETED
     )
-    about = {"role": role, "organisation": ours}
-    assert defined.details == {**about, "name": "ward-clerk", "rights": "view people"}
+    about = {"role_id": role, "organisation": ours}
+    assert defined.details == {**about, "role": "ward-clerk", "rights": "view people"}
     assert (changed.actor, changed.details) == (
         SECOND,
         {
             **about,
-            "old_name": "ward-clerk",
-            "name": "clerk",
+            "old_role": "ward-clerk",
+            "role": "clerk",
             "old_rights": "view people",
             "rights": "view people issue",
         },
     )
-    assert deleted.details == {**about, "name": "clerk", "rights": "view people issue"}
+    assert deleted.details == {**about, "role": "clerk", "rights": "view people issue"}
 
 
 def test_roles_elsewhere_do_not_exist(
@@ -227,7 +298,7 @@ def test_roles_elsewhere_do_not_exist(
     define(world, ours, name="of-ours")
     ida = operator(world, BuiltIn.RA_MANAGER, ward)
     shown = [each.name for each in world.roles.known(actor=ida.actor) if not each.built_in]
-    assert shown == ["of-all", "of-ours"]
+    assert shown == [EVERYTHING.name, "of-all", "of-ours"]
     with pytest.raises(NotAllowed, match="'roles'"):
         world.custom_roles.change(whole, "mine", [], actor=ida.actor)
     for gone in (
@@ -254,7 +325,8 @@ def test_a_forged_role_gives_no_right(world: World, ours: str) -> None:
         connection.execute(undone.values(end_time=None))
     with pytest.raises(OrganisationNotFound):
         add(world, ida, ours)
-    assert all(each.built_in for each in world.roles.known(actor=OPERATOR))
+    shown = [each.id for each in world.roles.known(actor=OPERATOR) if not each.built_in]
+    assert shown == [EVERYTHING.id]
     for each in ("gone", "ward-clerk"):
         with pytest.raises(InvalidInput, match="no role"):
             world.roles.grant(Wish(ida.id, each, ours), actor=OPERATOR)

@@ -7,8 +7,12 @@ from datetime import datetime
 import click
 
 from cloud_keystore.model.finding import Sort
-from cloud_keystore.model.rights.roles import BuiltIn, Right
+from cloud_keystore.model.organisations import ROOT
+from cloud_keystore.model.rights.holding import upwards
+from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
+from cloudcard.registry.v1 import organisations_pb2
 from cloudcard.registry.v1 import roles_pb2 as pb
+from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
 from cloudcard_tools.ra.registry import (
     find,
@@ -102,8 +106,8 @@ def role_edit(
     role: str, organisation: str, name: str | None, rights: tuple[str, ...], caller: Caller
 ) -> None:
     """Give ROLE another name, or all the rights that it has from now on. That holds at once for
-    everybody who has the role. Nobody adds a right that they do not have, or changes the rights of
-    a role of their own.
+    everybody who has the role. Nobody adds a right that they do not have, renames a role with one,
+    or changes a role of their own.
     """
     if name is None and not rights:
         raise click.UsageError("say what changes: --name, or --right for each right")
@@ -160,12 +164,14 @@ def role_grant(
     caller: Caller,
 ) -> None:
     """Grant ROLE to WHO, in an organisation and those below it. Repeated, it grants nothing more.
-    Nobody grants a role to themselves, or one with a right that they do not have.
+    Nobody grants a role to themselves, or one with a right that they do not have, or for longer
+    than they have it.
     """
+    place = find(caller, Sort.ORGANISATION, organisation)
     request = pb.GrantRoleRequest(
         identity_id=_named(caller, who, auditor=role == BuiltIn.AUDITOR, client=client),
-        role=role,
-        organisation_id=find(caller, Sort.ORGANISATION, organisation),
+        role=to_grant(caller, role, place),
+        organisation_id=place,
     )
     if since is not None:
         request.from_time.FromDatetime(since)
@@ -202,6 +208,29 @@ def role_withdraw(who: str, role: str, organisation: str, client: bool, caller: 
     with caller.service(RoleServiceStub) as stub:
         ended = stub.WithdrawRole(request).assignment
     caller.print_facts(_row(ended), LABELS)
+
+
+def to_grant(caller: Caller, role: str, place: str) -> str:
+    """The identifier of ROLE, which is granted in an organisation, and whose rights are told first:
+    its name can have been another role's before.
+    """
+    if role in RIGHTS:
+        return role
+    found = [each for each in _roles(caller) if role in (each.name, each.id)]
+    if len(found) > 1:
+        above = set(upwards(place or ROOT, _parents(caller)))
+        found = [each for each in found if each.organisation_id in above]
+    if len(found) != 1:
+        return role  # for the keystore to refuse, or to find where the caller acts
+    click.echo(f"{found[0].name} gives the rights {' '.join(found[0].rights)}", err=True)
+    return found[0].id
+
+
+def _parents(caller: Caller) -> dict[str, str]:
+    with caller.service(OrganisationServiceStub) as stub:
+        pages = listed(stub.ListOrganisations, organisations_pb2.ListOrganisationsRequest())
+        found = [each for page in pages for each in page.organisations]
+    return {each.id: each.parent_id for each in found if each.parent_id}
 
 
 def _named(caller: Caller, who: str, *, auditor: bool, client: bool) -> str:

@@ -91,11 +91,11 @@ class CreateClientRequest(_message.Message):
     """Identifier of its organisation; may be empty if the caller acts for one alone, or for the whole."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Its roles, at least one, which it has in its organisation and those below it."""
+        """Identifiers or names of its roles, at least one, which it has in its organisation and those below it."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When its token stops being accepted; absent for a year from now."""
+        """When its token stops being accepted; absent for a year from now, or for when the caller's own rights end."""
 
     def __init__(
         self,

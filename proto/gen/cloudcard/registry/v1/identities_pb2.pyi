@@ -52,21 +52,27 @@ class Token(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ROLE_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Text of the token."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it stops being accepted."""
 
+    @_builtins.property
+    def role_until_time(self) -> _timestamp_pb2.Timestamp:
+        """When the role of the invited operator or auditor ends, as the caller's own rights do; absent without an end."""
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        role_until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "role_until_time", b"role_until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "role_until_time", b"role_until_time", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -627,7 +633,7 @@ class CreateOperatorRequest(_message.Message):
     display_name: _builtins.str
     """Name, 1 to 64 characters."""
     role: _builtins.str
-    """Name of the operator's role; empty: "ra-manager"."""
+    """Identifier of the operator's role, or its name; empty: "ra-manager". It ends when the caller's own rights do."""
     organisation_id: _builtins.str
     """Identifier of the operator's organisation; may be empty if the caller grants roles in one alone, or in the whole."""
     def __init__(

@@ -392,7 +392,7 @@ class GrantRoleRequest(_message.Message):
     identity_id: _builtins.str
     """Identifier of the operator or auditor."""
     role: _builtins.str
-    """Name of the role."""
+    """Identifier of the role, or the name that it has now."""
     organisation_id: _builtins.str
     """Identifier of the organisation; may be empty if the caller grants roles in one alone, or in the whole."""
     @_builtins.property
@@ -401,7 +401,7 @@ class GrantRoleRequest(_message.Message):
 
     @_builtins.property
     def until_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends; absent: without an end."""
+        """When it ends; absent: without an end. Whoever has a right of the role for a time alone has to give an end."""
 
     def __init__(
         self,

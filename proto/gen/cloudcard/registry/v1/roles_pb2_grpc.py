@@ -94,7 +94,8 @@ class RoleServiceServicer:
 
     def UpdateRole(self, request, context):
         """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
-        or changes the rights of a role of their own.
+        or that others would have for longer; renames a role with a right that they do not have; or changes a role of their
+        own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,8 +116,8 @@ class RoleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantRole(self, request, context):
-        """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
-        do not have.
+        """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a
+        right that they do not have, or for longer than they have its rights.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,15 +43,16 @@ class RoleServiceStub:
     """
     UpdateRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.UpdateRoleRequest, _roles_pb2.UpdateRoleResponse]
     """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
-    or changes the rights of a role of their own.
+    or that others would have for longer; renames a role with a right that they do not have; or changes a role of their
+    own.
     """
     DeleteRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.DeleteRoleRequest, _roles_pb2.DeleteRoleResponse]
     """DeleteRole deletes a role that was defined, and that nobody has."""
     ListAssignments: _grpc.UnaryStreamMultiCallable[_roles_pb2.ListAssignmentsRequest, _roles_pb2.ListAssignmentsResponse]
     """ListAssignments lists who has, had or will have which role, where the caller grants roles."""
     GrantRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]
-    """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
-    do not have.
+    """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a
+    right that they do not have, or for longer than they have its rights.
     """
     WithdrawRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.WithdrawRoleRequest, _roles_pb2.WithdrawRoleResponse]
     """WithdrawRole ends somebody else's role. The last RA manager of the whole keeps that role."""
@@ -71,15 +72,16 @@ class RoleServiceAsyncStub(RoleServiceStub):
     """
     UpdateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.UpdateRoleRequest, _roles_pb2.UpdateRoleResponse]  # type: ignore[assignment]
     """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
-    or changes the rights of a role of their own.
+    or that others would have for longer; renames a role with a right that they do not have; or changes a role of their
+    own.
     """
     DeleteRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.DeleteRoleRequest, _roles_pb2.DeleteRoleResponse]  # type: ignore[assignment]
     """DeleteRole deletes a role that was defined, and that nobody has."""
     ListAssignments: _aio.UnaryStreamMultiCallable[_roles_pb2.ListAssignmentsRequest, _roles_pb2.ListAssignmentsResponse]  # type: ignore[assignment]
     """ListAssignments lists who has, had or will have which role, where the caller grants roles."""
     GrantRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]  # type: ignore[assignment]
-    """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
-    do not have.
+    """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a
+    right that they do not have, or for longer than they have its rights.
     """
     WithdrawRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.WithdrawRoleRequest, _roles_pb2.WithdrawRoleResponse]  # type: ignore[assignment]
     """WithdrawRole ends somebody else's role. The last RA manager of the whole keeps that role."""
@@ -114,7 +116,8 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.UpdateRoleResponse, _abc.Awaitable[_roles_pb2.UpdateRoleResponse]]:
         """UpdateRole changes a role that was defined, at once for all who have it. Nobody adds a right that they do not have,
-        or changes the rights of a role of their own.
+        or that others would have for longer; renames a role with a right that they do not have; or changes a role of their
+        own.
         """
 
     @_abc_1.abstractmethod
@@ -139,8 +142,8 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.GrantRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.GrantRoleResponse, _abc.Awaitable[_roles_pb2.GrantRoleResponse]]:
-        """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a right that they
-        do not have.
+        """GrantRole gives a role to an operator, auditor or API client. Nobody grants a role to themselves, or one with a
+        right that they do not have, or for longer than they have its rights.
         """
 
     @_abc_1.abstractmethod

@@ -183,13 +183,14 @@ class Acting:
         every = organisations.list_all(self.connection)
         return [each.id for each in every if organisation_id in upwards(each.id, above)]
 
-    def seen_staff(self) -> Collection[str]:
+    def seen_staff(self) -> Collection[str] | None:
         """Identifiers of the organisations whose operators, auditors and API clients the actor
-        sees.
+        sees; None for all.
         """
+        if self.held.sees_staff(ROOT):
+            return None
         known = organisations.list_all(self.connection)
-        found = [each.id for each in known if self.held.sees_staff(each.id)]
-        return [*found, ROOT] if self.held.sees_staff(ROOT) else found
+        return [each.id for each in known if self.held.sees_staff(each.id)]
 
     def seen_users(self, ids: Collection[str]) -> Collection[str]:
         """Those of some users whom the actor sees."""

@@ -20,9 +20,11 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import authorities, cards, people
+from cloud_keystore.storage.enrolment.expiring import enrolled_until
 
 IDENTITY = "identity"  # of whatever role
 WHEN = "%Y-%m-%dT%H:%M:%S.%f%z"
+MOMENT = timedelta(microseconds=1)  # the least between two ends
 PORTION = 100  # rows that are read together: a page has about as many
 
 
@@ -48,12 +50,29 @@ class Place:
         """The place of which `str` has made a text. Raises InvalidInput for another text."""
         try:
             end, sort, id_ = text.split(" ", 2)
-            return cls(datetime.strptime(end, WHEN), sort, id_)
+            place = cls(datetime.strptime(end, WHEN), sort, id_)
         except ValueError:
-            raise InvalidInput("after is no place in the list: give one that a page has") from None
+            raise no_place() from None
+        # Another way to write one, as in another time zone, is none that a page has.
+        if str(place) != text or place.end.tzinfo is not UTC or not text.isprintable():
+            raise no_place()
+        return place
 
     def __str__(self) -> str:
         return f"{self.end.strftime(WHEN)} {self.sort} {self.id}"
+
+    def before(self, sort: str) -> tuple[datetime, str]:
+        """An end and an identifier, which what follows this place follows too, of one sort in the
+        order of its identifiers.
+        """
+        if self.sort == sort:
+            return self.end, self.id
+        return (self.end, "") if self.sort < sort else (self.end + MOMENT, "")
+
+
+def no_place() -> InvalidInput:
+    """What to raise about a place that no page has."""
+    return InvalidInput("after is no place in the list: give one that a page has")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +94,11 @@ def expiring(by: Acting, before: datetime, after: Place | None) -> Iterator[Expi
     """What of that which the actor sees ends before a time: cards that are not revoked,
     certificates with which they sign no longer before they end, identities that are not removed,
     and the keystore's own authorities; the first to end first, and only what follows a place.
+    Raises InvalidInput for a place that is not before that time.
     """
     since = after or Place(datetime.min.replace(tzinfo=UTC))
+    if since.end >= before:
+        raise no_place()
     sources = (
         _cards(by, before, since),
         *(
@@ -94,7 +116,7 @@ def _place(expiring: Expiring) -> Place:
 
 
 def _cards(by: Acting, before: datetime, since: Place) -> Iterator[Expiring]:
-    for some in _portions(by, "", since.end, before):
+    for some in _portions(by, "", since.before(Ending.CARD), before):
         names = _names(by, some)
         for card in some:
             end, serial = card.expire_time, card.serial
@@ -109,7 +131,10 @@ def _certificates(
     """Certificates of cards of one profile, which do not sign for a time before the card ends. In
     the list their place is that of the card's, so much earlier.
     """
-    for some in _portions(by, profile, since.end + unsigned, before + unsigned):
+    since_end, id_ = since.before(Ending.CERTIFICATE)
+    # What follows a shorter text has the card itself, and perhaps more of its certificates.
+    last = (since_end + unsigned, id_.partition(" ")[0][:-1])
+    for some in _portions(by, profile, last, before + unsigned):
         names, keys = _names(by, some), cards.keys_of(by.connection, [each.id for each in some])
         for card in some:
             for key in keys.get(card.id, ()):
@@ -125,11 +150,10 @@ def _certificates(
 
 
 def _portions(
-    by: Acting, profile: str, since: datetime, before: datetime
+    by: Acting, profile: str, last: tuple[datetime, str], before: datetime
 ) -> Iterator[Sequence[Card]]:
     """Cards of a profile, or of all, that the actor sees and that end within a time."""
     within = by.seen_organisations()
-    last = (since, "")
     while some := cards.ending(by.connection, last, before, PORTION, profile, within):
         yield some
         last = (some[-1].expire_time, some[-1].serial)
@@ -164,17 +188,17 @@ def signs_until(key: Key) -> datetime | None:
 
 
 def _identities(by: Acting, before: datetime, since: Place) -> Iterator[Expiring]:
-    last = (since.end, "")
-    while some := people.enrolled_until(by.connection, last, before, PORTION):
+    last = since.before(IDENTITY)
+    within = (by.seen_organisations(), by.seen_staff())
+    while some := enrolled_until(by.connection, last, before, PORTION, *within):
         names = people.names(by.connection, {each.user_id for each in some if each.user_id})
         for each in some:
             if each.expire_time is None:
                 continue
             last = (each.expire_time, each.id)
-            if by.sees_identity(each):
-                sort, holder = each.role.name.lower(), names.get(each.user_id or "", "")
-                place = Place(each.expire_time, IDENTITY, each.id)  # as they are read
-                yield Expiring(place, sort, each.display_name, each.site, holder, each.expire_time)
+            sort, holder = each.role.name.lower(), names.get(each.user_id or "", "")
+            place = Place(each.expire_time, IDENTITY, each.id)  # as they are read
+            yield Expiring(place, sort, each.display_name, each.site, holder, each.expire_time)
 
 
 def _authorities(by: Acting, before: datetime) -> Iterator[Expiring]:

@@ -29,7 +29,7 @@ from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import number
-from cloud_keystore.storage.databases.portions import following, paged, portions
+from cloud_keystore.storage.databases.portions import paged, portions
 
 LONGEST_KEY = 64  # of a name by which people are sorted: as much of it as an index takes
 _PRESENT = t.user.c.state == UserState.ACTIVE
@@ -255,26 +255,6 @@ def ending(
     query = query.order_by(i.expire_time).limit(number(most))
     found = rows.authentic(connection, t.identity, query)
     return [to_identity(row) for row in found]
-
-
-def enrolled_until(
-    connection: Connection, since: tuple[datetime, str], before: datetime, most: int
-) -> list[Identity]:
-    """Identities that are not removed and whose certificates end before a time, or have ended, the
-    first to end first: so many at most of those that follow an end and an identifier.
-    """
-    i = t.identity.c
-    query = (
-        select(t.identity)
-        .where(
-            i.state == IdentityState.ACTIVE,
-            following(i.expire_time, i.id, since),
-            i.expire_time < before,
-        )
-        .order_by(i.expire_time, i.id)
-        .limit(most)
-    )
-    return [to_identity(row) for row in rows.read(connection, t.identity, query)]
 
 
 def warned(connection: Connection, identity_id: str, now: datetime) -> bool:

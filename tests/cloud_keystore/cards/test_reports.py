@@ -7,8 +7,11 @@ from datetime import UTC, timedelta
 
 import pytest
 from cryptography import x509
+from sqlalchemy import Engine, event
 
+from cloud_keystore.cards import expiring as reports_of_ends
 from cloud_keystore.cards.expiring import Expiring
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import CardNotInUse, InvalidInput
 from cloud_keystore.model.fields.pages import Page
@@ -175,10 +178,88 @@ def test_what_ends_comes_page_by_page(world: World, ada: tuple[User, Enrolled]) 
         assert found == whole
 
 
-@pytest.mark.parametrize("after", ["x", "2026-11-29 card 1", "2026-13-01T00:00:00+00:00 card 1"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        *("x", "2026-11-29 card 1", "2026-13-01T00:00:00+00:00 card 1"),
+        *(f"{end}.000000+0000 x y" for end in ("9999-12-31T00:00:00", "2040-01-01T00:00:00")),
+        "0001-01-01T00:00:00.000000+2359 x y",
+        "9999-12-31T23:59:59.000000-2359 x y",
+        "2026-01-01T00:00:00.000000+0100 card 1",
+        "2026-01-01T00:00:00.0+00:00:00.5 x y",
+        "2026-01-01T00:00:00.000000+0000 identity \0",
+    ],
+)
 def test_a_page_after_no_place(world: World, after: str) -> None:
     with pytest.raises(InvalidInput, match="after is no place in the list"):
         world.reports.expiring(90, Page(1, after), actor=world.actor)
+
+
+def statements(world: World, page: Page, actor: Actor) -> tuple[list[Expiring], int]:
+    """A page, and how many statements it has cost."""
+    asked: list[str] = []
+
+    def ask(*arguments: object) -> None:
+        asked.append(str(arguments[2]))
+
+    event.listen(Engine, "before_cursor_execute", ask)
+    try:
+        return world.reports.expiring(3650, page, actor=actor), len(asked)
+    finally:
+        event.remove(Engine, "before_cursor_execute", ask)
+
+
+def test_a_page_costs_the_same_among_those_that_end_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports_of_ends, "PORTION", 5)
+    for number in range(30):
+        world.workstation(f"PC-{number}")
+    costs, after = [], ""
+    while True:
+        some, cost = statements(world, Page(5, after), OPERATOR)
+        if len(some) < 5:
+            break
+        costs.append(cost)
+        after = str(some[-1].place)
+    assert len(costs) >= 6
+    assert max(costs) <= min(costs) + 4
+
+
+def test_what_belongs_elsewhere_costs_nothing(world: World) -> None:
+    """Who acts for one organisation sees what ends there, and nothing else is read for that."""
+    boss = world.operator().identity
+    ours = world.organisations.add("Ours", boss).id
+    theirs = world.organisations.add("Theirs", boss).id
+    ida, ira, otto = (
+        world.enrol(world.people.add_operator(name, role, place, actor=OPERATOR).text).identity
+        for name, role, place in (
+            ("Ida", "support", ours),
+            ("Ira", "ra-manager", ours),
+            ("Otto", "ra-manager", theirs),
+        )
+    )
+    for place in (ours, theirs):
+        user, token = world.people.add_user(
+            "Ada", "", namesake=True, organisation_id=place, actor=OPERATOR
+        )
+        assert token is not None
+        world.enrol(token.text)
+        assert user.organisation_id == place
+        _, token = world.people.add_workstation(f"PC {place}", "", place, actor=OPERATOR)
+        world.enrol(token.text)
+    before = {who.id: statements(world, Page(100), who.actor) for who in (ida, ira, otto)}
+    sorts = {
+        who.id: sorted((each.sort, each.name) for each in before[who.id][0])
+        for who in (ida, ira, otto)
+    }
+    assert sorts[ida.id] == [("device", "phone"), ("workstation", f"PC {ours}")]
+    staff = [("operator", "Ida"), ("operator", "Ira")]
+    assert sorts[ira.id] == sorted([*sorts[ida.id], *staff])
+    assert ("operator", "Ida") not in sorts[otto.id]
+    for number in range(5):
+        world.user(f"U{number}")
+    assert statements(world, Page(100), ida.actor) == before[ida.id]
 
 
 @pytest.mark.parametrize("days", [-1, 3651])

@@ -22,6 +22,8 @@ from cloud_keystore.model.surveys.answers import (
     Feedback,
     Scores,
     scores_of,
+    told_of,
+    whole_months,
 )
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
@@ -29,6 +31,7 @@ from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.surveys import answers, feedback
 
 LONGEST_DAYS = 3650
+MOST_LISTED = 1000  # pieces of feedback
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +71,26 @@ class GivingFeedback:
         return given
 
     def list_all(self, *, actor: Actor) -> list[FeedbackListing]:
-        """All feedback, oldest first, for those of the whole. Raises NotAllowed."""
+        """The newest feedback, oldest first, for those of the whole. Raises NotAllowed."""
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need(Right.VIEW, ROOT)
-            found = feedback.list_all(by.connection)
-            known = {
-                each: people.find_identity(by.connection, each)
-                for each in {given.operator_id for given in found}
-            }
-        names = {each: "" if who is None else who.display_name for each, who in known.items()}
-        return [FeedbackListing(each, names[each.operator_id]) for each in found]
+            found = feedback.newest(by.connection, MOST_LISTED)
+            who = people.with_identity_ids(by.connection, {each.operator_id for each in found})
+        names = {each.id: each.display_name for each in who}
+        return [FeedbackListing(each, names.get(each.operator_id, "")) for each in found]
 
     def scores(self, days: int, *, actor: Actor) -> Scores:
-        """How holders answered within so many days, for those of the whole. Raises NotAllowed,
-        InvalidInput.
+        """How holders answered within so many days, for those of the whole: in whole months, and
+        never of few. Raises NotAllowed, InvalidInput.
         """
         if not 1 <= days <= LONGEST_DAYS:
             raise InvalidInput(f"days is {days}: give 1 to {LONGEST_DAYS}")
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need(Right.VIEW, ROOT)
-            return scores_of(answers.list_all(by.connection, now - timedelta(days=days)))
+            since = now - timedelta(days=days)
+            months = (
+                (end, scores_of(answers.between(by.connection, begin, end)))
+                for begin, end in whole_months(since, now)
+            )
+            return told_of(months, since)

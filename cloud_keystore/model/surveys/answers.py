@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 SCORES = range(11)  # 0: not at all likely; 10: extremely likely
 PROMOTERS, DETRACTORS = range(9, 11), range(7)
@@ -12,6 +12,8 @@ LONGEST_TEXT = 1000
 ASK_AGAIN = timedelta(days=180)  # after an answer, or after "not now"
 MOST_OF_ONE = 20  # pieces of feedback of one operator within a day
 DAY = timedelta(days=1)
+FEWEST = 10  # answers that are told of together, so that none of them is anybody's
+MOST_COMMENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,15 @@ class Scores:
     detractors: int
     comments: tuple[str, ...] = field(default=())
 
+    def __add__(self, more: Scores) -> Scores:
+        comments = (*self.comments, *more.comments)[-MOST_COMMENTS:]
+        return Scores(
+            self.answers + more.answers,
+            self.promoters + more.promoters,
+            self.detractors + more.detractors,
+            comments,
+        )
+
     @property
     def passives(self) -> int:
         """Those in between."""
@@ -76,3 +87,28 @@ def scores_of(answers: Iterable[Answer]) -> Scores:
         sum(each.score in DETRACTORS for each in given),
         tuple(each.comment for each in given if each.comment),
     )
+
+
+def whole_months(since: datetime, now: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The calendar months (UTC) that are over, from the beginning of the year of a time on."""
+    begin = datetime(since.year, 1, 1, tzinfo=UTC)
+    while (end := (begin + 31 * DAY).replace(day=1)) <= now:
+        yield begin, end
+        begin = end
+
+
+def told_of(months: Iterable[tuple[datetime, Scores]], since: datetime) -> Scores:
+    """How holders answered in whole months since a time, by the ends of months from the beginning
+    of a year on. Months with fewer answers than FEWEST are joined with those that follow, within a
+    year. So whoever compares two results, of different times too, learns of FEWEST at once.
+    """
+    total = joined = Scores(0, 0, 0)
+    for end, some in months:
+        joined += some
+        if joined.answers >= FEWEST:
+            total += joined if end > since else Scores(0, 0, 0)
+            joined = Scores(0, 0, 0)
+        if end.month == 1:  # the year is over
+            joined = Scores(0, 0, 0)
+    # In the order of their words, which says nothing of when they were given.
+    return replace(total, comments=tuple(sorted(total.comments)))

@@ -11,8 +11,6 @@ from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import feedback_pb2 as pb
 from cloudcard.registry.v1 import feedback_pb2_grpc
 
-MOST_COMMENTS = 100
-
 
 @dataclass(frozen=True, slots=True)
 class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
@@ -49,7 +47,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             passives=scores.passives,
             detractors=scores.detractors,
             nps=scores.nps,
-            comments=scores.comments[-MOST_COMMENTS:],
+            comments=scores.comments,
         )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, String, func, select
 
 from card_os.piv.names import KeyRef
+from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.operations import State
 from cloud_keystore.model.surveys.answers import Answer
 from cloud_keystore.storage import tables as t
@@ -38,11 +39,15 @@ def has_answered(connection: Connection, user_id: str, since: datetime) -> bool:
     return rows.find(connection, survey_answer, *lately) is not None
 
 
-def list_all(connection: Connection, since: datetime) -> list[Answer]:
-    """All answers since a time, oldest first."""
-    query = select(survey_answer).where(a.create_time > since).order_by(a.id)
+def between(connection: Connection, begin: datetime, end: datetime) -> list[Answer]:
+    """The answers from one time to another, oldest first. Records that are not authentic are passed
+    over.
+    """
+    # Identifiers are in the order of time.
+    within = (a.id >= earliest_id(begin), a.id < earliest_id(end))
+    query = select(survey_answer).where(*within).order_by(a.id)
     known = Answer.__dataclass_fields__
-    found = rows.read(connection, survey_answer, query)
+    found = rows.authentic(connection, survey_answer, query)
     return [Answer(**{name: row[name] for name in known}) for row in found]
 
 

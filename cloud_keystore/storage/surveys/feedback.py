@@ -27,11 +27,14 @@ def add(connection: Connection, given: Feedback) -> None:
     rows.add(connection, feedback, asdict(given))
 
 
-def list_all(connection: Connection) -> list[Feedback]:
-    """All feedback, oldest first."""
-    found = rows.read(connection, feedback, select(feedback).order_by(f.id))
+def newest(connection: Connection, most: int) -> list[Feedback]:
+    """The newest feedback, so much at most, oldest first. Records that are not authentic are passed
+    over.
+    """
+    query = select(feedback).order_by(f.id.desc()).limit(most)
+    found = list(rows.authentic(connection, feedback, query))
     known = Feedback.__dataclass_fields__
-    return [Feedback(**{name: row[name] for name in known}) for row in found]
+    return [Feedback(**{name: row[name] for name in known}) for row in reversed(found)]
 
 
 def count_of(connection: Connection, operator_id: str, since: datetime) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from cloud_keystore.model.errors import InvalidInput, NotAllowed, TooManyCalls
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.surveys.answers import LONGEST_TEXT, MOST_OF_ONE
+from cloud_keystore.people import giving_feedback
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.outbox.notifications import Terms
+from cloud_keystore.storage.surveys import feedback
 from support.keystore_world import OPERATOR, SECOND, World
 
 TEXT = "The list of cards could be sorted by ward, says Ada."
@@ -53,6 +56,19 @@ def test_what_cannot_be_shown_is_refused(world: World, text: str) -> None:
     with pytest.raises(InvalidInput, match="text"):
         world.feedback.add(text, actor=OPERATOR)
     assert world.feedback.list_all(actor=OPERATOR) == []
+
+
+def test_a_forged_piece_stops_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of many pieces, the newest are listed."""
+    monkeypatch.setattr(giving_feedback, "MOST_LISTED", 3)
+    for number in range(5):
+        world.feedback.add(f"piece {number}", actor=OPERATOR)
+        world.clock.forward(minutes=1)
+    with world.database.write() as connection:
+        forged = update(feedback.feedback).where(feedback.f.text == "piece 3")
+        connection.execute(forged.values(text="forged"))
+    found = world.feedback.list_all(actor=OPERATOR)
+    assert [each.feedback.text for each in found] == ["piece 2", "piece 4"]
 
 
 def test_nobody_fills_the_table(world: World) -> None:

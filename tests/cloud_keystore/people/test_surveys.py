@@ -4,13 +4,26 @@ of nothing.
 
 from __future__ import annotations
 
-import pytest
+import os
+from collections.abc import Iterable
 
+import pytest
+from sqlalchemy import func, select, update
+
+from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import User
 from cloud_keystore.model.policies import Policy
-from cloud_keystore.model.surveys.answers import ASK_AGAIN, LONGEST_TEXT
+from cloud_keystore.model.surveys.answers import (
+    ASK_AGAIN,
+    FEWEST,
+    LONGEST_TEXT,
+    MOST_COMMENTS,
+    Answer,
+    Scores,
+)
+from cloud_keystore.storage.surveys import answers
 from support.keystore_world import OPERATOR, Enrolled, World
 
 AFTER_TWO = Policy(survey_after=2)
@@ -62,15 +75,55 @@ def test_who_has_answered_is_not_asked_for_long(
     assert not world.surveys.find(phone.identity).is_due
     with pytest.raises(IllegalCardChange, match="nothing is asked"):
         world.surveys.answer(0, "", phone.identity)
-    scores = world.feedback.scores(90, actor=OPERATOR)
-    assert (scores.answers, scores.nps) == (1, 100)
-    assert scores.comments == ("nothing to forget at home",)
     (told,) = world.journal(Kind.SURVEY_ANSWERED)
     assert told.actor == phone.identity.actor
     assert told.details == {"answered": True}
     world.clock.forward(days=ASK_AGAIN.days)
     assert world.surveys.find(phone.identity).is_due
-    assert world.feedback.scores(90, actor=OPERATOR).answers == 0
+
+
+def put(world: World, holder: User, serial: str, comments: Iterable[str]) -> None:
+    card_id = world.find(serial).card.id
+    with world.database.write() as connection:
+        for comment in comments:
+            own = new_id(world.clock(), os.urandom)
+            given = Answer(own, holder.id, card_id, 9, comment, world.clock())
+            answers.add(connection, given)
+
+
+def test_nobody_learns_from_scores_who_gave_which(
+    world: World, ada: tuple[User, Enrolled], serial: str
+) -> None:
+    """Neither from few answers, nor by comparing two results, nor from the order of comments."""
+    put(world, ada[0], serial, (f"{number}" for number in reversed(range(FEWEST - 1))))
+    world.clock.forward(days=31)
+    assert world.feedback.scores(90, actor=OPERATOR) == Scores(0, 0, 0)
+    put(world, ada[0], serial, ["my boss is horrible"])
+    for days in (1, 90):
+        assert world.feedback.scores(days, actor=OPERATOR) == Scores(0, 0, 0)
+    world.clock.forward(days=8)  # the year is over, and so is the month
+    scores = world.feedback.scores(90, actor=OPERATOR)
+    assert (scores.answers, scores.nps) == (FEWEST, 100)
+    assert scores.comments == (*map(str, range(FEWEST - 1)), "my boss is horrible")
+    put(world, ada[0], serial, ["one more"])
+    world.clock.forward(days=31)
+    assert world.feedback.scores(90, actor=OPERATOR) == scores
+    assert world.feedback.scores(9, actor=OPERATOR).answers == 0
+
+
+def test_a_forged_answer_stops_nothing(
+    world: World, ada: tuple[User, Enrolled], serial: str
+) -> None:
+    """And of many comments, the newest hundred leave the database alone."""
+    put(world, ada[0], serial, (f"{number:03}" for number in range(MOST_COMMENTS + 20)))
+    with world.database.write() as connection:
+        first = select(func.min(answers.a.id)).scalar_subquery()
+        forged = update(answers.survey_answer).where(answers.a.id == first)
+        connection.execute(forged.values(score=0))
+    world.clock.forward(days=31)
+    scores = world.feedback.scores(90, actor=OPERATOR)
+    assert (scores.answers, scores.nps) == (MOST_COMMENTS + 19, 100)
+    assert len(scores.comments) == MOST_COMMENTS
 
 
 def test_who_does_not_want_to_be_asked_is_left_alone(

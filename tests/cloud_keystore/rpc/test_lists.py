@@ -23,11 +23,10 @@ from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABE
 from cloud_keystore.model.journal import Entry, Kind, encode, identifiers
 from cloud_keystore.model.people import LONGEST_UPN
 from cloud_keystore.model.profiles import PROFILES
-from cloud_keystore.model.surveys.answers import LONGEST_TEXT
+from cloud_keystore.model.surveys.answers import LONGEST_TEXT, MOST_COMMENTS
 from cloud_keystore.rpc import audit
 from cloud_keystore.rpc.door import CHUNK_BYTES, chunks
 from cloud_keystore.rpc.people import MOST_USERS
-from cloud_keystore.rpc.registry.feedback import MOST_COMMENTS
 from cloud_keystore.storage.journal import Row
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2

@@ -73,7 +73,7 @@ def feedback_list(caller: Caller) -> None:
 @operator_options
 def feedback_nps(days: int, caller: Caller) -> None:
     """Show how likely holders are to recommend the card. Nobody is asked unless a policy says so
-    (policy set --survey-after).
+    (policy set --survey-after). Answers are told of in whole months, ten at least.
     """
     with caller.service(FeedbackServiceStub) as stub:
         scores = stub.GetScores(pb.GetScoresRequest(days=days))

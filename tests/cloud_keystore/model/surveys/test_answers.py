@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.model.surveys.answers import Answer, scores_of
+from cloud_keystore.model.surveys.answers import (
+    FEWEST,
+    Answer,
+    Scores,
+    scores_of,
+    told_of,
+    whole_months,
+)
 
+BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
@@ -41,6 +50,40 @@ def test_each_answer_counts_once(scores: list[int | None]) -> None:
     assert found.answers == sum(each is not None for each in scores)
     assert min(found.promoters, found.passives, found.detractors) >= 0
     assert found.nps is None or -100 <= found.nps <= 100
+
+
+MONTHS = st.lists(st.integers(0, 25), min_size=1, max_size=40)
+
+
+def told(counts: list[int], days: int, now: datetime) -> Scores:
+    """What is told of so many answers in each month since January 2024."""
+    since = now - timedelta(days=days)
+    months = [
+        (end, scores_of([answer(9)] * count))
+        for (_, end), count in zip(whole_months(BEGIN, now), counts, strict=False)
+    ]
+    first = datetime(since.year, 1, 1, tzinfo=UTC)
+    return told_of([(end, some) for end, some in months if end > first], since)
+
+
+@given(MONTHS, st.integers(1, 800), st.integers(1, 800), st.integers(370, 900), st.integers(0, 90))
+def test_two_results_differ_by_many_answers_or_none(
+    counts: list[int], days: int, others: int, until: int, later: int
+) -> None:
+    """Of one moment, whatever the days; and of the same beginning, the next time."""
+    now = BEGIN + timedelta(days=until)
+    one, other = told(counts, days, now), told(counts, others, now)
+    next_time = told(counts, days + later, now + timedelta(days=later))
+    for more in (abs(one.answers - other.answers), next_time.answers - one.answers):
+        assert more == 0 or more >= FEWEST
+
+
+def test_months_that_are_over() -> None:
+    months = list(whole_months(datetime(2026, 11, 2, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)))
+    assert len(months) == 14
+    assert months[0][0] == datetime(2026, 1, 1, tzinfo=UTC)
+    assert months[-1][1] == datetime(2027, 3, 1, tzinfo=UTC)
+    assert all(end == begin for (_, end), (begin, _) in pairwise(months))
 
 
 def test_comments_are_those_of_answers() -> None:

@@ -186,7 +186,7 @@ class GetScoresResponse(_message.Message):
     """The net promoter score, -100 to 100; absent without answers."""
     @_builtins.property
     def comments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The newest comments, without names; at most 100."""
+        """The newest comments, without names, in the order of their words; at most 100."""
 
     def __init__(
         self,

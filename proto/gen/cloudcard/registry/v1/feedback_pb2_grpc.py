@@ -64,14 +64,15 @@ class FeedbackServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFeedback(self, request, context):
-        """ListFeedback lists all feedback, oldest first.
+        """ListFeedback lists the newest thousand pieces of feedback, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetScores(self, request, context):
-        """GetScores counts the answers of holders, who are not named.
+        """GetScores counts the answers of holders, who are not named, in whole calendar months: those with fewer than ten
+        answers are joined with those that follow, within a year.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

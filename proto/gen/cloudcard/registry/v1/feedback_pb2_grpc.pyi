@@ -36,9 +36,11 @@ class FeedbackServiceStub:
     AddFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.AddFeedbackRequest, _feedback_pb2.AddFeedbackResponse]
     """AddFeedback keeps what an operator says, and tells whoever looks after the service by e-mail."""
     ListFeedback: _grpc.UnaryStreamMultiCallable[_feedback_pb2.ListFeedbackRequest, _feedback_pb2.ListFeedbackResponse]
-    """ListFeedback lists all feedback, oldest first."""
+    """ListFeedback lists the newest thousand pieces of feedback, oldest first."""
     GetScores: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]
-    """GetScores counts the answers of holders, who are not named."""
+    """GetScores counts the answers of holders, who are not named, in whole calendar months: those with fewer than ten
+    answers are joined with those that follow, within a year.
+    """
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
@@ -48,9 +50,11 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     AddFeedback: _aio.UnaryUnaryMultiCallable[_feedback_pb2.AddFeedbackRequest, _feedback_pb2.AddFeedbackResponse]  # type: ignore[assignment]
     """AddFeedback keeps what an operator says, and tells whoever looks after the service by e-mail."""
     ListFeedback: _aio.UnaryStreamMultiCallable[_feedback_pb2.ListFeedbackRequest, _feedback_pb2.ListFeedbackResponse]  # type: ignore[assignment]
-    """ListFeedback lists all feedback, oldest first."""
+    """ListFeedback lists the newest thousand pieces of feedback, oldest first."""
     GetScores: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]  # type: ignore[assignment]
-    """GetScores counts the answers of holders, who are not named."""
+    """GetScores counts the answers of holders, who are not named, in whole calendar months: those with fewer than ten
+    answers are joined with those that follow, within a year.
+    """
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
     """FeedbackService serves enrolled operators; each call is made with the operator's TLS certificate."""
@@ -69,7 +73,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.ListFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_feedback_pb2.ListFeedbackResponse], _abc.AsyncIterator[_feedback_pb2.ListFeedbackResponse]]:
-        """ListFeedback lists all feedback, oldest first."""
+        """ListFeedback lists the newest thousand pieces of feedback, oldest first."""
 
     @_abc_1.abstractmethod
     def GetScores(
@@ -77,6 +81,8 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.GetScoresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.GetScoresResponse, _abc.Awaitable[_feedback_pb2.GetScoresResponse]]:
-        """GetScores counts the answers of holders, who are not named."""
+        """GetScores counts the answers of holders, who are not named, in whole calendar months: those with fewer than ten
+        answers are joined with those that follow, within a year.
+        """
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,6 +19,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import emails, hosts
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.limits import Limits
+from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import REMIND_DAYS
 
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -135,6 +137,62 @@ class Mail:
             raise InvalidInput(f"people are reminded on day 1 to {LAST_DAY} after an invitation")
 
 
+@unique
+class ChatForm(StrEnum):
+    """What a chat takes."""
+
+    TEAMS = "teams"
+    SLACK = "slack"
+    GENERIC = "generic"  # {"id", "text"}, signed if there is a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """The gateway by which messages get to phones: an address, or a file for development."""
+
+    url: str = ""
+    secret_file: Path | None = None  # by which messages are signed
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.url) is (self.file is not None):
+            raise InvalidInput("SMS go to the address of a gateway, or into a file: name one")
+        if bool(self.url) is not (self.secret_file is not None):
+            raise InvalidInput(
+                "a gateway of SMS knows the keystore by a signature: name the file with the secret"
+            )
+        if self.url:
+            hook_url(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """The chat that is told of alerts. Its address is a secret, and therefore in a file."""
+
+    url_file: Path
+    form: ChatForm = ChatForm.GENERIC
+    secret_file: Path | None = None  # by which messages are signed
+
+
+def hook_url(url: str) -> str:
+    """The address of a gateway or chat; raises InvalidInput, without the address, which can be a
+    secret, unless it is https, or of this computer.
+    """
+    try:
+        found = urlsplit(url)
+        host, port = found.hostname or "", found.port
+    except ValueError:
+        host, port = "", None
+    known = host and (port is None or 0 < port < 65536) and url.isascii() and url.isprintable()
+    safe = known and (found.scheme == "https" or (found.scheme == "http" and _is_here(host)))
+    if not safe or found.username is not None or " " in url:
+        raise InvalidInput(
+            "the address to which messages are posted begins with https:// (or with http://, on "
+            "this computer), and has no user in it"
+        )
+    return url
+
+
 def _is_here(host: str) -> bool:
     numeric = hosts.number(host)
     return host == "localhost" if numeric is None else numeric.is_loopback
@@ -166,6 +224,8 @@ class Settings:
     reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller
     limits: Limits = field(default_factory=Limits)
     mail: Mail | None = None  # None: nobody is told anything by e-mail
+    sms: Sms | None = None  # None: no phone number is verified
+    chat: Chat | None = None  # None: no chat is told of alerts
 
     def __post_init__(self) -> None:
         for host in (self.public_host, *(each.host for each in self.public_addresses)):
@@ -194,6 +254,12 @@ class Settings:
             for each in self.public_addresses:
                 _check_number(each)
         _check(self.relying_party)
+
+    @property
+    def tells(self) -> frozenset[Medium]:
+        """The media by which people are told."""
+        there = {Medium.EMAIL: self.mail, Medium.SMS: self.sms, Medium.CHAT: self.chat}
+        return frozenset(each for each, how in there.items() if how is not None)
 
     @property
     def relying_party(self) -> RelyingParty:

@@ -16,6 +16,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.passcodes import MOST_GUESSES
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.storage import alerts, people
+from cloud_keystore.storage.outbox import notifications as outbox
 
 
 def raise_alert(
@@ -36,6 +37,7 @@ def raise_alert(
     if card is not None:
         alert = replace(alert, card_id=card.id, user_id=card.user_id)
     alerts.add(connection, alert)
+    outbox.about_alert(connection, alert)
     raised = entries.about_alert(Kind.ALERT_RAISED, alert, now, KEYSTORE, {"text": text})
     journal.append(connection, raised)
     return alert

@@ -55,6 +55,7 @@ BEGINNINGS = frozenset(
         Kind.REQUEST_MADE,
         Kind.RIGHT_REFUSED,
         Kind.POLICY_SET,
+        Kind.PHONE_CODE_SENT,
         Kind.FEEDBACK_GIVEN,
         Kind.SURVEY_ANSWERED,
         Kind.JOURNAL_READ,

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from cloud_keystore.config import Mail
 from cloud_keystore.mail.texts import Text
+from cloud_keystore.model.outbox.media import Medium
 
 WIDTH = 72
 TOKEN = "{token}"  # noqa: S105 (the line that is one)
@@ -38,7 +39,9 @@ _CODE = '<p style="overflow-wrap: anywhere"><code>{line}</code></p>'
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An e-mail to one address. Tries of the same notification count from 1."""
+    """An e-mail to one address, or a message to a phone or into a chat, which is its text alone.
+    Tries of the same notification count from 1.
+    """
 
     notification_id: str
     tries: int
@@ -46,6 +49,7 @@ class Letter:
     subject: str
     text: str = field(repr=False)  # a token can be in it
     html: str = field(repr=False)
+    medium: Medium = Medium.EMAIL
 
 
 @dataclass(frozen=True, slots=True)

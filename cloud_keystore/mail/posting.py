@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import alerts
 from cloud_keystore.config import Mail
 from cloud_keystore.mail.letters import Letter, time_in_words, write
-from cloud_keystore.mail.texts import TEXTS
+from cloud_keystore.mail.texts import MESSAGES, TEXTS
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import RecordDamaged
+from cloud_keystore.model.outbox.media import Medium, medium_of
 from cloud_keystore.model.outbox.notifications import (
     INVITATIONS,
     LAST_TRY,
@@ -26,9 +27,11 @@ from cloud_keystore.model.outbox.notifications import (
 )
 from cloud_keystore.model.people import User, UserState
 from cloud_keystore.people.people import People
+from cloud_keystore.people.phones import Phones
 from cloud_keystore.storage import people
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.contacts import helping
+from cloud_keystore.storage.credentials import phone_codes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications
 
@@ -46,7 +49,8 @@ class Posting:
     clock: Clock
     random: Random
     people: People
-    mail: Mail
+    phones: Phones
+    mail: Mail | None  # None: people are told by other media alone
 
     def take(self) -> Sequence[Letter]:
         """Letters that are due, for the caller alone to send; some of them, if there are many. What
@@ -113,6 +117,11 @@ class Posting:
         facts["time"] = time_in_words(leased.create_time)
         if user is not None:
             facts["name"] = user.display_name
+        medium = medium_of(leased.template)
+        if medium is not Medium.EMAIL:
+            return self._message(connection, leased, medium, facts)
+        if self.mail is None:
+            return "this keystore sends no e-mail any more"
         if leased.template in INVITATIONS:
             if user is None or not self._waits(connection, leased, user):
                 return "nobody waits for it any more"
@@ -120,13 +129,21 @@ class Posting:
             if token is None:
                 return "the invitation has ended"
             facts |= {"token": token.text, "until": time_in_words(token.expire_time)}
-        body = write(TEXTS[leased.template], facts, self._mail_for(connection, user))
+        body = write(TEXTS[leased.template], facts, _mail_for(self.mail, connection, user))
         return Letter(leased.id, leased.tries, address, body.subject, body.text, body.html)
 
-    def _mail_for(self, connection: Connection, user: User | None) -> Mail:
-        """What letters to a user say, who is helped by whoever helps in the user's organisation."""
-        contact = "" if user is None else helping.contact_of(connection, user.organisation_id)
-        return replace(self.mail, help=contact) if contact else self.mail
+    def _message(
+        self, connection: Connection, leased: Notification, medium: Medium, facts: dict[str, str]
+    ) -> Letter | str:
+        """A message to a phone or into a chat."""
+        if leased.template is Template.PHONE_CODE:
+            code = phone_codes.find(connection, leased.about)
+            if code is None or not code.is_live(self.clock()):
+                return "nobody waits for it any more"
+            facts["code"] = self.phones.code_of(code.id)
+            facts["until"] = time_in_words(code.expire_time)
+        text = MESSAGES[leased.template].format_map(facts)
+        return Letter(leased.id, leased.tries, leased.address, "", text, "", medium)
 
     def _waits(self, connection: Connection, leased: Notification, user: User) -> bool:
         """Whether a user can still be invited, and reminded only while no phone is enrolled."""
@@ -135,3 +152,9 @@ class Posting:
         devices = people.list_devices(connection, user.id)
         enrolled = any(each.is_active(self.clock()) for each in devices)
         return leased.template is not Template.REMINDER or not enrolled
+
+
+def _mail_for(mail: Mail, connection: Connection, user: User | None) -> Mail:
+    """What letters to a user say, who is helped by whoever helps in the user's organisation."""
+    contact = "" if user is None else helping.contact_of(connection, user.organisation_id)
+    return replace(mail, help=contact) if contact else mail

@@ -29,6 +29,16 @@ _OPEN = (
 )
 _ONCE = "The token is good once, until {until}. Give it to nobody: whoever has it can enrol."
 
+# What goes to a phone or into a chat: one line each, without links.
+MESSAGES: Mapping[Template, str] = MappingProxyType(
+    {
+        Template.PHONE_CODE: (
+            "{code} is your code to verify this number for your card, until {until}. Type it into "
+            "your authenticator, or tell it to the operator whom you have called."
+        ),
+        Template.ALERT: ('An alert "{kind}" was raised at {time}: see cloudcard ra alerts list.'),
+    }
+)
 TEXTS: Mapping[Template, Text] = MappingProxyType(
     {
         Template.INVITED: Text(

@@ -38,6 +38,10 @@ class UserClosed(KeystoreError):
     """The person has left: nothing is made for them any more."""
 
 
+class PhoneUnreachable(KeystoreError):
+    """The person has no phone number, nothing more can be sent to it, or no code is awaited."""
+
+
 class CardNotFound(KeystoreError):
     """No such card, or not one of the caller's."""
 

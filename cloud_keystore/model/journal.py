@@ -115,6 +115,9 @@ class Kind(StrEnum):
     ALERT_ACKNOWLEDGED = "alert.acknowledged"
     NOTIFICATIONS_RETRIED = "notifications.retried"
     NOTIFICATION_TESTED = "notification.tested"
+    PHONE_CODE_SENT = "phone-code.sent"
+    PHONE_CODE_WRONG = "phone-code.wrong"
+    PHONE_VERIFIED = "phone.verified"
     FEEDBACK_GIVEN = "feedback.given"
     SURVEY_ANSWERED = "survey.answered"  # by a holder
     JOURNAL_READ = "journal.read"

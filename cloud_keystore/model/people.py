@@ -76,6 +76,7 @@ class User:
     organisation_id: str = ROOT  # for which cards are issued, unless one says more
     profile: str = ""  # of which cards are issued then; empty for the default one
     email_by: str = ""  # the actor who gave the address; empty if that was before this was kept
+    phone_verify_time: datetime | None = None  # when somebody had the phone of this number
 
 
 @unique

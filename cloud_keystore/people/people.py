@@ -194,6 +194,8 @@ class People:
                 changed = replace(changed, profile=profile and profile_named(profile).name)
             if changed == user:
                 return user
+            if changed.phone != user.phone:
+                changed = replace(changed, phone_verify_time=None)
             if changed.email != user.email:  # who has shared one since before can have another name
                 domains.check(connection, changed.email)
                 others = [each for each in people.like(connection, changed) if each.id != user.id]

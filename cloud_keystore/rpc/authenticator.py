@@ -25,6 +25,7 @@ from cloud_keystore.operations.admitting import Admitting, OpenSignIn
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.alerts import AlertListing, Alerts
+from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.rpc.door import Door, patience
 from cloud_keystore.rpc.refusals import Context
@@ -46,6 +47,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     passcodes: Passcodes
     unlock_codes: UnlockCodes
     surveys: Surveys
+    phones: Phones
     deciding: Deciding
     admitting: Admitting
     sessions: Sessions
@@ -180,6 +182,24 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             ),
         )
         return pb.UseUnlockCodeResponse(result=_new_passcode(outcome))
+
+    async def SendPhoneCode(
+        self, _request: pb.SendPhoneCodeRequest, context: Context
+    ) -> pb.SendPhoneCodeResponse:
+        sent = await self.door.call(context, self.phones.send_own)
+        response = pb.SendPhoneCodeResponse(phone=sent.phone)
+        response.expire_time.FromDatetime(sent.expire_time)
+        return response
+
+    async def VerifyPhone(
+        self, request: pb.VerifyPhoneRequest, context: Context
+    ) -> pb.VerifyPhoneResponse:
+        found = await self.door.call(
+            context, lambda device: self.phones.confirm_own(request.code, device)
+        )
+        return pb.VerifyPhoneResponse(
+            phone=found.phone, is_verified=found.is_verified, tries_left=found.tries_left
+        )
 
     async def GetSurvey(
         self, _request: pb.GetSurveyRequest, context: Context

@@ -17,6 +17,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Progress, Stage
 from cloud_keystore.people.devices import DeviceListing
 from cloud_keystore.people.listing import UserListing, Wanted
 from cloud_keystore.people.people import People
+from cloud_keystore.people.phones import Phones
 from cloud_keystore.rpc.cards import card_message
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.identities import device_message, token_message
@@ -35,6 +36,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
 
     door: Door
     people: People
+    phones: Phones
     showing: Showing
     leaving: Leaving
     reports: Reports
@@ -102,6 +104,27 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
 
         return pb.UpdateUserResponse(user=_user(await self.door.call(context, change)))
 
+    async def SendPhoneCode(
+        self, request: pb.SendPhoneCodeRequest, context: Context
+    ) -> pb.SendPhoneCodeResponse:
+        sent = await self.door.call(
+            context, lambda operator: self.phones.send(request.user_id, actor=operator.actor)
+        )
+        response = pb.SendPhoneCodeResponse(phone=sent.phone)
+        response.expire_time.FromDatetime(sent.expire_time)
+        return response
+
+    async def VerifyPhone(
+        self, request: pb.VerifyPhoneRequest, context: Context
+    ) -> pb.VerifyPhoneResponse:
+        found = await self.door.call(
+            context,
+            lambda who: self.phones.confirm(request.user_id, request.code, actor=who.actor),
+        )
+        return pb.VerifyPhoneResponse(
+            phone=found.phone, is_verified=found.is_verified, tries_left=found.tries_left
+        )
+
     async def CloseUser(
         self, request: pb.CloseUserRequest, context: Context
     ) -> pb.CloseUserResponse:
@@ -165,6 +188,8 @@ def _user(user: User, state: str = "") -> pb.User:
         profile=user.profile,
     )
     message.create_time.FromDatetime(user.create_time)
+    if user.phone_verify_time is not None:
+        message.phone_verify_time.FromDatetime(user.phone_verify_time)
     return message
 
 

@@ -25,13 +25,18 @@ def confine(settings: Settings) -> None:
 
 
 def _private(settings: Settings) -> list[Path]:
-    """What only custody is to read, and the password of the mail server."""
+    """What only custody is to read, and secrets of those by whom people are told."""
     named = [Source.parse(each, settings.token) for each in settings.sealing_keys]
     files = [settings.data, *(Path(each.where) for each in named if each.kind != TOKEN)]
     if settings.token is not None:
         files.append(settings.token.pin_file)
     if settings.mail is not None and settings.mail.password_file is not None:
         files.append(settings.mail.password_file)
+    for hook in (settings.sms, settings.chat):
+        if hook is not None and hook.secret_file is not None:
+            files.append(hook.secret_file)
+    if settings.chat is not None:
+        files.append(settings.chat.url_file)
     if passwords := os.environ.get("PGPASSFILE"):
         files.append(Path(passwords))
     return [each.resolve() for each in files]

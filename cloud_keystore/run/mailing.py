@@ -1,35 +1,77 @@
-"""Makes what sends e-mail, from the settings."""
+"""Makes what sends to people, from the settings."""
 
 from __future__ import annotations
 
+import os
 import ssl
+from pathlib import Path
 
-from cloud_keystore.config import Mail, Security
+from cloud_keystore.config import Chat, Mail, Security, Settings, Sms, hook_url
 from cloud_keystore.custody.sealing.seal import read_secret
-from cloud_keystore.mail.sending import Sending
+from cloud_keystore.mail.dispatching import Dispatching
+from cloud_keystore.mail.hooks import CHATS, Hook, Sink, sms
+from cloud_keystore.mail.sending import Sender, Sending
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.outbox.media import Medium
+
+SHORTEST_SECRET = 16
+
+
+def dispatching(settings: Settings) -> Dispatching:
+    """What sends by all media that are configured. It reads secrets and authorities, and opens
+    files, now, because the process may not do so later.
+
+    Raises SealingKeyError if a secret's file is not its owner's alone, and InvalidInput.
+    """
+    senders: dict[Medium, Sender] = {}
+    if settings.mail is not None:
+        senders[Medium.EMAIL] = sending(settings.mail)
+    if settings.sms is not None:
+        senders[Medium.SMS] = _gateway(settings.sms)
+    if settings.chat is not None:
+        senders[Medium.CHAT] = _chat(settings.chat)
+    return Dispatching(senders)
 
 
 def sending(mail: Mail) -> Sending:
-    """What sends to the mail server. It reads the password and the authorities now, because the
-    process may not do so later.
-
-    Raises SealingKeyError if the password's file is not its owner's alone, and InvalidInput.
-    """
+    """What sends to the mail server; raises as `dispatching` does."""
     password = ""
     if mail.password_file is not None:
-        password = _line(read_secret(mail.password_file), mail)
+        password = _line(mail.password_file, "the password")
     return Sending(mail, utc_now, password, _tls(mail))
 
 
-def _line(secret: bytes, mail: Mail) -> str:
+def _gateway(gateway: Sms) -> Hook | Sink:
+    if gateway.file is not None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        return Sink(os.open(gateway.file, flags, 0o600))
+    tls = ssl.create_default_context()
+    return Hook(gateway.url, sms, utc_now, _secret(gateway.secret_file), tls)
+
+
+def _chat(chat: Chat) -> Hook:
+    url = hook_url(_line(chat.url_file, "the address of the chat"))
+    tls = ssl.create_default_context()
+    return Hook(url, CHATS[chat.form], utc_now, _secret(chat.secret_file), tls)
+
+
+def _secret(file: Path | None) -> bytes:
+    if file is None:
+        return b""
+    secret = _line(file, "the secret").encode()
+    if len(secret) < SHORTEST_SECRET:
+        raise InvalidInput(f"the secret in {file} is too short: at least {SHORTEST_SECRET} bytes")
+    return secret
+
+
+def _line(file: Path, what: str) -> str:
     try:
-        text = secret.decode().removesuffix("\n").removesuffix("\r")
+        text = read_secret(file).decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         text = ""
     if not text or "\n" in text:
-        raise InvalidInput(f"{mail.password_file} is to hold the password on one line")
+        raise InvalidInput(f"{file} is to hold {what} on one line")
     return text
 
 

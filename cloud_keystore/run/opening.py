@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from cloud_keystore.audit.sequencing import Log
@@ -77,8 +77,10 @@ def open_keystore(settings: Settings, hold: Hold, clock: Clock | None = None) ->
         seal = open_seal(database, sources, clock(), os.urandom, holder.id)
         limits = settings.limits
         database.limit_growth(budgets(limits.rates), int(limits.free_mebibytes * 2**20))
-        if settings.mail is not None:
-            database.tell_people(Terms(settings.mail.remind_days, settings.mail.feedback_to))
+        if settings.tells:
+            mail = settings.mail
+            terms = Terms((), "") if mail is None else Terms(mail.remind_days, mail.feedback_to)
+            database.tell_people(replace(terms, media=settings.tells))
         if authenticating.is_due(database):
             raise authenticating.NotBelieved(
                 "this database is from before its records had authentication codes: look at what "

@@ -18,6 +18,7 @@ from cloud_keystore.model.sign_ins import Why
 from cloud_keystore.storage import cards, operations, passcodes, sign_ins
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.credentials.phone_codes import phone_code
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.enrolment import tokens
@@ -55,7 +56,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
     entries.
 
     Operations are withdrawn and approvals void, because they can have been used after the backup.
-    Sessions and sign-ins end; proofs, challenges, unlocks that somebody asked for, unlock codes,
+    Sessions and sign-ins end; proofs, challenges, unlocks that somebody asked for, codes,
     spare keys and those that were planned are dropped. Cards that were being made have failed.
     Unused tokens expire, because they can have been used after the backup, and e-mail that waited
     is not sent, because it can have been. Each passcode keeps at most one try, because it is not
@@ -81,6 +82,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             t.management_challenge,
             t.administrator_proof,
             unlock_code,
+            phone_code,
             # Cards that were made after the backup can have these keys.
             spare_key,
             planned_key,

@@ -38,7 +38,7 @@ from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.confining import confine
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.looks import Looks
-from cloud_keystore.run.mailing import sending
+from cloud_keystore.run.mailing import dispatching
 from cloud_keystore.run.network import Network
 from cloud_keystore.run.offering import access, use_cases
 from cloud_keystore.run.offering.use_cases import (
@@ -90,9 +90,9 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
     with keeping.presence.told():
         tasks = [asyncio.create_task(_keep_up(keeping.upkeep, wakeups.wake, wakeups.wake_own))]
-        if (mail := parts.settings.mail) is not None:
-            posting = use_cases.mail_use_cases(parts, mail).posting
-            delivering = Delivering(posting, sending(mail))
+        if parts.settings.tells:
+            posting = use_cases.mail_use_cases(parts).posting
+            delivering = Delivering(posting, dispatching(parts.settings))
             tasks.append(asyncio.create_task(delivering.keep_delivering(stop)))
         await network.serve(wakeups, stop, ready, None)
         for task in tasks:
@@ -153,9 +153,9 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
             places,
         )
         answering.append((sockets.rest, rest))
-    if (mail := parts.settings.mail) is not None:
+    if parts.settings.tells:
         letters = Answering(
-            use_cases.mail_use_cases(parts, mail),
+            use_cases.mail_use_cases(parts),
             methods(MailUseCases, access.MAIL),
             None,
             bytes(sockets.mail.secret),
@@ -220,10 +220,12 @@ async def face_programs(settings: Settings, custody: Socket, siblings: Siblings)
 
 
 async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> None:
-    """Send e-mail, as a process without a key of the keystore, which nobody can call."""
-    if settings.mail is None:
+    """Send what people are told, as a process without a key of the keystore, which nobody can
+    call.
+    """
+    if not settings.tells:
         return
-    sender = sending(settings.mail)
+    sender = dispatching(settings)
     confine(settings)
     stop = _told_to_stop()
     siblings.listen(None)

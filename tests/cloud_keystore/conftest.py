@@ -42,6 +42,7 @@ ON_BOTH_DATABASES = {
     "test_replacing",
     "test_reports",
     "test_states",
+    "test_phones",
     "test_surveys",
     "test_giving_feedback",
     "test_unlock_codes",

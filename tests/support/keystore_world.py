@@ -90,6 +90,7 @@ from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
+from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.people.rights.custom_roles import CustomRoles
@@ -183,6 +184,7 @@ class World:
     unlock_codes: UnlockCodes
     feedback: GivingFeedback
     surveys: Surveys
+    phones: Phones
     organisations: Organisations
     migrating: Migrating
     domains: Domains
@@ -541,6 +543,7 @@ def new_world(
         unlock_codes=UnlockCodes(passcodes, woken.extend),
         feedback=GivingFeedback(database, clock, os.urandom),
         surveys=Surveys(database, clock, os.urandom),
+        phones=Phones(database, clock, os.urandom, seal),
         organisations=organisations_,
         migrating=Migrating(database, clock, os.urandom),
         passcodes=passcodes,

@@ -31,7 +31,9 @@ class Told:
     def __post_init__(self) -> None:
         self.world.database.tell_people(Terms(MAIL.remind_days))
         world = self.world
-        self.posting = Posting(world.database, world.clock, os.urandom, world.people, MAIL)
+        self.posting = Posting(
+            world.database, world.clock, os.urandom, world.people, world.phones, MAIL
+        )
         self.notifications = Notifications(world.database, world.clock, sends=True)
 
     def person(self, email: str = "ada@example.org", name: str = "Ada Byron") -> tuple[User, str]:

@@ -1,4 +1,4 @@
-"""Notifications: what a user is told by e-mail, and how often that is tried. Pure."""
+"""Notifications: what people are told, and how often that is tried. Pure."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Template(StrEnum):
     NAME_CHANGED = "name-changed"
     EMAIL_CHANGED = "email-changed"
     LEFT = "left"
+    PHONE_CODE = "phone-code"  # by which a phone number is verified
+    ALERT = "alert"  # was raised
     FEEDBACK = "feedback"  # of staff, for whoever looks after the service
     TEST = "test"  # that an operator has asked for
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cloud_keystore.mail.notifications import NotificationListing, Notifications
 from cloud_keystore.model.fields.pages import page
+from cloud_keystore.model.outbox.media import medium_of
 from cloud_keystore.model.people import Identity
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -65,6 +66,7 @@ def _notification(listing: NotificationListing) -> pb.Notification:
         state=told.state.value,
         why=told.why,
         tries=told.tries,
+        medium=medium_of(told.template),
     )
     message.create_time.FromDatetime(told.create_time)
     if told.end_time is None:

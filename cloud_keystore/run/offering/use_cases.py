@@ -21,7 +21,7 @@ from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
 from cloud_keystore.cards.succession import come_into_use
 from cloud_keystore.cards.unlocking import Unlocking
-from cloud_keystore.config import Mail, Settings
+from cloud_keystore.config import Settings
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
@@ -52,6 +52,7 @@ from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
+from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
@@ -115,6 +116,7 @@ class MainUseCases:
     finding: Finding
     feedback: GivingFeedback
     surveys: Surveys
+    phones: Phones
     reading: Reading
 
 
@@ -276,6 +278,7 @@ def main_use_cases(
         finding=finding,
         feedback=GivingFeedback(database=database, clock=clock, random=os.urandom),
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
+        phones=_phones(parts),
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
 
@@ -344,9 +347,15 @@ def status_use_cases(parts: Parts, publishing: Publishing) -> StatusUseCases:
     return StatusUseCases(publishing, Responding(parts.database, parts.clock, parts.authorities))
 
 
-def mail_use_cases(parts: Parts, mail: Mail) -> MailUseCases:
-    """Make the use cases of the process that sends e-mail from an open keystore."""
-    return MailUseCases(Posting(parts.database, parts.clock, os.urandom, parts.people, mail))
+def mail_use_cases(parts: Parts) -> MailUseCases:
+    """Make the use cases of the process that tells people from an open keystore."""
+    mail, phones = parts.settings.mail, _phones(parts)
+    posting = Posting(parts.database, parts.clock, os.urandom, parts.people, phones, mail)
+    return MailUseCases(posting)
+
+
+def _phones(parts: Parts) -> Phones:
+    return Phones(parts.database, parts.clock, os.urandom, parts.seal)
 
 
 def _announcing(parts: Parts) -> Announcing:

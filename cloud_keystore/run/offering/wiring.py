@@ -156,6 +156,7 @@ def add_services(
             unlocking=our.unlocking,
             unlock_codes=our.unlock_codes,
             surveys=our.surveys,
+            phones=our.phones,
             alerts=our.alerts,
             passcodes=our.passcodes,
             deciding=our.deciding,
@@ -171,6 +172,7 @@ def add_services(
         PeopleServicer(
             door=operators,
             people=our.people,
+            phones=our.phones,
             showing=our.showing,
             leaving=our.leaving,
             reports=our.reports,

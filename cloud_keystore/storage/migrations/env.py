@@ -8,7 +8,7 @@ from cloud_keystore.storage import guesses, organisations, sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
 from cloud_keystore.storage.contacts import accounts, domains, helping
-from cloud_keystore.storage.credentials import unlock_codes
+from cloud_keystore.storage.credentials import phone_codes, unlock_codes
 from cloud_keystore.storage.issuing import orders, planned_keys, spare_keys
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.past import repeats
@@ -28,6 +28,7 @@ assert guesses.guess.metadata is METADATA  # noqa: S101
 assert accounts.windows_account.metadata is METADATA  # noqa: S101
 assert helping.help_contact.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
+assert phone_codes.phone_code.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
 assert answers.survey_answer.metadata is METADATA  # noqa: S101
 assert feedback.feedback.metadata is METADATA  # noqa: S101

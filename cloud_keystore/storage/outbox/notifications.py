@@ -1,6 +1,6 @@
 """Notifications: their table and its rows, which are written in the transaction of what they tell.
 
-In a keystore that sends no e-mail, none is written.
+In a keystore that has no way to tell it, none is written.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from sqlalchemy import (
     select,
 )
 
+from cloud_keystore.model.alerts import NOTICES, Alert
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.outbox.media import CHAT, Medium, medium_of
 from cloud_keystore.model.outbox.notifications import LEASE_TIME, Notification, State, Template
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.surveys.answers import Feedback
@@ -75,10 +77,11 @@ HAS_FAILED: ColumnElement[bool] = literal_column(FAILED, Boolean)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for the outbox of a keystore that sends e-mail."""
+    """What holds for the outbox of a keystore that tells people anything."""
 
     remind_days: tuple[int, ...]  # after an invitation
     feedback_to: str = ""  # an e-mail address; empty: nobody is told of feedback
+    media: frozenset[Medium] = frozenset({Medium.EMAIL})
 
 
 def put(
@@ -89,15 +92,18 @@ def put(
     once: str = "",
     *,
     address: str = "",
+    about: str = "",
     facts: Mapping[str, str] = NOTHING,
 ) -> None:
     """Let a user be told something, unless that was put here before. `once` names what is told once
     and for ever; by default it is told each time. It goes to the address that the user has by then,
     or to another one; a user without an address is not told.
     """
-    if _terms(connection) is None or not (address or _has_address(connection, user_id)):
+    if not tells(connection, medium_of(template)):
         return
-    row = _row(template, user_id, now, once, address=address, facts=facts)
+    if not (address or _has_address(connection, user_id)):
+        return
+    row = _row(template, user_id, now, once, address=address, about=about, facts=facts)
     if rows.one(connection, notification, once=row["once"]) is None:
         rows.add(connection, notification, row)
 
@@ -119,7 +125,9 @@ def about_card(
 def invite(connection: Connection, invited: Identity, now: datetime) -> None:
     """Let a user be invited to enrol a device that was just added, and be reminded of it."""
     terms, to, about = _terms(connection), invited.user_id, invited.id
-    if terms is None or invited.role is not Role.DEVICE or not _has_address(connection, to):
+    if terms is None or Medium.EMAIL not in terms.media:
+        return
+    if invited.role is not Role.DEVICE or not _has_address(connection, to):
         return
     rows.add(
         connection,
@@ -158,6 +166,19 @@ def about_feedback(connection: Connection, given: Feedback) -> None:
         said, now = {"text": given.text}, given.create_time
         to = terms.feedback_to
         put(connection, Template.FEEDBACK, None, now, given.id, address=to, facts=said)
+
+
+def about_alert(connection: Connection, alert: Alert) -> None:
+    """Let a chat be told that an alert was raised, and nothing of whom it is about."""
+    if alert.kind not in NOTICES:
+        said = {"kind": alert.kind.value}
+        put(connection, Template.ALERT, None, alert.create_time, alert.id, address=CHAT, facts=said)
+
+
+def tells(connection: Connection, medium: Medium) -> bool:
+    """Whether people are told anything by a medium."""
+    terms = _terms(connection)
+    return terms is not None and medium in terms.media
 
 
 def is_due(connection: Connection, now: datetime) -> bool:

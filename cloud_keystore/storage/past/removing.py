@@ -1,5 +1,5 @@
-"""Removes the rows of operations, sessions, their uses, sign-ins, unlock codes, notifications and
-answers to API clients that were over long ago. The journal keeps what happened.
+"""Removes the rows of operations, sessions, their uses, sign-ins, codes, notifications and answers
+to API clients that were over long ago. The journal keeps what happened.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select
 from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.policies import LONGEST_SESSION
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.credentials.phone_codes import phone_code
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.databases.indexes import number
 from cloud_keystore.storage.outbox.notifications import notification
@@ -69,6 +70,7 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     yield sign_in, _oldest(sign_in, i.id < later, i.why.is_not(None))
     # A code that nobody used ends by itself within a day.
     yield unlock_code, _oldest(unlock_code, unlock_code.c.id < first)
+    yield phone_code, _oldest(phone_code, phone_code.c.id < first)
     yield notification, _oldest(notification, n.id < first, n.end_time.is_not(None))
     yield repeatable, _oldest(repeatable, repeatable.c.id < first)
 

@@ -90,6 +90,8 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.SetPasscode": Kind.CARD_ACTIVATED,
     "AuthenticatorService.ChangePasscode": Kind.PASSCODE_SET,
     "AuthenticatorService.ResetPasscode": Kind.PASSCODE_UNBLOCKED,
+    "AuthenticatorService.SendPhoneCode": Kind.PHONE_CODE_SENT,
+    "AuthenticatorService.VerifyPhone": Kind.PHONE_CODE_WRONG,
     "AuthenticatorService.AnswerSurvey": Kind.SURVEY_ANSWERED,
     "AuthenticatorService.AgreeToUnlock": Kind.PASSCODE_UNBLOCKED,
     "AuthenticatorService.UseUnlockCode": Kind.PASSCODE_UNBLOCKED,
@@ -105,6 +107,8 @@ TOLD: dict[str, Kind] = {
     "PeopleService.CreateUser": Kind.USER_ADDED,
     "PeopleService.GetUser": Kind.JOURNAL_READ,
     "PeopleService.UpdateUser": Kind.USER_CHANGED,
+    "PeopleService.SendPhoneCode": Kind.PHONE_CODE_SENT,
+    "PeopleService.VerifyPhone": Kind.PHONE_CODE_WRONG,
     "PeopleService.CloseUser": Kind.USER_CLOSED,
     "IdentityService.CreateDeviceToken": Kind.IDENTITY_INVITED,
     "IdentityService.CreateWorkstation": Kind.IDENTITY_INVITED,
@@ -290,7 +294,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
         Nursery(tmp_path / "logs") as nursery,
         ExitStack() as open_,
     ):
-        keystore = KeystoreProcess(tmp_path, nursery, options_to(mail))
+        sms = ("--sms-file", str(tmp_path / "sms"))
+        keystore = KeystoreProcess(tmp_path, nursery, (*options_to(mail), *sms))
         place = Place(keystore, Journal(tmp_path / "keystore" / "keystore.db"), open_)
         keystore.registry = Registry(place.channel(keystore.operator))
         yield place
@@ -312,6 +317,12 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
         )
     )
     organisation = organisations_pb2.CreateOrganisationRequest(name="St Elsewhere")
+    number = people_pb2.UpdateUserRequest(user_id=user_id, phone="+447700900123")
+    registry.people.UpdateUser(number)
+    registry.people.SendPhoneCode(people_pb2.SendPhoneCodeRequest(user_id=user_id))
+    registry.people.VerifyPhone(people_pb2.VerifyPhoneRequest(user_id=user_id, code="none"))
+    device.SendPhoneCode(authenticator_pb2.SendPhoneCodeRequest())
+    device.VerifyPhone(authenticator_pb2.VerifyPhoneRequest(code="none"))
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text="good"))
     made = registry.organisations.CreateOrganisation(organisation).organisation
     registry.organisations.UpdateOrganisation(

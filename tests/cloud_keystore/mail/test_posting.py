@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
+from cloud_keystore.audit import alerts
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
 from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import (
     LAST_TRY,
     LEASE_TIME,
@@ -18,8 +21,9 @@ from cloud_keystore.model.outbox.notifications import (
     Template,
     pause,
 )
-from cloud_keystore.storage import tables
+from cloud_keystore.storage import cards, tables
 from cloud_keystore.storage.outbox import notifications
+from cloud_keystore.storage.outbox.notifications import Terms
 from cloud_keystore.storage.past import removing
 from support.keystore_world import OPERATOR, World, secret_of
 from support.outbox import MAIL, Told
@@ -345,3 +349,33 @@ def test_a_record_that_cannot_be_used_keeps_no_other_waiting(
     with world.database.read() as connection:
         states = connection.execute(select(notifications.n.why)).scalars().all()
     assert any(each.endswith(("is damaged", "cannot write it")) for each in states)
+
+
+def test_a_chat_is_told_of_alerts_and_of_nobody(told: Told) -> None:
+    """COM-05: off by default; no name, address or card in it."""
+    world = told.world
+    user, phone = told.enrolled()
+    serial = world.card(user)
+    told.send()
+    world.cards.suspend(serial, actor=OPERATOR)
+
+    def alert() -> None:
+        with world.database.write() as connection:
+            card = cards.named(connection, serial)
+            alerts.repeated_unlocks(connection, card, 2, world.clock(), os.urandom)
+            alerts.new_device(connection, phone.identity, world.clock(), os.urandom)
+
+    told.send()
+    alert()
+    assert told.send() == []
+    [raised] = world.alerts.list_all(include_acknowledged=False, actor=OPERATOR)
+    world.alerts.acknowledge(raised.alert.id, world.operator().identity)
+    world.database.tell_people(Terms((), media=frozenset({Medium.CHAT})))
+    alert()
+    [letter] = told.send()
+    assert (letter.medium, letter.address) == (Medium.CHAT, "chat")
+    assert 'alert "repeated-unlocks" was raised' in letter.text
+    for secret in (serial, user.display_name, user.email, user.id):
+        assert secret not in letter.text
+    [listed] = [each for each in told.listed() if each.notification.template is Template.ALERT]
+    assert (listed.user_display_name, listed.notification.address) == ("", "chat")

@@ -119,6 +119,12 @@ THINGS: Mapping[str, Row] = {
     "AccountService.ListAccounts": Row(
         Right.VIEW, lambda at: accounts_pb2.ListAccountsRequest(user_id=at.user)
     ),
+    "PeopleService.SendPhoneCode": Row(
+        Right.PEOPLE, lambda at: people_pb2.SendPhoneCodeRequest(user_id=at.user)
+    ),
+    "PeopleService.VerifyPhone": Row(
+        Right.PEOPLE, lambda at: people_pb2.VerifyPhoneRequest(user_id=at.user, code="none")
+    ),
     "IdentityService.CreateWorkstation": Row(
         Right.WORKSTATIONS,
         lambda at: staff.CreateWorkstationRequest(
@@ -502,6 +508,9 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
     (granted,) = registry.roles.ListAssignments(roles_pb2.ListAssignmentsRequest())
     operator = operators.operators[-1].id
     spare = organisations_pb2.CreateOrganisationRequest(name=f"Spare {name}", parent_id=own)
+    digits = 100 + sum(map(ord, name)) % 900
+    number = people_pb2.UpdateUserRequest(user_id=made.user.id, phone=f"+447700900{digits}")
+    registry.people.UpdateUser(number)
     return Place(
         name=name,
         organisation=own,
@@ -546,7 +555,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("rights")
     with Nursery(folder / "logs") as nursery, ExitStack() as open_:
         mail = open_.enter_context(serving(MailServer()))
-        keystore = KeystoreProcess(folder, nursery, options_to(mail))
+        sms = ("--sms-file", str(folder / "sms"))
+        keystore = KeystoreProcess(folder, nursery, (*options_to(mail), *sms))
         identities = keystore.registry.identities
 
         def enrolled(name: str, token: str, role: str) -> grpc.Channel:

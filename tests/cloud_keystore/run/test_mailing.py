@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import ssl
@@ -12,6 +13,7 @@ import pytest
 from cloudcard.registry.v1 import identities_pb2, notifications_pb2, people_pb2
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared.processes import Nursery
+from support import hooks
 from support.authority import Authority
 from support.keystore_process import KeystoreProcess
 from support.mail_server import DROP, HANG, MailServer, options_to, serving
@@ -108,3 +110,31 @@ def test_what_was_on_its_way_is_not_lost(tmp_path: Path, lost: str) -> None:
         server.wait_for(1)
         first = "waiting" if lost == "connection" else "sending"
         until(lambda: states(keystore) == [first, "sent"])
+
+
+def test_a_phone_and_a_chat_are_told_without_a_mail_server(tmp_path: Path) -> None:
+    """USER-04, COM-05: the process that posts reads no file of the keystore any more; the sink was
+    open before.
+    """
+    with hooks.serving(hooks.Gateway()) as chat, Nursery(tmp_path / "logs") as nursery:
+        url = tmp_path / "chat-url"
+        url.touch(0o600)
+        url.write_text(f"http://127.0.0.1:{chat.port}/s3cret\n")
+        options = ("--sms-file", str(tmp_path / "sms"), "--chat-url-file", str(url))
+        keystore = KeystoreProcess(tmp_path, nursery, (*options, "--chat-form", "slack"))
+        people = keystore.registry.people
+        asked = people_pb2.CreateUserRequest(display_name="Ada", email="ada@example.org")
+        user_id = people.CreateUser(asked).user.id
+        number = people_pb2.UpdateUserRequest(user_id=user_id, phone="+447700900123")
+        people.UpdateUser(number)
+        people.SendPhoneCode(people_pb2.SendPhoneCodeRequest(user_id=user_id))
+        until(lambda: (tmp_path / "sms").stat().st_size > 0)
+        message = json.loads((tmp_path / "sms").read_text())
+        assert message["to"] == "+447700900123"
+        code = message["text"].split()[0]
+        given = people_pb2.VerifyPhoneRequest(user_id=user_id, code=code)
+        assert people.VerifyPhone(given).is_verified
+        until(lambda: states(keystore) == ["sent"])
+        log = (tmp_path / "logs" / "keystore.log").read_text()
+        for secret in (code, "900123", "s3cret"):
+            assert secret not in log

@@ -14,7 +14,7 @@ import click
 from cloud_keystore.model import finding
 from cloud_keystore.model.finding import Findable, Sort
 from cloudcard.authenticator.v1.authenticator_pb2 import HolderCard
-from cloudcard_tools.authenticator import choosing
+from cloudcard_tools.authenticator import choosing, number
 from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.choosing import Given
 from cloudcard_tools.authenticator.nps import nps
@@ -243,6 +243,7 @@ def scan(source: str, decision: str | None, card: str, caller: Caller) -> None:
 authenticator.add_command(sessions)
 authenticator.add_command(sign_ins)
 authenticator.add_command(nps)
+authenticator.add_command(number.phone)
 
 
 def _card(message: HolderCard) -> Row:

@@ -14,6 +14,7 @@ from cloudcard_tools.shared.output import Row
 
 COLUMNS = {
     "name": "Person",
+    "medium": "By",
     "address": "Address",
     "template": "About",
     "state": "State",
@@ -22,7 +23,7 @@ COLUMNS = {
     "next": "Next try",
     "why": "Why",
 }
-SPARE = ("tries", "next", "told")
+SPARE = ("medium", "tries", "next", "told")
 WHO = "A person, by name, e-mail address, UUID or card; by default everybody."
 
 
@@ -86,6 +87,7 @@ def _row(message: pb.Notification) -> Row:
     return {
         "id": message.id,
         "name": message.user_display_name,
+        "medium": message.medium,
         "address": message.address,
         "template": message.template,
         "state": message.state,

@@ -23,6 +23,7 @@ from cloudcard_tools.ra.cards import CARD_COLUMNS, card_row
 from cloudcard_tools.ra.devices import DEVICE_LABELS, device_row
 from cloudcard_tools.ra.leaving import ENDED_LABELS, consequence, ended
 from cloudcard_tools.ra.notifications import undelivered
+from cloudcard_tools.ra.phones import verify_phone
 from cloudcard_tools.ra.progress import called, next_step
 from cloudcard_tools.ra.registry import (
     below_option,
@@ -252,6 +253,9 @@ def user_close(who: str, reason: str, dry_run: bool, yes: bool, caller: Caller) 
         click.echo("Nothing was changed: this is what would end.", err=True)
 
 
+user.add_command(verify_phone)
+
+
 @user.command("invite")
 @click.argument("who")
 @operator_options
@@ -287,6 +291,9 @@ def _person(message: pb.User) -> dict[str, Value]:
         "upn": message.upn,
         "sid": message.sid,
         "phone": message.phone,
+        "phone_verified": when(message.phone_verify_time)
+        if message.HasField("phone_verify_time")
+        else None,
         "organisation": message.organisation_id,
         "profile": message.profile,
         "created": when(message.create_time),

@@ -31,6 +31,7 @@ from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import Hold, own, share, whole_or_nothing
 from cloudcard_tools import ending
 from cloudcard_tools.serve.holding import holding
+from cloudcard_tools.serve.hook_options import Hooks, hook_options
 from cloudcard_tools.serve.mail_options import mail_options
 from cloudcard_tools.serve.supervisor import Part, Supervisor, run_once
 from cloudcard_tools.shared import logs
@@ -177,6 +178,7 @@ Examples:
     "or another limit: message=10. Repeatable.",
 )
 @mail_options
+@hook_options
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
@@ -206,6 +208,7 @@ def serve(  # one argument for each option
     workers: int,
     limits: tuple[str, ...],
     mail: Mail | None,
+    hooks: Hooks,
     log_format: logs.Form,
 ) -> None:
     """Run the keystore.
@@ -241,6 +244,8 @@ def serve(  # one argument for each option
             reflection=reflection,
             limits=with_limits(Limits(), limits),
             mail=mail,
+            sms=hooks.sms,
+            chat=hooks.chat,
         )
         if sys.platform == "linux":
             _supervise(settings, workers, log_format)
@@ -344,7 +349,7 @@ def _supervise(settings: Settings, workers: int, form: logs.Form) -> None:
         ]
         if settings.status_listen is not None:
             parts.append(_part("status", workers + 1, strangers, form))
-        if settings.mail is not None:
+        if settings.tells:
             parts.append(_part("mail", workers + 2, mailer, form))
         if settings.rest_listen is not None:
             parts.append(_part("rest", workers + 3, programs, form))

@@ -76,3 +76,10 @@ def checked_passcode(chosen: str) -> str:
     if rule := violated_rule(KeyRef.PIN, chosen.encode()):
         raise Failure(f"a passcode must be {rule}: nothing was changed")
     return chosen
+
+
+def check_verified(*, is_verified: bool, tries_left: int) -> None:
+    """Raise Failure unless a code that was given is right."""
+    if not is_verified:
+        left = f"tries left: {tries_left}" if tries_left else "let another one be sent"
+        raise Failure(f"the code is wrong: {left}")

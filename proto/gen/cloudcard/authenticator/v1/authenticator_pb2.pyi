@@ -747,6 +747,103 @@ class UseUnlockCodeResponse(_message.Message):
 Global___UseUnlockCodeResponse: _TypeAlias = UseUnlockCodeResponse  # noqa: Y015
 
 @_typing.final
+class SendPhoneCodeRequest(_message.Message):
+    """SendPhoneCodeRequest asks for a code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendPhoneCodeRequest: _TypeAlias = SendPhoneCodeRequest  # noqa: Y015
+
+@_typing.final
+class SendPhoneCodeResponse(_message.Message):
+    """SendPhoneCodeResponse says where the code goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHONE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    phone: _builtins.str
+    """The number."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the code is good."""
+
+    def __init__(
+        self,
+        *,
+        phone: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "phone", b"phone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendPhoneCodeResponse: _TypeAlias = SendPhoneCodeResponse  # noqa: Y015
+
+@_typing.final
+class VerifyPhoneRequest(_message.Message):
+    """VerifyPhoneRequest holds a code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The code, six digits."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyPhoneRequest: _TypeAlias = VerifyPhoneRequest  # noqa: Y015
+
+@_typing.final
+class VerifyPhoneResponse(_message.Message):
+    """VerifyPhoneResponse tells the outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHONE_FIELD_NUMBER: _builtins.int
+    IS_VERIFIED_FIELD_NUMBER: _builtins.int
+    TRIES_LEFT_FIELD_NUMBER: _builtins.int
+    phone: _builtins.str
+    """The number."""
+    is_verified: _builtins.bool
+    """Whether the code was right."""
+    tries_left: _builtins.int
+    """How many tries the code has left, if it was not."""
+    def __init__(
+        self,
+        *,
+        phone: _builtins.str = ...,
+        is_verified: _builtins.bool = ...,
+        tries_left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_verified", b"is_verified", "phone", b"phone", "tries_left", b"tries_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyPhoneResponse: _TypeAlias = VerifyPhoneResponse  # noqa: Y015
+
+@_typing.final
 class GetSurveyRequest(_message.Message):
     """GetSurveyRequest asks whether there is a question."""
 

@@ -100,6 +100,16 @@ class AuthenticatorServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.FromString,
                 _registered_method=True)
+        self.SendPhoneCode = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/SendPhoneCode',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SendPhoneCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SendPhoneCodeResponse.FromString,
+                _registered_method=True)
+        self.VerifyPhone = channel.unary_unary(
+                '/cloudcard.authenticator.v1.AuthenticatorService/VerifyPhone',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.VerifyPhoneRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.VerifyPhoneResponse.FromString,
+                _registered_method=True)
         self.GetSurvey = channel.unary_unary(
                 '/cloudcard.authenticator.v1.AuthenticatorService/GetSurvey',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.GetSurveyRequest.SerializeToString,
@@ -215,6 +225,20 @@ class AuthenticatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendPhoneCode(self, request, context):
+        """SendPhoneCode sends a code to the holder's phone number, six digits which are good for ten minutes and five tries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyPhone(self, request, context):
+        """VerifyPhone takes that code. A right one makes the number verified.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSurvey(self, request, context):
         """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague.
         """
@@ -303,6 +327,16 @@ def add_AuthenticatorServiceServicer_to_server(servicer, server):
                     servicer.UseUnlockCode,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.SerializeToString,
+            ),
+            'SendPhoneCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendPhoneCode,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SendPhoneCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SendPhoneCodeResponse.SerializeToString,
+            ),
+            'VerifyPhone': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyPhone,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.VerifyPhoneRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.VerifyPhoneResponse.SerializeToString,
             ),
             'GetSurvey': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSurvey,
@@ -672,6 +706,60 @@ class AuthenticatorService:
             '/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode',
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.UseUnlockCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendPhoneCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/SendPhoneCode',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SendPhoneCodeRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.SendPhoneCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyPhone(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.AuthenticatorService/VerifyPhone',
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.VerifyPhoneRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2.VerifyPhoneResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,10 @@ class AuthenticatorServiceStub:
     """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
     may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
     """
+    SendPhoneCode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.SendPhoneCodeRequest, _authenticator_pb2.SendPhoneCodeResponse]
+    """SendPhoneCode sends a code to the holder's phone number, six digits which are good for ten minutes and five tries."""
+    VerifyPhone: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.VerifyPhoneRequest, _authenticator_pb2.VerifyPhoneResponse]
+    """VerifyPhone takes that code. A right one makes the number verified."""
     GetSurvey: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.GetSurveyRequest, _authenticator_pb2.GetSurveyResponse]
     """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague."""
     AnswerSurvey: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.AnswerSurveyRequest, _authenticator_pb2.AnswerSurveyResponse]
@@ -109,6 +113,10 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
     may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
     """
+    SendPhoneCode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.SendPhoneCodeRequest, _authenticator_pb2.SendPhoneCodeResponse]  # type: ignore[assignment]
+    """SendPhoneCode sends a code to the holder's phone number, six digits which are good for ten minutes and five tries."""
+    VerifyPhone: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.VerifyPhoneRequest, _authenticator_pb2.VerifyPhoneResponse]  # type: ignore[assignment]
+    """VerifyPhone takes that code. A right one makes the number verified."""
     GetSurvey: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.GetSurveyRequest, _authenticator_pb2.GetSurveyResponse]  # type: ignore[assignment]
     """GetSurvey says whether the holder is asked how likely they are to recommend the card to a colleague."""
     AnswerSurvey: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.AnswerSurveyRequest, _authenticator_pb2.AnswerSurveyResponse]  # type: ignore[assignment]
@@ -228,6 +236,22 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
         may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
         """
+
+    @_abc_1.abstractmethod
+    def SendPhoneCode(
+        self,
+        request: _authenticator_pb2.SendPhoneCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.SendPhoneCodeResponse, _abc.Awaitable[_authenticator_pb2.SendPhoneCodeResponse]]:
+        """SendPhoneCode sends a code to the holder's phone number, six digits which are good for ten minutes and five tries."""
+
+    @_abc_1.abstractmethod
+    def VerifyPhone(
+        self,
+        request: _authenticator_pb2.VerifyPhoneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authenticator_pb2.VerifyPhoneResponse, _abc.Awaitable[_authenticator_pb2.VerifyPhoneResponse]]:
+        """VerifyPhone takes that code. A right one makes the number verified."""
 
     @_abc_1.abstractmethod
     def GetSurvey(

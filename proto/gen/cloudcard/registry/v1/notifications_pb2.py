@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)cloudcard/registry/v1/notifications.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n\x0cNotification\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\x12\x19\n\x11user_display_name\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0b\n\x03why\x18\x06 \x01(\t\x12\r\n\x05tries\x18\x07 \x01(\r\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnext_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x18ListNotificationsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\"W\n\x19ListNotificationsResponse\x12:\n\rnotifications\x18\x01 \x03(\x0b\x32#.cloudcard.registry.v1.Notification\",\n\x19RetryNotificationsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"-\n\x1aRetryNotificationsResponse\x12\x0f\n\x07retried\x18\x01 \x01(\r\"*\n\x17TestNotificationRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x1a\n\x18TestNotificationResponse2\xff\x02\n\x13NotificationService\x12x\n\x11ListNotifications\x12/.cloudcard.registry.v1.ListNotificationsRequest\x1a\x30.cloudcard.registry.v1.ListNotificationsResponse0\x01\x12y\n\x12RetryNotifications\x12\x30.cloudcard.registry.v1.RetryNotificationsRequest\x1a\x31.cloudcard.registry.v1.RetryNotificationsResponse\x12s\n\x10TestNotification\x12..cloudcard.registry.v1.TestNotificationRequest\x1a/.cloudcard.registry.v1.TestNotificationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)cloudcard/registry/v1/notifications.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x02\n\x0cNotification\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08template\x18\x02 \x01(\t\x12\x19\n\x11user_display_name\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0b\n\x03why\x18\x06 \x01(\t\x12\r\n\x05tries\x18\x07 \x01(\r\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnext_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06medium\x18\x0b \x01(\t\"]\n\x18ListNotificationsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\"W\n\x19ListNotificationsResponse\x12:\n\rnotifications\x18\x01 \x03(\x0b\x32#.cloudcard.registry.v1.Notification\",\n\x19RetryNotificationsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"-\n\x1aRetryNotificationsResponse\x12\x0f\n\x07retried\x18\x01 \x01(\r\"*\n\x17TestNotificationRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"\x1a\n\x18TestNotificationResponse2\xff\x02\n\x13NotificationService\x12x\n\x11ListNotifications\x12/.cloudcard.registry.v1.ListNotificationsRequest\x1a\x30.cloudcard.registry.v1.ListNotificationsResponse0\x01\x12y\n\x12RetryNotifications\x12\x30.cloudcard.registry.v1.RetryNotificationsRequest\x1a\x31.cloudcard.registry.v1.RetryNotificationsResponse\x12s\n\x10TestNotification\x12..cloudcard.registry.v1.TestNotificationRequest\x1a/.cloudcard.registry.v1.TestNotificationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,19 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.registry.v1.notif
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTIFICATION']._serialized_start=102
-  _globals['_NOTIFICATION']._serialized_end=375
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=377
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=470
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=472
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=559
-  _globals['_RETRYNOTIFICATIONSREQUEST']._serialized_start=561
-  _globals['_RETRYNOTIFICATIONSREQUEST']._serialized_end=605
-  _globals['_RETRYNOTIFICATIONSRESPONSE']._serialized_start=607
-  _globals['_RETRYNOTIFICATIONSRESPONSE']._serialized_end=652
-  _globals['_TESTNOTIFICATIONREQUEST']._serialized_start=654
-  _globals['_TESTNOTIFICATIONREQUEST']._serialized_end=696
-  _globals['_TESTNOTIFICATIONRESPONSE']._serialized_start=698
-  _globals['_TESTNOTIFICATIONRESPONSE']._serialized_end=724
-  _globals['_NOTIFICATIONSERVICE']._serialized_start=727
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=1110
+  _globals['_NOTIFICATION']._serialized_end=391
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=393
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=486
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=488
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=575
+  _globals['_RETRYNOTIFICATIONSREQUEST']._serialized_start=577
+  _globals['_RETRYNOTIFICATIONSREQUEST']._serialized_end=621
+  _globals['_RETRYNOTIFICATIONSRESPONSE']._serialized_start=623
+  _globals['_RETRYNOTIFICATIONSRESPONSE']._serialized_end=668
+  _globals['_TESTNOTIFICATIONREQUEST']._serialized_start=670
+  _globals['_TESTNOTIFICATIONREQUEST']._serialized_end=712
+  _globals['_TESTNOTIFICATIONRESPONSE']._serialized_start=714
+  _globals['_TESTNOTIFICATIONRESPONSE']._serialized_end=740
+  _globals['_NOTIFICATIONSERVICE']._serialized_start=743
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=1126
 # @@protoc_insertion_point(module_scope)

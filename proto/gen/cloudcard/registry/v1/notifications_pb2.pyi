@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Notification(_message.Message):
-    """Notification is something that somebody is told by e-mail."""
+    """Notification is something that somebody is told."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,6 +35,7 @@ class Notification(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     NEXT_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    MEDIUM_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     template: _builtins.str
@@ -42,13 +43,15 @@ class Notification(_message.Message):
     user_display_name: _builtins.str
     """Name of the user; empty in a test."""
     address: _builtins.str
-    """The address to which it goes or went."""
+    """The address or number to which it goes or went; "chat" for a chat."""
     state: _builtins.str
     """State: "waiting", "sending", "sent", "failed" or "cancelled"."""
     why: _builtins.str
     """Why it failed, is tried again, or was cancelled; may be empty."""
     tries: _builtins.int
     """How often it was tried."""
+    medium: _builtins.str
+    """How it goes: "email", "sms" or "chat"."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened that somebody is told of."""
@@ -74,10 +77,11 @@ class Notification(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         next_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        medium: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "next_time", b"next_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "next_time", b"next_time", "state", b"state", "template", b"template", "tries", b"tries", "user_display_name", b"user_display_name", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "end_time", b"end_time", "id", b"id", "medium", b"medium", "next_time", b"next_time", "state", b"state", "template", b"template", "tries", b"tries", "user_display_name", b"user_display_name", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

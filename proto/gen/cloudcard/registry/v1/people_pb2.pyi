@@ -41,6 +41,7 @@ class User(_message.Message):
     PHONE_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
+    PHONE_VERIFY_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     display_name: _builtins.str
@@ -73,6 +74,10 @@ class User(_message.Message):
     def card_serials(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Serial numbers of the person's cards."""
 
+    @_builtins.property
+    def phone_verify_time(self) -> _timestamp_pb2.Timestamp:
+        """When somebody had the phone of this number; absent if that is not known."""
+
     def __init__(
         self,
         *,
@@ -89,14 +94,121 @@ class User(_message.Message):
         phone: _builtins.str = ...,
         organisation_id: _builtins.str = ...,
         profile: _builtins.str = ...,
+        phone_verify_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "phone_verify_time", b"phone_verify_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "profile", b"profile", "sid", b"sid", "state", b"state", "upn", b"upn", "uuid12", b"uuid12"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "phone_verify_time", b"phone_verify_time", "profile", b"profile", "sid", b"sid", "state", b"state", "upn", b"upn", "uuid12", b"uuid12"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___User: _TypeAlias = User  # noqa: Y015
+
+@_typing.final
+class SendPhoneCodeRequest(_message.Message):
+    """SendPhoneCodeRequest names a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the person."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendPhoneCodeRequest: _TypeAlias = SendPhoneCodeRequest  # noqa: Y015
+
+@_typing.final
+class SendPhoneCodeResponse(_message.Message):
+    """SendPhoneCodeResponse says where the code goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHONE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    phone: _builtins.str
+    """The number."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the code is good."""
+
+    def __init__(
+        self,
+        *,
+        phone: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "phone", b"phone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendPhoneCodeResponse: _TypeAlias = SendPhoneCodeResponse  # noqa: Y015
+
+@_typing.final
+class VerifyPhoneRequest(_message.Message):
+    """VerifyPhoneRequest holds a code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the person."""
+    code: _builtins.str
+    """The code, six digits."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyPhoneRequest: _TypeAlias = VerifyPhoneRequest  # noqa: Y015
+
+@_typing.final
+class VerifyPhoneResponse(_message.Message):
+    """VerifyPhoneResponse tells the outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHONE_FIELD_NUMBER: _builtins.int
+    IS_VERIFIED_FIELD_NUMBER: _builtins.int
+    TRIES_LEFT_FIELD_NUMBER: _builtins.int
+    phone: _builtins.str
+    """The number."""
+    is_verified: _builtins.bool
+    """Whether the code was right."""
+    tries_left: _builtins.int
+    """How many tries the code has left, if it was not."""
+    def __init__(
+        self,
+        *,
+        phone: _builtins.str = ...,
+        is_verified: _builtins.bool = ...,
+        tries_left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_verified", b"is_verified", "phone", b"phone", "tries_left", b"tries_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyPhoneResponse: _TypeAlias = VerifyPhoneResponse  # noqa: Y015
 
 @_typing.final
 class Progress(_message.Message):

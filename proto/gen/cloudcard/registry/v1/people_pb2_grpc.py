@@ -60,6 +60,16 @@ class PeopleServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.FromString,
                 _registered_method=True)
+        self.SendPhoneCode = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/SendPhoneCode',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendPhoneCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendPhoneCodeResponse.FromString,
+                _registered_method=True)
+        self.VerifyPhone = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/VerifyPhone',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.VerifyPhoneRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.VerifyPhoneResponse.FromString,
+                _registered_method=True)
         self.CloseUser = channel.unary_unary(
                 '/cloudcard.registry.v1.PeopleService/CloseUser',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserRequest.SerializeToString,
@@ -117,6 +127,21 @@ class PeopleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendPhoneCode(self, request, context):
+        """SendPhoneCode sends a code to a person's phone number, six digits which are good for ten minutes and five tries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyPhone(self, request, context):
+        """VerifyPhone takes the code that the person has told the caller. A right one makes the number verified, which allows
+        nobody anything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CloseUser(self, request, context):
         """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
         withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
@@ -167,6 +192,16 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     servicer.UpdateUser,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'SendPhoneCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendPhoneCode,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendPhoneCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendPhoneCodeResponse.SerializeToString,
+            ),
+            'VerifyPhone': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyPhone,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.VerifyPhoneRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.VerifyPhoneResponse.SerializeToString,
             ),
             'CloseUser': grpc.unary_unary_rpc_method_handler(
                     servicer.CloseUser,
@@ -320,6 +355,60 @@ class PeopleService:
             '/cloudcard.registry.v1.PeopleService/UpdateUser',
             cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendPhoneCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/SendPhoneCode',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.SendPhoneCodeRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.SendPhoneCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyPhone(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/VerifyPhone',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.VerifyPhoneRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.VerifyPhoneResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,12 @@ class PeopleServiceStub:
     """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked."""
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.UpdateUserRequest, _people_pb2.UpdateUserResponse]
     """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+    SendPhoneCode: _grpc.UnaryUnaryMultiCallable[_people_pb2.SendPhoneCodeRequest, _people_pb2.SendPhoneCodeResponse]
+    """SendPhoneCode sends a code to a person's phone number, six digits which are good for ten minutes and five tries."""
+    VerifyPhone: _grpc.UnaryUnaryMultiCallable[_people_pb2.VerifyPhoneRequest, _people_pb2.VerifyPhoneResponse]
+    """VerifyPhone takes the code that the person has told the caller. A right one makes the number verified, which allows
+    nobody anything.
+    """
     CloseUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.CloseUserRequest, _people_pb2.CloseUserResponse]
     """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
     withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
@@ -73,6 +79,12 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
     """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_people_pb2.UpdateUserRequest, _people_pb2.UpdateUserResponse]  # type: ignore[assignment]
     """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+    SendPhoneCode: _aio.UnaryUnaryMultiCallable[_people_pb2.SendPhoneCodeRequest, _people_pb2.SendPhoneCodeResponse]  # type: ignore[assignment]
+    """SendPhoneCode sends a code to a person's phone number, six digits which are good for ten minutes and five tries."""
+    VerifyPhone: _aio.UnaryUnaryMultiCallable[_people_pb2.VerifyPhoneRequest, _people_pb2.VerifyPhoneResponse]  # type: ignore[assignment]
+    """VerifyPhone takes the code that the person has told the caller. A right one makes the number verified, which allows
+    nobody anything.
+    """
     CloseUser: _aio.UnaryUnaryMultiCallable[_people_pb2.CloseUserRequest, _people_pb2.CloseUserResponse]  # type: ignore[assignment]
     """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
     withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
@@ -128,6 +140,24 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_people_pb2.UpdateUserResponse, _abc.Awaitable[_people_pb2.UpdateUserResponse]]:
         """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+
+    @_abc_1.abstractmethod
+    def SendPhoneCode(
+        self,
+        request: _people_pb2.SendPhoneCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.SendPhoneCodeResponse, _abc.Awaitable[_people_pb2.SendPhoneCodeResponse]]:
+        """SendPhoneCode sends a code to a person's phone number, six digits which are good for ten minutes and five tries."""
+
+    @_abc_1.abstractmethod
+    def VerifyPhone(
+        self,
+        request: _people_pb2.VerifyPhoneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.VerifyPhoneResponse, _abc.Awaitable[_people_pb2.VerifyPhoneResponse]]:
+        """VerifyPhone takes the code that the person has told the caller. A right one makes the number verified, which allows
+        nobody anything.
+        """
 
     @_abc_1.abstractmethod
     def CloseUser(

@@ -1,0 +1,89 @@
+"""The options that say how the keystore gets messages to phones and into a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from cloud_keystore.config import Chat, ChatForm, Sms
+from cloud_keystore.model.errors import KeystoreError
+from cloudcard_tools.shared.failures import Failure
+
+Command = Callable[..., None]
+READ = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Where messages are posted; None: nowhere."""
+
+    sms: Sms | None
+    chat: Chat | None
+
+
+def hook_options(command: Command) -> Command:
+    """Add the options; pass them to the command as `hooks`. Raises Failure for what makes no
+    sense.
+    """
+
+    @click.option(
+        "--sms-url",
+        default="",
+        metavar="https://…",
+        help="Gateway that gets messages to phones, as signed JSON. Default: nobody gets any.",
+    )
+    @click.option(
+        "--sms-secret-file",
+        type=READ,
+        help="File with the secret by which they are signed, readable by its owner alone.",
+    )
+    @click.option(
+        "--sms-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="For development: a file that messages are written into, in place of a gateway.",
+    )
+    @click.option(
+        "--chat-url-file",
+        type=READ,
+        help="File with the address of a chat that is told of alerts, readable by its owner alone. "
+        "Default: no chat is.",
+    )
+    @click.option(
+        "--chat-form",
+        type=click.Choice([each.value for each in ChatForm]),
+        default=ChatForm.GENERIC.value,
+        show_default=True,
+        help="What the chat takes.",
+    )
+    @click.option(
+        "--chat-secret-file",
+        type=READ,
+        help="File with a secret by which messages to the chat are signed.",
+    )
+    @wraps(command)
+    def with_hooks(
+        sms_url: str,
+        sms_secret_file: Path | None,
+        sms_file: Path | None,
+        chat_url_file: Path | None,
+        chat_form: str,
+        chat_secret_file: Path | None,
+        **others: object,
+    ) -> None:
+        try:
+            named = sms_url or sms_secret_file or sms_file
+            sms = Sms(sms_url, sms_secret_file, sms_file) if named else None
+        except KeystoreError as error:
+            raise Failure(str(error)) from None
+        chat = None
+        if chat_url_file is not None:
+            chat = Chat(chat_url_file, ChatForm(chat_form), chat_secret_file)
+        elif chat_secret_file is not None:
+            raise Failure("--chat-secret-file goes with --chat-url-file")
+        command(hooks=Hooks(sms, chat), **others)
+
+    return with_hooks

@@ -15,8 +15,9 @@ import pytest
 
 from cloud_keystore.config import Address, Mail, Security
 from cloud_keystore.mail.letters import Body, write
-from cloud_keystore.mail.texts import TEXTS
+from cloud_keystore.mail.texts import MESSAGES, TEXTS
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.outbox.media import Medium, medium_of
 from cloud_keystore.model.outbox.notifications import INVITATIONS, Template
 from support.outbox import MAIL
 
@@ -68,8 +69,20 @@ def test_every_file_is_that_of_a_letter() -> None:
     assert {file.stem for file in FILES.iterdir()} == {each.value for each in TEXTS}
 
 
-def test_every_template_is_a_letter() -> None:
-    assert {*TEXTS} == {*Template}
+def test_every_template_is_a_letter_or_a_message() -> None:
+    assert {*TEXTS, *MESSAGES} == {*Template}
+    assert {medium_of(each) for each in TEXTS} == {Medium.EMAIL}
+    assert Medium.EMAIL not in {medium_of(each) for each in MESSAGES}
+
+
+@pytest.mark.parametrize("template", MESSAGES)
+def test_a_message_is_short_and_has_no_link(template: Template) -> None:
+    """Who gets used to links in messages follows those of others."""
+    facts = {"code": "123456", "until": TOKEN["until"], "kind": "not-me", "time": FACTS["time"]}
+    said = MESSAGES[template].format_map(facts)
+    assert len(said) <= 320
+    assert not LINK.findall(said)
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("template", TEXTS)

@@ -55,7 +55,7 @@ SAYS = {
     "export users": r"^File +all\.csv\nRows +\d+$",
     "export pending": r"^File +pending\.csv\nRows +\d+$",
     "export cards": r"^File +cards\.csv\nRows +\d+$",
-    "notify list": r"^Ada Byron +ada@example\.org |^Nothing has failed\.$",
+    "notify list": r"^Ada Byron +email +ada@example\.org |^Nothing has failed\.$",
     "notify retry": r"^Tried again +0$",
     "notify test": r"^On its way to +you@example\.org$",
     "account add": r"^State +active$",

@@ -15,7 +15,14 @@ VERIFIED = {"phone": "Phone number", "verified": "Verified"}
 SENT = {"phone": "Sent to", "good_until": "Good until"}
 
 
-@click.command("verify-phone")
+@click.command(
+    "verify-phone",
+    epilog="""\b
+Examples:
+  cloudcard ra user verify-phone ada@example.org
+  cloudcard ra user verify-phone ada@example.org --code 123456
+""",
+)
 @click.argument("who")
 @click.option("--code", default="", metavar="CODE", help="What WHO has got, and tells you.")
 @operator_options

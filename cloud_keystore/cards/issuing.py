@@ -21,6 +21,7 @@ from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.cards import contents, making
+from cloud_keystore.cards.external.certifying import requests
 from cloud_keystore.cards.life import CardListing, listing_of, move_card
 from cloud_keystore.cards.making import Certifying, Order
 from cloud_keystore.cards.spares import Fresh, Plan, Spares
@@ -54,7 +55,7 @@ from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.issuing import orders
+from cloud_keystore.storage.issuing import csrs, external, orders
 from cloud_keystore.storage.issuing.orders import CardOrder
 from cloud_keystore.storage.outbox import notifications as outbox
 
@@ -294,21 +295,27 @@ class Issuing:
         card, user, now = begun.card, begun.user, self.clock()
         profile = PROFILES[card.profile]
         certifying = Certifying(self.authorities, self.published)
-        keys = certifying.keys(card, user, fresh.keys, now)
-        objects = contents.build(card, user, keys, self.authorities, now)
+        with self.database.read() as connection:
+            other = external.of_new_card(connection, card)
+        keys = certifying.keys(card, user, fresh.keys, now, certify=other is None)
+        # What another authority certifies is completed when that has answered.
+        asked = requests(card, user, keys, other, self.spares.custody) if other else []
+        objects = {} if other else contents.build(card, user, keys, self.authorities, now)
         first = self.passcodes.factory(card.id) if profile.factory_passcodes else {}
         with acting.changing(self.database, actor, now) as by:
             connection = by.connection
             _allowed(by, card.user_id, card.organisation_id)
             people.present(connection, card.user_id)
             own = orders.end(connection, card.id, begun.order.turn)
-            if not own or not cards.move(connection, card.id, CardEvent.COMPLETE):
+            waits = other is not None and _is_issuing(connection, card)
+            if not own or not (waits or cards.move(connection, card.id, CardEvent.COMPLETE)):
                 raise IllegalCardChange(
                     f"card {card.serial} was cancelled meanwhile, or somebody else goes on with it"
                 )
             self.spares.keep(connection, fresh)
             for key in keys:
                 cards.add_key(connection, key)
+            csrs.add(connection, asked)
             recording.record(connection, keys)
             self.data_objects.add(connection, card.id, objects)
             for key_ref, hashed in first.items():
@@ -318,7 +325,7 @@ class Issuing:
             if profile.management is not None:
                 secret = factory_key(profile.management)
                 put_key(connection, card, profile.management, secret, self.seal)
-            made = replace(card, state=CardState.ACTIVE if first else CardState.PENDING)
+            made = cards.named(connection, card.serial)
             told = entries.about_card(
                 Kind.CARD_ISSUED, made, now, actor, _issued(made, keys, begun.order, actor)
             )
@@ -361,6 +368,10 @@ def _allowed(by: Acting, user_id: str, organisation_id: str) -> tuple[User, str]
     """
     user = by.user(user_id, Right.ISSUE)
     return user, by.place(Right.ISSUE, organisation_id or user.organisation_id)
+
+
+def _is_issuing(connection: Connection, card: Card) -> bool:
+    return cards.named(connection, card.serial).state is CardState.ISSUING
 
 
 def _check_same(made: Card, order: Order) -> None:

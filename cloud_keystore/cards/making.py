@@ -72,11 +72,23 @@ class Certifying:
     authorities: Authorities
     published: Published = NOWHERE
 
-    def keys(self, card: Card, user: User, new: Sequence[NewKey], now: datetime) -> list[HeldKey]:
-        """The keys of a card with their certificates, from key pairs of `algorithms`."""
+    def keys(
+        self,
+        card: Card,
+        user: User,
+        new: Sequence[NewKey],
+        now: datetime,
+        *,
+        certify: bool = True,
+    ) -> list[HeldKey]:
+        """The keys of a card with their certificates, from key pairs of `algorithms`. Those that
+        another authority certifies have none yet.
+        """
         profile, own = PROFILES[card.profile], new[: len(PROFILES[card.profile].keys)]
         keys = [
             self._certified(template, card, user, each, now)
+            if certify
+            else _key(each, card, template.key_ref, template.algorithm, b"", now)
             for template, each in zip(profile.keys, own, strict=True)
         ]
         for algorithm, each in zip(algorithms(profile)[len(own) :], new[len(own) :], strict=True):

@@ -34,6 +34,7 @@ from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, operations, passcodes
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing import csrs
 from cloud_keystore.storage.sessions import Which
 
 WHY = "card renewed"
@@ -112,6 +113,11 @@ class Prolonging:
         """
         if (card.state, CardEvent.RENEW) not in CARD_TRANSITIONS:
             raise _out_of_use(card)
+        if csrs.of_card(connection, card.id):
+            raise IllegalCardChange(
+                f"card {card.serial} has certificates of another authority: replace it by a card "
+                "with new ones"
+            )
         keys = cards.keys(connection, card.id)
         ends = [end for key in keys if key.key_ref not in RETIRED and (end := signs_until(key))]
         begin = min(card.expire_time, *ends, card.expire_time) - RENEWED_BEFORE

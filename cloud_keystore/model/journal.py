@@ -62,6 +62,8 @@ class Kind(StrEnum):
     CARD_ISSUED = "card.issued"
     CARD_CANCELLED = "card.cancelled"  # it will not be issued
     CARD_ACTIVATED = "card.activated"
+    CERTIFICATE_RECEIVED = "certificate.received"  # for a key, from an external authority
+    CARD_COMPLETED = "card.completed"  # all its keys have certificates
     CARD_SUSPENDED = "card.suspended"
     CARD_RESUMED = "card.resumed"
     CARD_REPLACED = "card.replaced"  # there is another in its place
@@ -103,6 +105,9 @@ class Kind(StrEnum):
     ROLE_DEFINED = "role.defined"  # besides the built-in ones
     ROLE_CHANGED = "role.changed"
     ROLE_DELETED = "role.deleted"
+    AUTHORITY_TRUSTED = "authority.trusted"  # an external one may certify cards
+    AUTHORITY_DISTRUSTED = "authority.distrusted"
+    ISSUER_CHOSEN = "issuer.chosen"  # which authority certifies new cards
     ROLE_GRANTED = "role.granted"
     ROLE_WITHDRAWN = "role.withdrawn"
     RIGHT_REFUSED = "right.refused"  # somebody asked for what no role allows them there

@@ -56,11 +56,10 @@ def issue(
     If the profile is for Windows logon and the holder has no account there, the profile for clients
     is used instead. A name that is too long for a certificate is cut.
     """
-    if profile.names_account and not subject.user.upn:
-        profile = CLIENT
+    profile = _of_holder(profile, subject)
     # Times in certificates have no fractions of a second.
     start, end = now.replace(microsecond=0), min(subject.card.expire_time, issuer.end)
-    builder = begin(_name(profile, subject), public_key, issuer, start, end - start).add_extension(
+    builder = begin(name(profile, subject), public_key, issuer, start, end - start).add_extension(
         key_usage(profile.key_usage), critical=True
     )
     places = published.by(issuer.key_id)
@@ -80,7 +79,28 @@ def naming_profile(certificate: bytes) -> CertificateProfile:
     return CARD if own else LOGON
 
 
-def _name(profile: CertificateProfile, subject: Subject) -> x509.Name:
+def asked(
+    profile: CertificateProfile, subject: Subject, now: datetime
+) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    """The extensions for which another authority is asked, and whether they are critical: what the
+    key is for, and what it names. Policies are its own.
+    """
+    profile = _of_holder(profile, subject)
+    since = now.replace(microsecond=0)
+    yield key_usage(profile.key_usage), True
+    for extension, critical in _extensions(profile, subject, (since, since), Places("", "", "")):
+        if not isinstance(extension, x509.CertificatePolicies | x509.PrivateKeyUsagePeriod):
+            yield extension, critical
+
+
+def usages(extension: x509.KeyUsage) -> frozenset[str]:
+    """The bits that are set, of those that do not depend on another one."""
+    bits = set(oids.KEY_USAGE_BITS) - {"encipher_only", "decipher_only"}
+    return frozenset(bit for bit in bits if getattr(extension, bit))
+
+
+def name(profile: CertificateProfile, subject: Subject) -> x509.Name:
+    """The subject's name in certificates of a profile."""
     serial = subject.card.serial
     common_name = cut(subject.user.display_name) if profile.names_holder else f"Card {serial}"
     names = [
@@ -91,6 +111,10 @@ def _name(profile: CertificateProfile, subject: Subject) -> x509.Name:
         unit = x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, DEVELOPER_UNIT)
         names.insert(0, unit)
     return x509.Name(names)
+
+
+def _of_holder(profile: CertificateProfile, subject: Subject) -> CertificateProfile:
+    return CLIENT if profile.names_account and not subject.user.upn else profile
 
 
 def _extensions(

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from card_os.piv.names import KeyRef
+from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import CardListing, Life, Wanted
 from cloud_keystore.cards.prolonging import Prolonged, Prolonging
@@ -72,6 +73,7 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
     replacing: Replacing
     unlocking: Unlocking
     unlock_codes: UnlockCodes
+    certifying: Certifying
     announcing: Announcing
 
     async def ListProfiles(
@@ -247,7 +249,11 @@ class CardServicer(cards_pb2_grpc.CardServiceServicer):
         card.keys.extend(_key(key) for key in keys)
         neighbours = self.replacing.neighbours(serial, actor=actor)
         card.replaces_serial, card.replaced_by_serial = neighbours.before, neighbours.after
-        card.issuer_certificate = self.announcing.card_issuer(card.profile, _certified(keys))
+        issuer = self.certifying.issuer(serial, actor=actor)
+        card.external_issuer = issuer.name
+        card.issuer_certificate = issuer.certificate or self.announcing.card_issuer(
+            card.profile, _certified(keys)
+        )
         return card
 
 

@@ -265,6 +265,11 @@ def prolong(connection: Connection, card: Card) -> None:
     rows.change(connection, t.card, [t.card.c.id == card.id], later)
 
 
+def set_end(connection: Connection, card_id: str, end: datetime) -> None:
+    """Let a card end at another time."""
+    rows.change(connection, t.card, [t.card.c.id == card_id], {"expire_time": end})
+
+
 def set_certificate(connection: Connection, key_id: str, certificate: bytes) -> None:
     """Give a key another certificate."""
     rows.change(connection, t.key, [t.key.c.id == key_id], {"certificate": certificate})

@@ -43,7 +43,6 @@ MISSING: Mapping[str, str] = {
     "DEV-02": "holders do not remove phones themselves",
     "DEV-03": "there are no short codes",
     "DEV-04": "versions of clients are not compared",
-    "CIS-01": "certificates are of the keystore's own authorities",
     "API-01": "no test names the whole of the API",
     "OPS-04": "traces go from call to approval, but no test follows one from an APDU",
     "OPS-05": "there is no delay to choose",

@@ -33,6 +33,7 @@ def test_every_method_is_called() -> None:
         "AuthorityService",
         "DomainService",
         "AccountService",
+        "ExternalService",
         "ImportService",
         "NotificationService",
         "EnrolmentService",

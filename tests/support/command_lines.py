@@ -22,6 +22,7 @@ WITH_IDENTITY = {
     if any("--identity" in each.opts for each in command.params) and path[-1] != "enrol"
 }
 WITNESS = Witness("witness.example.org", bytes(32))
+AUTHORITY = str(Path(__file__).parents[1] / "samples" / "authority.pem")
 # What cannot be guessed from the parameters.
 GIVEN = {
     ("reader",): ("--card", "1000"),
@@ -29,6 +30,9 @@ GIVEN = {
     ("authenticator", "passcode"): ("some", "--passcode-stdin"),
     ("authenticator", "approve"): ("some", "--number", "11"),
     ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
+    ("ra", "ca", "trust"): (AUTHORITY,),
+    ("ra", "card", "requests", "export"): ("new",),
+    ("ra", "card", "requests", "import"): (AUTHORITY,),
     ("ra", "user", "edit"): ("some", "--name", "Ada King"),
     ("ra", "organisation", "edit"): ("some", "--name", "Ward 7"),
     ("ra", "request", "require"): ("--operation", "revoke"),

@@ -26,6 +26,8 @@ from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
+from cloud_keystore.cards.external.certifying import Certifying
+from cloud_keystore.cards.external.trusting import Trusting
 from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
@@ -187,6 +189,8 @@ class World:
     phones: Phones
     organisations: Organisations
     migrating: Migrating
+    trusting: Trusting
+    certifying: Certifying
     domains: Domains
     accounts: Accounts
     importing: Importing
@@ -534,6 +538,8 @@ def new_world(
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=issuing,
         cards=life,
+        trusting=Trusting(database, clock, os.urandom),
+        certifying=Certifying(database, clock, authority, data_objects, woken.extend),
         prolonging=Prolonging(database, clock, spares, renewal, woken.extend),
         replacing=replacing,
         showing=Showing(database, clock),

@@ -16,6 +16,7 @@ from cloudcard.registry.v1 import (
     cards_pb2,
     clients_pb2,
     domains_pb2,
+    external_pb2,
     feedback_pb2,
     identities_pb2,
     organisations_pb2,
@@ -26,6 +27,7 @@ from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
+from support.external_ca import new_authority
 from support.keystore_process import KeystoreProcess, Workstation
 
 WIDE = "王" * 60
@@ -86,6 +88,13 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
         stub.PerformOperation(workstation_pb2.PerformOperationRequest(operation_id=operation.id))
         begun = stub.BeginSignIn(workstation_pb2.BeginSignInRequest(request_id=os.urandom(16)))
         own.approve(own.claim(begun.sign_in.qr_text, serial), "")
+    trust = external_pb2.TrustAuthorityRequest(name=LATIN, certificate=new_authority(LATIN).der)
+    registry.external.TrustAuthority(trust)
+    chosen = external_pb2.IssuerChoice(profile="p256", authority=LATIN)
+    registry.external.ChooseIssuer(external_pb2.ChooseIssuerRequest(choice=chosen))
+    registry.cards.IssueCard(
+        cards_pb2.IssueCardRequest(request_id=os.urandom(16), user_id=user, profile="p256")
+    )
     _ask_another(keystore, serial)
     return {
         "ra": keystore.operator.folder,

@@ -10,6 +10,7 @@ from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.clients_pb2_grpc import ClientServiceStub
 from cloudcard.registry.v1.domains_pb2_grpc import DomainServiceStub
+from cloudcard.registry.v1.external_pb2_grpc import ExternalServiceStub
 from cloudcard.registry.v1.feedback_pb2_grpc import FeedbackServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
@@ -30,6 +31,7 @@ class Registry:
         self.feedback = FeedbackServiceStub(channel)
         self.domains = DomainServiceStub(channel)
         self.accounts = AccountServiceStub(channel)
+        self.external = ExternalServiceStub(channel)
         self.importing = ImportServiceStub(channel)
         self.identities = IdentityServiceStub(channel)
         self.authorities = AuthorityServiceStub(channel)

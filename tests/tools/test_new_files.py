@@ -64,6 +64,8 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("keys authorities", "--export"): (),
     ("ra ca crl", "--export"): ("1",),
     ("ra ca show", "--export"): ("1",),
+    ("ra card requests export", "into"): (),
+    ("ra card requests export", "--zip"): (),
     ("ra card show", "--export"): ("1",),
     ("ra export cards", "--output"): (),
     ("ra export pending", "--output"): (),

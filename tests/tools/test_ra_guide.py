@@ -112,6 +112,8 @@ SAYS = {
     "ca list": r"^cloudcard card CA +\S.* yes ",
     "ca show": r"^Issues cards +yes$",
     "ca crl": r"^Revoked +\d+$",
+    "ca external": r"^No external authorities: ",
+    "card requests": r"^No card waits for certificates\.$",
     "card list": r"^\d{16} +Ada Byron +suspended +3 tries left +p256 ",
     "card show": r"^Keys +9A +P-256 .*CN=Ada Byron ",
     "card unlock": r"^Agree until +\d{4}-",

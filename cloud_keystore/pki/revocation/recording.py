@@ -4,7 +4,7 @@ which they are issued, or in which the card changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
@@ -20,6 +20,7 @@ from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.cards import PastKey
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing import csrs
 from cloud_keystore.storage.revocation import certificates, lists
 
 log = structlog.get_logger()
@@ -51,7 +52,7 @@ def revoke(connection: Connection, card_id: str, revoked: Revoked) -> None:
     known = certificates.recorded(connection, [card_id])
     lost = [
         replace(each, revoked=revoked)
-        for each in _issued(cards.keys(connection, card_id))
+        for each in _issued(_own(connection, cards.keys(connection, card_id)))
         if (each.issuer, each.serial) not in known
     ]
     certificates.add(connection, lost)
@@ -79,9 +80,11 @@ def begin_all(database: Database, authorities: Authorities, now: datetime) -> No
         with database.write(long=True) as connection:
             page = cards.keys_after(connection, last, PAGE)
             known = certificates.recorded(connection, {each.key.card_id for each in page})
+            own = {each.id for each in _own(connection, [each.key for each in page])}
             before = [
                 replace(each, revoked=_revoked_before(key, now))
                 for key in page
+                if key.key.id in own
                 for each in _issued([key.key])
                 if (each.issuer, each.serial) not in known
             ]
@@ -110,6 +113,12 @@ def _revoked_before(key: PastKey, now: datetime) -> Revoked | None:
     if key.card_state is CardState.SUSPENDED:
         return Revoked(RevocationReason.CERTIFICATE_HOLD, now)
     return None
+
+
+def _own(connection: Connection, keys: Collection[Key]) -> list[Key]:
+    """Those of some keys that the keystore certifies, and no other authority."""
+    others = csrs.asked_for(connection, [key.id for key in keys])
+    return [key for key in keys if key.id not in others]
 
 
 def _issued(keys: Iterable[Key]) -> list[Issued]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
+from cloud_keystore.cards.external.certifying import Certifying
+from cloud_keystore.cards.external.trusting import Trusting
 from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
@@ -100,6 +102,8 @@ class MainUseCases:
     issuing: Issuing
     organisations: Organisations
     migrating: Migrating
+    trusting: Trusting
+    certifying: Certifying
     domains: Domains
     accounts: Accounts
     importing: Importing
@@ -250,6 +254,8 @@ def main_use_cases(
         issuing=issuing,
         organisations=organisations,
         migrating=Migrating(database=database, clock=clock, random=os.urandom),
+        trusting=Trusting(database=database, clock=clock, random=os.urandom),
+        certifying=Certifying(database, clock, parts.authorities, data_objects, wake),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         accounts=Accounts(database=database, clock=clock, random=os.urandom),
         importing=Importing(parts.people),

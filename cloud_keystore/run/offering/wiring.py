@@ -29,6 +29,7 @@ from cloud_keystore.rpc.registry.accounts import AccountServicer
 from cloud_keystore.rpc.registry.authorities import AuthorityServicer
 from cloud_keystore.rpc.registry.clients import ClientServicer
 from cloud_keystore.rpc.registry.domains import DomainServicer
+from cloud_keystore.rpc.registry.external import ExternalServicer
 from cloud_keystore.rpc.registry.feedback import FeedbackServicer
 from cloud_keystore.rpc.registry.importing import ImportServicer
 from cloud_keystore.rpc.registry.notifications import NotificationServicer
@@ -55,6 +56,8 @@ from cloudcard.registry.v1 import (
     clients_pb2_grpc,
     domains_pb2,
     domains_pb2_grpc,
+    external_pb2,
+    external_pb2_grpc,
     feedback_pb2,
     feedback_pb2_grpc,
     finding_pb2,
@@ -90,6 +93,7 @@ FILES = (
     finding_pb2,
     domains_pb2,
     accounts_pb2,
+    external_pb2,
     importing_pb2,
     feedback_pb2,
     roles_pb2,
@@ -189,6 +193,7 @@ def add_services(
             replacing=our.replacing,
             unlocking=our.unlocking,
             unlock_codes=our.unlock_codes,
+            certifying=our.certifying,
             announcing=our.announcing,
         ),
         server,
@@ -223,6 +228,9 @@ def add_services(
     )
     authorities_pb2_grpc.add_AuthorityServiceServicer_to_server(
         AuthorityServicer(door=operators, publishing=our.publishing), server
+    )
+    external_pb2_grpc.add_ExternalServiceServicer_to_server(
+        ExternalServicer(door=operators, trusting=our.trusting, certifying=our.certifying), server
     )
     notifications_pb2_grpc.add_NotificationServiceServicer_to_server(
         NotificationServicer(door=operators, notifications=our.notifications), server

@@ -35,6 +35,7 @@ from cloudcard.registry.v1 import (
     cards_pb2,
     clients_pb2,
     domains_pb2,
+    external_pb2,
     feedback_pb2,
     finding_pb2,
     identities_pb2,
@@ -54,6 +55,7 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support import stepped_clock
 from support.exports import checked, export_of
+from support.external_ca import certify, new_authority
 from support.fake_token import on_token
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
 from support.keystore_world import OPERATOR, new_world
@@ -151,6 +153,10 @@ TOLD: dict[str, Kind] = {
     "RoleService.CreateRole": Kind.ROLE_DEFINED,
     "RoleService.UpdateRole": Kind.ROLE_CHANGED,
     "RoleService.DeleteRole": Kind.ROLE_DELETED,
+    "ExternalService.TrustAuthority": Kind.AUTHORITY_TRUSTED,
+    "ExternalService.DistrustAuthority": Kind.AUTHORITY_DISTRUSTED,
+    "ExternalService.ChooseIssuer": Kind.ISSUER_CHOSEN,
+    "ExternalService.ImportCertificates": Kind.CERTIFICATE_RECEIVED,
     "RoleService.GrantRole": Kind.ROLE_GRANTED,
     "RoleService.WithdrawRole": Kind.ROLE_WITHDRAWN,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
@@ -197,6 +203,10 @@ UNTOLD: dict[str, str] = {
     **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
     "ClientService.ListClients": "reads",
     "AccountService.ListAccounts": "reads",
+    **{
+        f"ExternalService.List{name}": "reads"
+        for name in ("ExternalAuthorities", "IssuerChoices", "CardRequests")
+    },
     **{f"AuthorityService.{name}": "reads" for name in ("ListAuthorities", "ExportRevocationList")},
     "AlertService.ListAlerts": "reads",
     "NotificationService.ListNotifications": "reads",
@@ -352,6 +362,7 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     candidate = importing_pb2.Candidate(name="Bo", email="bo@example.org")
     registry.importing.ImportUsers(importing_pb2.ImportUsersRequest(candidates=[candidate]))
 
+    _certify_elsewhere(keystore, user_id)
     serial, puk = _issued(place, user_id, phone, "sm-cs2")
     _use_passcodes(pc, serial, puk)
     _use_passcodes_on_the_phone(phone, serial, puk.decode())
@@ -459,6 +470,24 @@ def _renew(channel: grpc.Channel, own: identity.Identity) -> None:
     renewal_pb2_grpc.RenewalServiceStub(channel).Renew(
         renewal_pb2.RenewRequest(csr=csr, signature=signature)
     )
+
+
+def _certify_elsewhere(keystore: KeystoreProcess, user_id: str) -> None:
+    """Have a card certified by another authority."""
+    registry, trust = keystore.registry, new_authority("Trust")
+    for name, der in (("Trust", trust.der), ("Other", new_authority("Other").der)):
+        asked = external_pb2.TrustAuthorityRequest(name=name, certificate=der)
+        registry.external.TrustAuthority(asked)
+    chosen = external_pb2.IssuerChoice(profile="p384", authority="Trust")
+    registry.external.ChooseIssuer(external_pb2.ChooseIssuerRequest(choice=chosen))
+    registry.external.DistrustAuthority(external_pb2.DistrustAuthorityRequest(name="Other"))
+    registry.cards.IssueCard(
+        cards_pb2.IssueCardRequest(request_id=os.urandom(16), user_id=user_id, profile="p384")
+    )
+    (page,) = registry.external.ListCardRequests(external_pb2.ListCardRequestsRequest())
+    made = [certify(trust, each.csr) for each in page.requests]
+    request = external_pb2.ImportCertificatesRequest(certificates=made)
+    assert registry.external.ImportCertificates(request).done
 
 
 def _issued(place: Place, user_id: str, phone: Phone, profile: str) -> tuple[str, bytes]:

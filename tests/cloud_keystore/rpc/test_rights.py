@@ -27,6 +27,7 @@ from cloudcard.registry.v1 import (
     cards_pb2,
     clients_pb2,
     domains_pb2,
+    external_pb2,
     feedback_pb2,
     finding_pb2,
     identities_pb2,
@@ -41,6 +42,7 @@ from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
+from support.external_ca import new_authority
 from support.keystore_process import KeystoreProcess
 from support.mail_server import MailServer, options_to, serving
 from support.schema import METHODS, role_of
@@ -91,6 +93,7 @@ class Row:
     shown_by: frozenset[Right] = frozenset({Right.VIEW, Right.JOURNAL})
 
 
+TRUST, TRUSTED = "Trust", new_authority("Trust").der
 STAFF = frozenset({Right.ROLES, Right.JOURNAL})
 GRANTING = frozenset({Right.ROLES})
 READING = frozenset({Right.JOURNAL})
@@ -187,6 +190,12 @@ THINGS: Mapping[str, Row] = {
         Right.POLICY,
         lambda at: organisations_pb2.SetPolicyRequest(
             organisation_id=at.organisation, policy=organisations_pb2.Policy(largest_batch=2)
+        ),
+    ),
+    "ExternalService.ChooseIssuer": Row(
+        Right.POLICY,
+        lambda at: external_pb2.ChooseIssuerRequest(
+            choice=external_pb2.IssuerChoice(organisation_id=at.organisation, profile="p384")
         ),
     ),
     "AlertService.AcknowledgeAlert": Row(
@@ -335,6 +344,8 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
         Right.VIEW,
         organisations_pb2.ListPoliciesRequest(include_earlier=True),
     ),
+    "ExternalService.ListIssuerChoices": (Right.VIEW, external_pb2.ListIssuerChoicesRequest()),
+    "ExternalService.ListCardRequests": (Right.VIEW, external_pb2.ListCardRequestsRequest()),
     "AlertService.ListAlerts": (
         Right.VIEW,
         alerts_pb2.ListAlertsRequest(include_acknowledged=True),
@@ -360,6 +371,10 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
 GENERAL: Mapping[str, tuple[Right, Message]] = {
     "DomainService.ListDomains": (Right.VIEW, domains_pb2.ListDomainsRequest()),
     "FeedbackService.AddFeedback": (Right.VIEW, feedback_pb2.AddFeedbackRequest(text="good")),
+    "ExternalService.ListExternalAuthorities": (
+        Right.VIEW,
+        external_pb2.ListExternalAuthoritiesRequest(),
+    ),
     "AuditService.GetJournal": (Right.JOURNAL, audit_pb2.GetJournalRequest()),
     "AuditService.ListCheckpoints": (Right.JOURNAL, audit_pb2.ListCheckpointsRequest()),
     "AuditService.ProveInclusion": (
@@ -382,14 +397,23 @@ WHOLE: Mapping[str, tuple[Right, Message]] = {
     ),
     "FeedbackService.ListFeedback": (Right.VIEW, feedback_pb2.ListFeedbackRequest()),
     "FeedbackService.GetScores": (Right.VIEW, feedback_pb2.GetScoresRequest(days=90)),
+    "ExternalService.TrustAuthority": (
+        Right.POLICY,
+        external_pb2.TrustAuthorityRequest(name="Other", certificate=new_authority("Other").der),
+    ),
+    "ExternalService.DistrustAuthority": (
+        Right.POLICY,
+        external_pb2.DistrustAuthorityRequest(name="Other"),
+    ),
     "NotificationService.TestNotification": (
         Right.POLICY,
         notifications_pb2.TestNotificationRequest(address="ada@example.org"),
     ),
 }
 
-# A call about many things, of which it tells one by one.
+# Calls about many things, of which they tell one by one.
 IMPORT = "ImportService.ImportUsers"
+IMPORTS = {IMPORT, "ExternalService.ImportCertificates"}  # that one: cards/test_certifying.py
 # A call about all that belongs to an organisation, which needs several rights, in another one too.
 MIGRATE = "OrganisationService.MigrateOrganisation"
 
@@ -408,7 +432,7 @@ CALLS: Mapping[str, MethodDescriptor] = {
 
 
 def test_every_call_of_operators_and_auditors_is_in_a_table() -> None:
-    tables = [set(each) for each in (THINGS, LISTS, GENERAL, WHOLE, PUBLIC, {IMPORT, MIGRATE})]
+    tables = [set(each) for each in (THINGS, LISTS, GENERAL, WHOLE, PUBLIC, IMPORTS, {MIGRATE})]
     assert set().union(*tables) == CALLS.keys()
     assert sum(map(len, tables)) == len(CALLS)
 
@@ -477,6 +501,13 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
             request_id=os.urandom(16), user_id=made.user.id, profile="developer"
         )
     ).card
+    trust = external_pb2.TrustAuthorityRequest(name=TRUST, certificate=TRUSTED)
+    registry.external.TrustAuthority(trust)
+    chosen = external_pb2.IssuerChoice(organisation_id=own, profile="p256", authority=TRUST)
+    registry.external.ChooseIssuer(external_pb2.ChooseIssuerRequest(choice=chosen))
+    registry.cards.IssueCard(
+        cards_pb2.IssueCardRequest(request_id=os.urandom(16), user_id=made.user.id, profile="p256")
+    )
     pc = identities.CreateWorkstation(
         staff.CreateWorkstationRequest(display_name=f"PC {name}", organisation_id=own)
     ).workstation

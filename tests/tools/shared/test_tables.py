@@ -20,6 +20,7 @@ from cloudcard_tools.__main__ import cloudcard
 from cloudcard_tools.shared import tables
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.shared.tables import Column, print_table
+from support.command_lines import AUTHORITY
 from support.commands import calls, leaves
 from support.keystore_process import KeystoreProcess
 from support.long_values import WIDE, keystore_of_long_values
@@ -38,6 +39,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra user find": (WIDE[:5],),
     "ra user show": (WIDE[:5],),
     "ra import": (str(FAULTS),),
+    "ra card requests import": (AUTHORITY,),
     "ra expiring": ("--days", "1000"),
     "bench card": ("--count", "1", "--cards", "1"),
 }

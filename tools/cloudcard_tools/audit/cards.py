@@ -12,6 +12,7 @@ from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.audit.grounds import Ground, Wrong
 
 EVENTS: Mapping[Kind, CardEvent] = {
+    Kind.CARD_COMPLETED: CardEvent.COMPLETE,
     Kind.CARD_ACTIVATED: CardEvent.ACTIVATE,
     Kind.CARD_SUSPENDED: CardEvent.SUSPEND,
     Kind.CARD_RESUMED: CardEvent.RESUME,

@@ -42,6 +42,11 @@ Examples:
   cloudcard ra ca list
   cloudcard ra ca show "cloudcard card CA" --export card-ca.pem
   cloudcard ra ca crl "cloudcard card CA" --export cards.crl
+  cloudcard ra ca trust trust-ca.pem --name "Trust CA"
+  cloudcard ra ca use "Trust CA" --organisation "St Elsewhere"
+  cloudcard ra ca use own --organisation "St Elsewhere"
+  cloudcard ra ca external
+  cloudcard ra ca distrust "Trust CA" --yes
 
 \b
 CA is a name, a key identifier, or the beginning of one.

@@ -21,6 +21,7 @@ from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard_tools import new_files
 from cloudcard_tools.new_files import INTO
 from cloudcard_tools.ra import renewing
+from cloudcard_tools.ra.external import telling
 from cloudcard_tools.ra.registry import (
     ALGORITHM,
     CARD_STATE,
@@ -51,16 +52,6 @@ CARD_LABELS = {
     "expires": "Expires",
 }
 UNISSUED = (pb.CARD_STATE_ISSUING, pb.CARD_STATE_FAILED, pb.CARD_STATE_CANCELLED)
-NEXT = {
-    pb.CARD_STATE_FAILED: "cloudcard ra card resume {card}, or cancel",
-    pb.CARD_STATE_ISSUING: "wait a minute; if it stays so: cloudcard ra card resume {card}",
-}
-LINKS = {
-    "cause": "Cause",
-    "next": "Next step",
-    "replaces": "Replaces",
-    "replaced_by": "Replaced by",
-}
 CARD_COLUMNS = {key: CARD_LABELS[key] for key in CARD_LABELS if key != "issued"}
 
 AGREE = (
@@ -163,9 +154,10 @@ def card_show(card: str, export: Path | None, caller: Caller) -> None:
         **_whole_card(found),
         "replaces": found.replaces_serial or None,
         "replaced_by": found.replaced_by_serial or None,
+        "external_issuer": found.external_issuer or None,
         "written": [str(path) for path in written],
     }
-    linked = {key: label for key, label in LINKS.items() if facts[key]}
+    linked = {key: label for key, label in telling.LINKS.items() if facts[key]}
     labels = CARD_LABELS | linked | {"keys": "Keys"} | ({"written": "Written"} if written else {})
     caller.print_facts(facts, labels)
 
@@ -335,7 +327,11 @@ def card_revoke(
 def _change(caller: Caller, call: Callable[[CardServiceStub], pb.Card]) -> None:
     with caller.service(CardServiceStub) as stub:
         changed = call(stub)
-    caller.print_facts(card_row(changed), CARD_LABELS)
+        whole = stub.GetCard(pb.GetCardRequest(card_serial=changed.serial)).card
+    facts = card_row(changed) | {"external_issuer": whole.external_issuer or None}
+    caller.print_facts(facts, CARD_LABELS)
+    if whole.external_issuer and not caller.as_json:
+        click.echo(telling.elsewhere(whole), err=True)
 
 
 def card_row(message: pb.Card) -> dict[str, Value]:
@@ -359,7 +355,7 @@ def card_row(message: pb.Card) -> dict[str, Value]:
         "issued": when(message.create_time),
         "expires": expiry(message.expire_time),
         "cause": message.cause or None,
-        "next": NEXT.get(message.state, "").format(card=message.serial) or None,
+        "next": telling.next_step(message) or None,
     }
 
 

@@ -13,6 +13,8 @@ from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.clients import client
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.domains import domain
+from cloudcard_tools.ra.external.requests import requests
+from cloudcard_tools.ra.external.trusting import ca_distrust, ca_external, ca_trust, ca_use
 from cloudcard_tools.ra.feedback import feedback
 from cloudcard_tools.ra.identities import auditor, operator, workstation
 from cloudcard_tools.ra.notifications import notify
@@ -84,7 +86,10 @@ ra.add_command(operator)
 ra.add_command(auditor)
 ra.add_command(profile)
 ra.add_command(card)
+card.add_command(requests)
 ra.add_command(ca)
+for each in (ca_trust, ca_use, ca_external, ca_distrust):
+    ca.add_command(each)
 ra.add_command(device)
 ra.add_command(alerts)
 ra.add_command(notify)

@@ -273,6 +273,7 @@ class Card(_message.Message):
     REPLACES_SERIAL_FIELD_NUMBER: _builtins.int
     REPLACED_BY_SERIAL_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ISSUER_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     guid: _builtins.bytes
@@ -297,6 +298,10 @@ class Card(_message.Message):
     """Serial number of the card that replaces it, of a single card; empty if there is none."""
     cause: _builtins.str
     """Why issuing it has failed; empty unless FAILED."""
+    external_issuer: _builtins.str
+    """Name of the external authority that certifies its keys, of a single card; empty if the keystore does so. Revocation
+    lists and answers of the keystore know nothing of its certificates.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was issued."""
@@ -327,10 +332,11 @@ class Card(_message.Message):
         replaces_serial: _builtins.str = ...,
         replaced_by_serial: _builtins.str = ...,
         cause: _builtins.str = ...,
+        external_issuer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "expire_time", b"expire_time", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "expire_time", b"expire_time", "external_issuer", b"external_issuer", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Cards that an authority outside of the keystore certifies."""

@@ -1,0 +1,139 @@
+"""`ExternalService`: authorities outside of the keystore, and what they certify."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cloud_keystore.cards.external.certifying import Certifying, Waiting
+from cloud_keystore.cards.external.trusting import Chosen, Trusting
+from cloud_keystore.model.pki.external import Brought, ExternalAuthority, Outcome
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloudcard.registry.v1 import external_pb2 as pb
+from cloudcard.registry.v1 import external_pb2_grpc
+
+OUTCOME: Mapping[Outcome, pb.CertificateOutcome.ValueType] = MappingProxyType(
+    {
+        Outcome.COMPLETED: pb.CERTIFICATE_OUTCOME_COMPLETED,
+        Outcome.KEPT: pb.CERTIFICATE_OUTCOME_KEPT,
+        Outcome.THERE: pb.CERTIFICATE_OUTCOME_THERE,
+        Outcome.REFUSED: pb.CERTIFICATE_OUTCOME_REFUSED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    trusting: Trusting
+    certifying: Certifying
+
+    async def TrustAuthority(
+        self, request: pb.TrustAuthorityRequest, context: Context
+    ) -> pb.TrustAuthorityResponse:
+        added = await self.door.call(
+            context,
+            lambda who: self.trusting.trust(request.name, request.certificate, actor=who.actor),
+        )
+        return pb.TrustAuthorityResponse(added=added)
+
+    async def DistrustAuthority(
+        self, request: pb.DistrustAuthorityRequest, context: Context
+    ) -> pb.DistrustAuthorityResponse:
+        removed = await self.door.call(
+            context, lambda who: self.trusting.distrust(request.name, actor=who.actor)
+        )
+        return pb.DistrustAuthorityResponse(removed=removed)
+
+    async def ListExternalAuthorities(
+        self, request: pb.ListExternalAuthoritiesRequest, context: Context
+    ) -> AsyncIterator[pb.ListExternalAuthoritiesResponse]:
+        async for some in self.door.listed(
+            context, lambda who: map(_authority, self.trusting.list_all(actor=who.actor))
+        ):
+            yield pb.ListExternalAuthoritiesResponse(authorities=some)
+
+    async def ListIssuerChoices(
+        self, request: pb.ListIssuerChoicesRequest, context: Context
+    ) -> AsyncIterator[pb.ListIssuerChoicesResponse]:
+        async for some in self.door.listed(
+            context, lambda who: map(_choice, self.trusting.list_choices(actor=who.actor))
+        ):
+            yield pb.ListIssuerChoicesResponse(choices=some)
+
+    async def ChooseIssuer(
+        self, request: pb.ChooseIssuerRequest, context: Context
+    ) -> pb.ChooseIssuerResponse:
+        wish = request.choice
+        changed = await self.door.call(
+            context,
+            lambda who: self.trusting.choose(
+                wish.organisation_id, wish.profile, wish.authority, actor=who.actor
+            ),
+        )
+        return pb.ChooseIssuerResponse(changed=changed)
+
+    async def ListCardRequests(
+        self, request: pb.ListCardRequestsRequest, context: Context
+    ) -> AsyncIterator[pb.ListCardRequestsResponse]:
+        async for some in self.door.listed(
+            context, lambda who: map(_request, self.certifying.waiting(actor=who.actor))
+        ):
+            yield pb.ListCardRequestsResponse(requests=some)
+
+    async def ImportCertificates(
+        self, request: pb.ImportCertificatesRequest, context: Context
+    ) -> pb.ImportCertificatesResponse:
+        done = await self.door.call(
+            context,
+            lambda who: self.certifying.install(
+                [*request.certificates],
+                [*request.between],
+                dry_run=request.dry_run,
+                actor=who.actor,
+            ),
+        )
+        return pb.ImportCertificatesResponse(
+            certificates=map(_imported, done.brought), done=done.done
+        )
+
+
+def _authority(authority: ExternalAuthority) -> pb.ExternalAuthority:
+    message = pb.ExternalAuthority(name=authority.name, certificate=authority.certificate)
+    message.create_time.FromDatetime(authority.create_time)
+    return message
+
+
+def _choice(chosen: Chosen) -> pb.IssuerChoice:
+    return pb.IssuerChoice(
+        organisation_id=chosen.choice.organisation_id,
+        profile=chosen.choice.profile,
+        authority=chosen.authority,
+    )
+
+
+def _request(waiting: Waiting) -> pb.CardRequest:
+    message = pb.CardRequest(
+        card_serial=waiting.card.serial,
+        key_ref=waiting.key_ref,
+        csr=waiting.csr,
+        authority=waiting.authority,
+        user_display_name=waiting.user.display_name,
+    )
+    message.create_time.FromDatetime(waiting.create_time)
+    return message
+
+
+def _imported(brought: Brought) -> pb.ImportedCertificate:
+    return pb.ImportedCertificate(
+        outcome=OUTCOME[brought.outcome],
+        card_serial=brought.card_serial,
+        key_ref=brought.key_ref,
+        subject=brought.subject,
+        reason=brought.reason,
+        fix=brought.fix,
+    )

@@ -1,0 +1,1 @@
+"""Authorities outside of the keystore: trusted, asked, and what comes from them."""

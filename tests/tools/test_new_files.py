@@ -29,6 +29,7 @@ KEPT = {
     "--hsm-module": "a library, which is loaded; a keystore says if it is missing",
     "--hsm-pin-file": "read; a keystore says if it is missing",
     "--identity": "enrolment refuses a folder that holds anything (tests/tools/enrolment)",
+    "--sms-file": "holds messages, which are added to those of before",
     "--state": "holds a local card, which goes on with it; another file is refused",
 }
 # What may replace a file: only one that the same command has made before.

@@ -221,4 +221,6 @@ def test_a_custody_that_ends_or_answers_something_else(
     assert len(met) == count
     assert (error is None) if kind is None else isinstance(error, kind)
     # Callers are told a number, under which the log has the reason.
-    assert [each["incident"] for each in logged] == ([str(error)] if kind is Failed else [])
+    # What ends in the background meanwhile logs something else.
+    incidents = [each["incident"] for each in logged if "incident" in each]
+    assert incidents == ([str(error)] if kind is Failed else [])

@@ -26,6 +26,7 @@ from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.storage import operations, people
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2
+from cloudcard.registry.v1 import cards_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from support.keystore_world import Enrolled, World
 
@@ -138,15 +139,17 @@ def test_passcodes_of_a_card_have_a_narrower_limit(world: World, pc: Enrolled, v
 
 
 def test_every_passcode_method_is_one_of_a_service() -> None:
+    """Those of unlock codes count too, by which a passcode is chosen."""
     services = (
         workstation_pb2.DESCRIPTOR.services_by_name["WorkstationService"],
         authenticator_pb2.DESCRIPTOR.services_by_name["AuthenticatorService"],
+        cards_pb2.DESCRIPTOR.services_by_name["CardService"],
     )
     of_passcodes = {
         f"/{service.full_name}/{each.name}"
         for service in services
         for each in service.methods
-        if each.name.endswith("Passcode")
+        if each.name.endswith(("Passcode", "UnlockCode"))
     }
     assert of_passcodes == PASSCODE_METHODS
 

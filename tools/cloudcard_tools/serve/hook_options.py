@@ -11,6 +11,7 @@ import click
 
 from cloud_keystore.config import Chat, ChatForm, Sms
 from cloud_keystore.model.errors import KeystoreError
+from cloudcard_tools.paths import FILE
 from cloudcard_tools.shared.failures import Failure
 
 Command = Callable[..., None]
@@ -43,7 +44,7 @@ def hook_options(command: Command) -> Command:
     )
     @click.option(
         "--sms-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=FILE,
         help="For development: a file that messages are written into, in place of a gateway.",
     )
     @click.option(

@@ -113,6 +113,21 @@ def test_who_asks_and_takes_nothing_is_read_no_more(
         flooding.cancel()
     assert 0 < sent < FLOOD
     place.connect()
+    refill(place)
+
+
+def refill(place: Place) -> None:
+    """Wait until the workstation may call again, which has used up its calls."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            place.pc.stub.Ping(pb.PingRequest(), timeout=SECONDS)
+        except grpc.RpcError as error:
+            assert code(error) == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            return
 
 
 def decision(watches: Watches, operation_id: str) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,10 @@ def sign(stage: Stage, decide: Callable[[], None]) -> Ended:
 
 def uses(stage: Stage) -> list[tuple[int, bool]]:
     """State of each operation, and whether it was approved."""
-    with sqlite3.connect(stage.ask.home / "keystore" / "keystore.db") as database:
+    with (
+        closing(sqlite3.connect(stage.ask.home / "keystore" / "keystore.db")) as database,
+        database,
+    ):
         rows = database.execute("SELECT state, decision = 1 FROM operation ORDER BY id").fetchall()
     database.close()
     return [(state, bool(approved)) for state, approved in rows]

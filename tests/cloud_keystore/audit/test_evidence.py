@@ -244,7 +244,7 @@ class Journal(
     @contextmanager
     def during(self, method: str) -> Iterator[None]:
         """Entries that are written in the block are the method's."""
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
             (last,) = connection.execute("select max(id) from journal").fetchone()
             yield
             new = connection.execute("select kind from journal where id > ?", (last,))

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,7 +72,10 @@ class Ward:
 
     def states(self) -> Counter[int]:
         """How many operations there are in each state."""
-        with sqlite3.connect(self.folder / "keystore" / "keystore.db") as database:
+        with (
+            closing(sqlite3.connect(self.folder / "keystore" / "keystore.db")) as database,
+            database,
+        ):
             rows = database.execute("SELECT state FROM operation").fetchall()
         database.close()
         return Counter(state for (state,) in rows)

@@ -197,7 +197,7 @@ def test_records_are_not_believed_while_a_keystore_runs(tmp_path: Path) -> None:
 def test_a_record_that_was_put_there_after_the_others_got_their_codes(tmp_path: Path) -> None:
     unpack("keystore-0005.db.gz", tmp_path / DATABASE)
     open_world(tmp_path).database.close()
-    with sqlite3.connect(tmp_path / DATABASE) as database:
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
         database.execute("UPDATE identity SET mac = NULL WHERE role = 3 AND display_name <> ''")
     database.close()
     done = CliRunner().invoke(keys, ["authenticate", "--data", str(tmp_path), "--yes"])

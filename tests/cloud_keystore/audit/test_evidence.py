@@ -224,6 +224,9 @@ UNTOLD: dict[str, str] = {
 }
 
 
+UNDELIVERED = b'"alert":"undelivered"'
+
+
 def test_every_method_is_in_a_table() -> None:
     methods = {f"{method.containing_service.name}.{method.name}" for method in METHODS}
     tables = (TOLD, TOLD_LATER, TOLD_OF_FAILED, UNTOLD)
@@ -247,9 +250,9 @@ class Journal(
         with closing(sqlite3.connect(self.database)) as connection, connection:
             (last,) = connection.execute("select max(id) from journal").fetchone()
             yield
-            new = connection.execute("select kind from journal where id > ?", (last,))
-            self.found[method].update(kind for (kind,) in new)
-        connection.close()
+            new = connection.execute("select kind, entry from journal where id > ?", (last,))
+            # Mail that nobody takes is told of whenever it is tried.
+            self.found[method].update(kind for kind, entry in new if UNDELIVERED not in entry)
 
     def intercept_unary_unary(
         self,

@@ -20,6 +20,7 @@ from cloudcard_tools.bench.signing.figures import (
 from cloudcard_tools.bench.signing.openssl import Speed
 
 SPEEDS = {"rsa2048": Speed(4000, 2000), "p256": Speed(40_000, 20_000)}
+BARE_US = {"unary": 250.0, "stream": 150.0}
 FIGURES = {
     "per_s",
     "wall_ratio",
@@ -46,7 +47,9 @@ def a_round(
         return Rates(1000, others.get("_".join(name), server_us), 20)
 
     waits = {name: Waits(2.0, 3.0) for name in SUBJECTS} | {NOOP: Waits(0.5, 1.0)}
-    return Round({name: rates(name) for name in SUBJECTS}, waits, SPEEDS, 0.25, uses, beside)
+    return Round(
+        {name: rates(name) for name in SUBJECTS}, waits, SPEEDS, 0.25, BARE_US, uses, beside
+    )
 
 
 def test_the_result_for_programs_is_as_documented() -> None:
@@ -66,6 +69,13 @@ def test_ratios_are_to_what_was_measured_beside() -> None:
     assert figures["p50_ratio"] == 2.0 / (0.5 + 0.5 + 0.25)
     batch = a_round().of(("rsa2048", "batch"))
     assert batch["p50_ratio"] == 2.0 / (0.5 + 250 * 0.5 + 0.25)
+
+
+def test_the_limit_has_what_grpc_itself_costs_without_the_key_of_its_stream() -> None:
+    result = Result([a_round()], "")
+    limit = result.facts()["limit"]
+    assert (limit["grpc_unary_us"], limit["grpc_stream_us"]) == (250, 100)
+    assert result.possible() == {"unary": 0.6667, "stream": 0.8333}
 
 
 def test_a_figure_is_the_median_of_its_rounds() -> None:

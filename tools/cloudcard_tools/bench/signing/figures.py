@@ -44,6 +44,12 @@ SUBJECTS: Mapping[Name, Subject] = {
     ("p256", "unary"): Subject("p256", Load("unary", "p256", IN_FLIGHT)),
     P256_STREAM: Subject("p256", Load("stream", "p256", IN_FLIGHT)),
 }
+# What is asked of a server that does nothing but answer; one that streams signs, so that the client
+# has something to check.
+BARE: Mapping[str, Load] = {
+    "unary": Load("empty", "p256", IN_FLIGHT),
+    "stream": Load("stream", "p256", IN_FLIGHT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Round:
     waits: Mapping[Name, Waits]
     openssl: Mapping[str, Speed]
     commit_ms: float
+    bare_us: Mapping[str, float]  # of a bare server's processor time, by its kind of call
     uses: int  # inputs that were used
     beside: Beside | None = None  # with PostgreSQL
 
@@ -119,13 +126,20 @@ class Round:
         return {name: value for name, value in self.of(NOOP).items() if "ratio" not in name}
 
     def of_limit(self) -> dict[str, float]:
-        """What the lower bounds are made of, in milliseconds."""
+        """What the lower bounds are made of: of the time of a call alone, and of processor time."""
         return {
             "noop_ms": self.waits[NOOP].p50_ms,
             "rsa2048_ms": self.openssl["rsa2048"].ms,
             "p256_ms": self.openssl["p256"].ms,
             "commit_ms": self.commit_ms,
+            "grpc_unary_us": self.bare_us["unary"],
+            "grpc_stream_us": self.bare_us["stream"] - 1e6 / self.openssl["p256"].per_cpu_s,
         }
+
+    def of_possible(self) -> dict[str, float]:
+        """Ratios to OpenSSL by CPU second, of a keystore that costs nothing but gRPC and keys."""
+        limit, rsa = self.of_limit(), 1e6 / self.openssl["rsa2048"].per_cpu_s
+        return {kind: rsa / (rsa + limit[f"grpc_{kind}_us"]) for kind in BARE}
 
     def of_postgres(self) -> dict[str, float]:
         """PostgreSQL compared with SQLite, and two replicas with one; nothing without it."""
@@ -192,6 +206,10 @@ class Result:
     def uses(self) -> int:
         """How many inputs were used in all rounds."""
         return sum(each.uses for each in self.rounds)
+
+    def possible(self) -> dict[str, float]:
+        """See `Round.of_possible`."""
+        return medians([each.of_possible() for each in self.rounds])
 
     def goals(self) -> Iterator[tuple[Goal, float]]:
         """Each goal that was measured, with the value."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from statistics import median
 import click
 import psycopg
 
-from cloudcard_tools.bench.signing import clients, crowd, openssl, processor_time
+from cloudcard_tools.bench.signing import bare, clients, crowd, openssl, processor_time
 from cloudcard_tools.bench.signing.clients import Client, Load
 from cloudcard_tools.bench.signing.crowd import Crowd, Done
 from cloudcard_tools.bench.signing.figures import (
+    BARE,
     NOOP,
     RSA_UNARY,
     SUBJECTS,
@@ -58,15 +59,17 @@ class Plan:
         compared = 2 if self.postgres else 0  # SQLite, and two replicas
         settled = (2 if self.postgres else 1) * crowd.steps(self.workstations, self.sessions // 2)
         warmed = len(self.clients) * (1 + compared)
-        of_round = 1 + len(self.clients) * (2 * len(SUBJECTS) + compared)
+        of_round = 1 + len(self.clients) * (2 * len(SUBJECTS) + len(BARE) + compared)
         return settled + warmed + self.rounds * of_round
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Keystores on one database, with their workstations, and whose processor time counts."""
+    """Servers, such as keystores on one database, with their workstations, and whose processor time
+    counts.
+    """
 
-    town: Town
+    addresses: Sequence[str]
     crowd: Crowd
     roots: tuple[int, ...]
 
@@ -116,17 +119,22 @@ def measure(folder: Path, plan: Plan, done: Done) -> Mapping[str, Result]:
             stages["replicas"] = stages["main"]
             stages["sqlite"] = _settled(stack, folder / "sqlite", plan, "", done)
         nursery = stack.enter_context(Nursery(folder))
+        server, users = stack.enter_context(
+            bare.running(nursery, folder / "bare", plan.workstations)
+        )
+        stages["bare"] = Stage([users.workstations[0].address], users, (server.pid,))
         benches: dict[str, dict[str, Bench]] = {}
         for name, program in programs.items():
             benches[name] = {}
             for place, stage in stages.items():
-                addresses = stage.town.addresses[: 2 if place == "replicas" else 1]
+                addresses = stage.addresses[: 2 if place == "replicas" else 1]
                 running = clients.running(
                     nursery, f"{name}-{place}", program, stage.crowd, addresses
                 )
                 benches[name][place] = Bench(stack.enter_context(running), stage)
-                benches[name][place].warm()
-                done("Warming up", 1)
+                if place != "bare":
+                    benches[name][place].warm()
+                    done("Warming up", 1)
         rounds: dict[str, list[Round]] = {name: [] for name in programs}
         for _ in range(plan.rounds):
             speeds = openssl.measure(plan.seconds)
@@ -150,6 +158,11 @@ def _round(
         waits[name] = benches["main"].waits(subject.alone, min(plan.seconds, ALONE_SECONDS))
         uses += used if name != NOOP else 0
         done("Measuring", 2)
+    grpc = {}
+    for kind, load in BARE.items():
+        cost, _ = benches["bare"].rates(load, plan.seconds)
+        grpc[kind] = cost.server_us
+        done("Measuring", 1)
     beside = None
     if plan.postgres:
         load = SUBJECTS[RSA_UNARY].load
@@ -157,7 +170,7 @@ def _round(
         replicas, _ = benches["replicas"].rates(load, plan.seconds)
         beside = Beside(sqlite, replicas)
         done("Measuring", 2)
-    return Round(rates, waits, *floor, uses, beside)
+    return Round(rates, waits, *floor, grpc, uses, beside)
 
 
 def _settled(stack: ExitStack, folder: Path, plan: Plan, postgres: str, done: Done) -> Stage:
@@ -169,7 +182,8 @@ def _settled(stack: ExitStack, folder: Path, plan: Plan, postgres: str, done: Do
     town = Town(folder, nursery, options, replicas=2 if postgres else 1).open()
     settled = crowd.settle(town, plan.workstations, plan.sessions // 2, done)
     roots = tuple(each.pid for each in town.keystores)
-    return Stage(town, settled, (*roots, _postmaster(postgres)) if postgres else roots)
+    roots = (*roots, _postmaster(postgres)) if postgres else roots
+    return Stage(town.addresses, settled, roots)
 
 
 def _postmaster(address: str) -> int:

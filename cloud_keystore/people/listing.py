@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,6 @@ from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.people import User, UserState
 from cloud_keystore.storage import cards, people
-from cloud_keystore.storage.contacts import accounts
 from cloud_keystore.storage.listing import users
 from cloud_keystore.storage.listing.users import ENROLLED, PENDING
 
@@ -32,17 +31,6 @@ class UserListing:
     device_count: int
     card_serials: tuple[str, ...]
     enrolled: bool  # has a device, and a card in use
-
-
-def found(by: Acting, text: str) -> Collection[str]:
-    """Identifiers of the users whom the actor sees and a text finds; raises InvalidInput."""
-    text, connection = as_written(text_field("text", text, LONGEST_TEXT)), by.connection
-    named = (
-        people.search(connection, text)
-        | cards.holders_by_serial(connection, text)
-        | accounts.called(connection, text)
-    )
-    return by.seen_users(named)
 
 
 @dataclass(frozen=True, slots=True)

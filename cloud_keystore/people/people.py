@@ -21,6 +21,7 @@ from cloud_keystore.model.errors import ChangedMeanwhile, InvalidInput
 from cloud_keystore.model.fields import emails, phones
 from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABEL, text_field
+from cloud_keystore.model.finding import LONGEST_TEXT
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import (
@@ -223,11 +224,8 @@ class People:
         account, or with which a card's serial number begins, oldest first: at most so many, and one
         more if there are more. Accents and case do not matter. Raises InvalidInput.
         """
-        now = self.clock()
-        with acting.looking(self.database, actor, now) as by:
-            by.need_somewhere(Right.VIEW)
-            ids = sorted(listing.found(by, text))[: most + 1]
-            return listing.of(by.connection, people.with_ids(by.connection, ids), now)
+        wanted = Wanted(text_field("text", text, LONGEST_TEXT))
+        return self.list_users(Page(most + 1), wanted, actor=actor)
 
     def complete_users(self) -> int:
         """Give users from before there were 12-digit UUIDs theirs, and the forms in which addresses

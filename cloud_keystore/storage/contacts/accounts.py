@@ -85,11 +85,6 @@ def holders_of(text: str) -> Select[str]:
     return select(a.user_id).where((a.name_key == called) | (a.upn_key == called))
 
 
-def called(connection: Connection, text: str) -> set[str]:
-    """Identifiers of those whom `holders_of` finds."""
-    return set(connection.execute(holders_of(text)).scalars())
-
-
 def move(connection: Connection, account: Account, state: AccountState) -> None:
     """Give an account another state."""
     rows.change(connection, windows_account, [a.id == account.id], _moved(state))

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import grpc
 from cryptography import x509
@@ -36,7 +35,7 @@ SERVER = "from cloudcard_tools.bench.signing.bare import main; main()"
 LIFETIME = timedelta(days=1)
 
 
-def answering(key: ec.EllipticCurvePrivateKey) -> grpc.GenericRpcHandler:
+def answering(key: ec.EllipticCurvePrivateKey) -> tuple[grpc.GenericRpcHandler, ...]:
     """Answers empty calls, and streams of uses with signatures of one P-256 key, since a client
     checks the first.
     """
@@ -54,15 +53,16 @@ def answering(key: ec.EllipticCurvePrivateKey) -> grpc.GenericRpcHandler:
             )
             yield pb.UseSessionsResponse(number=each.number, used=used)
 
-    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Ping": grpc.unary_unary_rpc_method_handler(
-            ping, pb.PingRequest.FromString, pb.PingResponse.SerializeToString
-        ),
-        "UseSessions": grpc.stream_stream_rpc_method_handler(
-            use, pb.UseSessionsRequest.FromString, pb.UseSessionsResponse.SerializeToString
-        ),
-    }
-    return grpc.method_handlers_generic_handler(SERVICE, methods)
+    unary = grpc.unary_unary_rpc_method_handler(
+        ping, pb.PingRequest.FromString, pb.PingResponse.SerializeToString
+    )
+    stream = grpc.stream_stream_rpc_method_handler(
+        use, pb.UseSessionsRequest.FromString, pb.UseSessionsResponse.SerializeToString
+    )
+    return (
+        grpc.method_handlers_generic_handler(SERVICE, {"Ping": unary}),
+        grpc.method_handlers_generic_handler(SERVICE, {"UseSessions": stream}),
+    )
 
 
 @contextmanager
@@ -115,7 +115,7 @@ async def serve(folder: Path) -> None:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the key is P-256's")
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers([answering(key)])
+    server.add_generic_rpc_handlers(answering(key))
     credentials = grpc.ssl_server_credentials([(pem, certificate)], certificate, True)
     print(server.add_secure_port(f"{HOST}:0", credentials), flush=True)
     await server.start()

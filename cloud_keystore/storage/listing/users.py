@@ -70,6 +70,16 @@ KEYS: Mapping[str, Callable[[datetime], Key]] = MappingProxyType(
     }
 )
 
+# The keys that have an index, which is not to be followed, a row at a time, for the few whom a
+# text finds.
+UNINDEXED: Mapping[str, Key] = MappingProxyType(
+    {
+        "id": func.coalesce(u.id, ""),
+        "created": func.coalesce(u.id, ""),
+        "name": func.coalesce(u.name_key, ""),
+    }
+)
+
 
 def _finds(text: str) -> ColumnElement[bool]:
     """The condition that a text is any part of what a user is called, begins the serial number of
@@ -103,7 +113,6 @@ def ids(
     if profile:
         query = query.where(u.profile == profile)
     key = KEYS[order.column](now)
-    if text and order.column == "name":
-        # Else the index of names would be followed, a row at a time, for those few who match.
-        key = func.coalesce(u.name_key, "")
+    if text:
+        key = UNINDEXED.get(order.column, key)
     return ordered(connection, query, key, u.id, order, page)

@@ -10,15 +10,13 @@ from card_os.piv.algorithms import SUITE_ALGORITHM
 from card_os.piv.names import Algorithm, KeyRef
 from cloud_keystore.cards.renewal import new_guid
 from cloud_keystore.cards.spares import NewKey
-from cloud_keystore.model.cards import Card, CardState, HeldKey
+from cloud_keystore.model.cards import SERIAL_DIGITS, Card, CardState, HeldKey
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Random, new_id
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES, CardProfile, KeyTemplate
 from cloud_keystore.pki import certificates, cvc
 from cloud_keystore.pki.issuers import Authorities
-
-SERIAL_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Replacement(StrEnum):
     COMPROMISED = "compromised"  # its keys are, or may be, in wrong hands
 
 
+SERIAL_DIGITS = 16
 RENEWED_BEFORE = timedelta(days=90)  # the end of a card, or of what its keys sign
 IN_USE = (CardState.ACTIVE, CardState.SUSPENDED)  # its holder has finished enrolling
 # Not issued: only the registration authority sees it.

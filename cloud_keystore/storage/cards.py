@@ -37,6 +37,7 @@ from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.portions import following, paged, portions
+from cloud_keystore.storage.listing.serials import numbered
 from cloud_keystore.storage.people import belongs
 
 K = TypeVar("K", bound=Key)
@@ -151,7 +152,7 @@ def of_holders(connection: Connection, user_ids: Iterable[str]) -> list[Card]:
 def beginning(connection: Connection, text: str) -> list[Card]:
     """Cards whose serial number, identifier or GUID begins so, oldest first."""
     c = t.card.c
-    begins = [column.startswith(text, autoescape=True) for column in (c.serial, c.id)]
+    begins = [numbered(text), c.id.startswith(text, autoescape=True)]
     with suppress(ValueError):
         first, last = (bytes.fromhex(text.ljust(2 * GUID_BYTES, digit)) for digit in "0f")
         begins.append(c.guid.between(first, last))
@@ -161,8 +162,7 @@ def beginning(connection: Connection, text: str) -> list[Card]:
 
 def holders_by_serial(connection: Connection, text: str) -> set[str]:
     """Identifiers of the holders of cards whose serial number begins so."""
-    begins = t.card.c.serial.startswith(text, autoescape=True)
-    return set(connection.execute(select(t.card.c.user_id).where(begins)).scalars())
+    return set(connection.execute(select(t.card.c.user_id).where(numbered(text))).scalars())
 
 
 def ending(

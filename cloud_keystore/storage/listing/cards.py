@@ -13,6 +13,7 @@ from cloud_keystore.model.fields.pages import Order, Page
 from cloud_keystore.storage import people
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.listing.order import Key, ordered
+from cloud_keystore.storage.listing.serials import numbered
 from cloud_keystore.storage.organisations import organisation
 
 c, p = t.card.c, t.passcode.c
@@ -70,7 +71,7 @@ class Chosen:
         if self.profile:
             yield c.profile == self.profile
         if self.prefix:
-            yield c.serial.startswith(self.prefix, autoescape=True)
+            yield numbered(self.prefix)
         if self.organisations is not None:
             yield c.organisation_id.in_(self.organisations)
 

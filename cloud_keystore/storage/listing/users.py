@@ -16,6 +16,7 @@ from cloud_keystore.storage import people
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.contacts import accounts
 from cloud_keystore.storage.listing.order import Key, ordered
+from cloud_keystore.storage.listing.serials import numbered
 from cloud_keystore.storage.organisations import organisation
 
 PENDING, ENROLLED = "pending", "enrolled"  # the state of who has not left
@@ -87,7 +88,7 @@ def _finds(text: str) -> ColumnElement[bool]:
     """
     if not unaccented(text):
         return false()
-    serials = select(c.user_id).where(c.serial.startswith(text, autoescape=True))
+    serials = select(c.user_id).where(numbered(text))
     return or_(people.called(text), u.id.in_(serials), u.id.in_(accounts.holders_of(text)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from cloud_keystore.audit import acting, entries, journal, naming, words
 from cloud_keystore.cards.life import CardListing, listing_of
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.accounts import Account
+from cloud_keystore.model.fields.software import Contact
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import Identity, Progress, Stage, User
 from cloud_keystore.model.rights.roles import Right
@@ -21,7 +22,7 @@ from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.contacts import accounts
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.enrolment import software, tokens
 from cloud_keystore.storage.journal import Query
 
 MOST_EVENTS = 20
@@ -49,6 +50,7 @@ class Whole:
     invitations: Mapping[str, datetime]  # when those of devices expire that are not enrolled yet
     events: tuple[Told, ...]
     accounts: tuple[Account, ...] = ()
+    contacts: Mapping[str, Contact] = field(default_factory=dict)  # what devices said last
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Showing:
                 {each: found.expire_time for each, found in terms.items() if not found.use_time},
                 tuple(Told(each.time, each.kind, words.sentence(each, names)) for each in told),
                 tuple(accounts.of(connection, user.id)),
+                software.of(connection, [each.id for each in devices]),
             )
 
 

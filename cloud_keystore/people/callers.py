@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from hmac import compare_digest
+
+from sqlalchemy.exc import IntegrityError
 
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityRejected
+from cloud_keystore.model.fields.software import Contact, parse
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.people.renewing import take_next
 from cloud_keystore.storage import journal, operations, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.enrolment import rekeying
+from cloud_keystore.storage.enrolment import rekeying, software
+
+SEEN_TIME = timedelta(hours=1)  # as exactly is known when a client was heard of last
+LEAST_TIME = timedelta(minutes=1)  # between two changes of what it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,19 @@ class Callers:
                 f"this service is for a {role.name.lower()}, not a {identity.role.name.lower()}"
             )
         return identity
+
+    def heard(self, said: str, caller: Identity) -> None:
+        """Keep what a client says of itself, and when. Repeated within an hour, it writes nothing;
+        nor does something else within a minute, so that nobody writes with each call.
+        """
+        now, told = self.clock(), parse(said)
+        with self.database.read() as connection:
+            known = software.find(connection, caller.id)
+        least = SEEN_TIME if known is None or known.software == told else LEAST_TIME
+        if known is None or now >= known.seen_time + least:
+            # Another call can be the first one too.
+            with suppress(IntegrityError), self.database.write() as connection:
+                software.put(connection, caller.id, Contact(told, now))
 
     def trace_id(self, operation_id: str) -> str:
         """The trace of the request that a device calls about; empty if it is not known."""

@@ -15,6 +15,7 @@ from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.model.approval_keys import ApprovalKey, NativeKey, Passkey, RelyingParty
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
+from cloud_keystore.model.fields.software import Contact, Software, parse
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind, decode
 from cloud_keystore.model.outbox.notifications import Template
@@ -25,7 +26,7 @@ from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.enrolment import software, tokens
 from cloud_keystore.storage.outbox import notifications as outbox
 
 UNKNOWN_TOKEN = "this token is unknown, used or expired: ask for a new one"  # noqa: S105 (a text)
@@ -76,9 +77,10 @@ class Enrolment:
         device_name: str,
         registration: Registration | None = None,
         role: Role | None = None,
+        said: str = "",
     ) -> tuple[Identity, bytes]:
         """Spend a token; return the identity and its certificate (DER). A token for another role
-        than `role` is refused; None takes the token's.
+        than `role` is refused; None takes the token's. What the client says of itself is kept.
 
         A device can register an approval key of its own, which must sign this token and this
         request for a certificate, so that neither can be exchanged. The holder's other devices are
@@ -121,6 +123,8 @@ class Enrolment:
             identity = people.find_identity(connection, invited.id)
             if identity is None:
                 raise TokenRejected("the identity was removed meanwhile: ask for a new token")
+            if (told := parse(said)) != Software():
+                software.put(connection, identity.id, Contact(told, now))
             evidence = {"csr": csr, "certificate": certificate}
             journal.append(
                 connection, _enrolled(identity, approval_key, registration, evidence, now)

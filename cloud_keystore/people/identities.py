@@ -14,6 +14,7 @@ from cloud_keystore.custody.use.closing import close_workstation
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound
+from cloud_keystore.model.fields.software import Contact
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.organisations import ROOT
@@ -23,7 +24,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.roles import check_manager_remains
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.enrolment import software, tokens
 from cloud_keystore.storage.listing import belonging
 from cloud_keystore.storage.rights import assignments
 
@@ -56,6 +57,14 @@ class Identities:
             seen = [each.id for each in known if by.sees_identity(each)]
             found = tokens.terms(by.connection, seen)
         return {identity: expire_time for identity, (expire_time, _) in found.items()}
+
+    def contacts(self, heard: Collection[str], *, actor: Actor) -> Mapping[str, Contact]:
+        """What workstations and devices that the actor sees said of themselves last, by
+        identifier; those that said nothing are left out.
+        """
+        with acting.looking(self.database, actor, self.clock()) as by:
+            known = people.with_identity_ids(by.connection, heard)
+            return software.of(by.connection, [each.id for each in known if by.sees_identity(each)])
 
     def remove(self, role: Role, identity_id: str, reason: str, operator: Identity) -> Identity:
         """Take an identity out of use for ever; does nothing if it is removed already. An identity

@@ -13,14 +13,14 @@ from typing import TypeAlias, TypeVar
 from google.protobuf.message import Message
 
 from cloud_keystore.border.presented import PRESENTED, Presented
-from cloud_keystore.model.errors import Overloaded, SessionNotFound
+from cloud_keystore.model.errors import KeystoreError, Overloaded, SessionNotFound
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.tracing import TRACE_ID, TraceParent
 from cloud_keystore.observability.traces import Traces
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.rpc import calls
 from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.rpc.peer import certificate_sha256
+from cloud_keystore.rpc.peer import certificate_sha256, user_agent
 from cloud_keystore.rpc.refusals import Context, refuse
 
 R = TypeVar("R")
@@ -29,6 +29,7 @@ M = TypeVar("M", bound=Message)
 Named: TypeAlias = Callable[[bytes], tuple[str, str]]
 
 CHUNK_BYTES = 128 * 1024  # of a list in one response; clients take 1 MiB
+CLIENTS = (Role.WORKSTATION, Role.DEVICE)  # which say what they are
 BUSY_SECONDS = 0.1  # before a stream tries again to get a thread
 MOST_JOINED = 10_000  # operations whose traces are remembered: a device calls about one repeatedly
 PATIENCE_SECONDS = (45.0, 75.0)  # random, so that streams opened together do not look together
@@ -72,7 +73,8 @@ class Door:
         """
         try:
             fingerprint = self._admit(context)
-            return await asyncio.to_thread(self._run, use_case, fingerprint)
+            said = self._said(context, fingerprint)
+            return await asyncio.to_thread(self._run, use_case, fingerprint, said)
         except Exception as error:
             await refuse(context, error)
 
@@ -118,8 +120,9 @@ class Door:
         try:
             fingerprint = self._admit(context)
             with self.limiter.stream(fingerprint):
+                said = self._said(context, fingerprint)
                 async with self.limiter.looks:
-                    identity = await self.meet(fingerprint)
+                    identity = await asyncio.to_thread(self._meet, fingerprint, said)
                 yield identity
         except Exception as error:
             await refuse(context, error)
@@ -153,9 +156,28 @@ class Door:
                 self.limiter.admit("passcode", (card, fingerprint))
         return fingerprint
 
-    def _run(self, use_case: Callable[[Identity], R], fingerprint: bytes) -> R:
+    def _said(self, context: Context, fingerprint: bytes) -> str | None:
+        """What a client says of itself; None if it is not asked now."""
+        due = self.role in CLIENTS and self.limiter.heard.is_due(context.peer(), fingerprint)
+        return user_agent(context) if due else None
+
+    def _meet(self, fingerprint: bytes, said: str | None) -> Identity:
+        identity = self._identify(fingerprint)
+        self._hear(identity, said)
+        return identity
+
+    def _hear(self, caller: Identity, said: str | None) -> None:
+        """Keep what the client says, without which the call goes on all the same."""
+        if said is not None:
+            with suppress(KeystoreError):
+                self.callers.heard(said, caller)
+
+    def _run(
+        self, use_case: Callable[[Identity], R], fingerprint: bytes, said: str | None = None
+    ) -> R:
         call = calls.current()
         caller = self._caller(fingerprint)
+        self._hear(caller, said)
         if self.role is Role.DEVICE and call.operation_id:
             self._join(call)
         parent = TraceParent(call.trace_id, call.trace_id[:16]) if call.joined else None

@@ -17,6 +17,7 @@ from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rpc.connections.addresses import network_of
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.rpc.peer import user_agent
 from cloud_keystore.rpc.refusals import Context, refuse
 from cloudcard.enrolment.v1 import enrolment_pb2 as pb
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc, renewal_pb2, renewal_pb2_grpc
@@ -41,6 +42,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
                 request.device_name,
                 _registration(request),
                 _role(request),
+                user_agent(context),
             )
             terms = await asyncio.to_thread(self.announcing.terms)
         except Exception as error:

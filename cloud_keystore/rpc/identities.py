@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.fields.software import Contact
 from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.people.devices import DeviceListing, Devices
 from cloud_keystore.people.identities import Identities
@@ -55,7 +56,15 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     async def ListWorkstations(
         self, request: pb.ListWorkstationsRequest, context: Context
     ) -> AsyncIterator[pb.ListWorkstationsResponse]:
-        async for some in self._list(context, Role.WORKSTATION, _workstation):
+        def listed(who: Identity) -> Iterator[pb.Workstation]:
+            found = self.identities.list_of(Role.WORKSTATION, actor=who.actor)
+            expiries = self._expiries(found, who.actor)
+            heard = self.identities.contacts([each.id for each in found], actor=who.actor)
+            for each in found:
+                expiry, contact = expiries.get(each.id), heard.get(each.id)
+                yield _workstation(each, self._now, expiry, contact)
+
+        async for some in self.door.listed(context, listed):
             yield pb.ListWorkstationsResponse(workstations=some)
 
     async def UpdateWorkstation(
@@ -86,8 +95,10 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         def listed(who: Identity) -> Iterator[pb.Device]:
             found = self.devices.list_of(request.user_id, actor=who.actor)
             expiries = self._expiries([each.device for each in found], who.actor)
+            heard = self.identities.contacts([each.device.id for each in found], actor=who.actor)
             for each in found:
-                yield device_message(each, self._now, expiries.get(each.device.id))
+                expiry, contact = expiries.get(each.device.id), heard.get(each.device.id)
+                yield device_message(each, self._now, expiry, contact)
 
         async for some in self.door.listed(context, listed):
             yield pb.ListDevicesResponse(devices=some)
@@ -217,7 +228,10 @@ def token_message(token: Token) -> pb.Token:
 
 
 def _workstation(
-    identity: Identity, now: datetime, expiry: datetime | None = None
+    identity: Identity,
+    now: datetime,
+    expiry: datetime | None = None,
+    contact: Contact | None = None,
 ) -> pb.Workstation:
     message = pb.Workstation(
         id=identity.id,
@@ -226,6 +240,7 @@ def _workstation(
         enrolled=identity.state is IdentityState.ACTIVE,
         organisation_id=identity.organisation_id,
         state=identity.state_at(now),
+        software=_software(contact),
     )
     message.create_time.FromDatetime(identity.create_time)
     _set_expiry(message, expiry)
@@ -233,8 +248,12 @@ def _workstation(
 
 
 def device_message(
-    entry: DeviceListing, now: datetime, expiry: datetime | None = None
+    entry: DeviceListing,
+    now: datetime,
+    expiry: datetime | None = None,
+    contact: Contact | None = None,
 ) -> pb.Device:
+    """A device as a message, with what it said of itself last, if it is told."""
     device, key = entry.device, entry.key
     kind = pb.DEVICE_KIND_UNSPECIFIED
     if key is not None:
@@ -249,9 +268,25 @@ def device_message(
         state=device.state_at(now),
         backed_up=isinstance(key, Passkey) and key.backed_up,
         attested_model=key.attested_model if isinstance(key, Passkey) else "",
+        software=_software(contact),
     )
     message.create_time.FromDatetime(device.create_time)
     _set_expiry(message, expiry)
+    return message
+
+
+def _software(contact: Contact | None) -> pb.Software | None:
+    if contact is None:
+        return None
+    said = contact.software
+    message = pb.Software(
+        version=said.version,
+        platform=said.platform,
+        platform_version=said.platform_version,
+        capabilities=said.capabilities,
+        compatibility=said.compared(),
+    )
+    message.seen_time.FromDatetime(contact.seen_time)
     return message
 
 

@@ -20,6 +20,7 @@ from cloud_keystore.model.limits import Limits
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rpc.connections.begun import Begun
 from cloud_keystore.rpc.connections.connections import Connections
+from cloud_keystore.rpc.connections.heard import Heard
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,6 +112,7 @@ class Limiter:
         self.routine = asyncio.Semaphore(1)
         self.connections = Connections(limits, monotonic)
         self.begun = Begun(limits, metrics)
+        self.heard = Heard(monotonic)
 
     def admit(self, name: str, caller: Hashable) -> None:
         """Count one call against a limit of the table; raises TooManyCalls."""

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.model.errors import IdentityRejected
+from cloud_keystore.model.fields.software import LONGEST_SAID
 from cloud_keystore.rpc.refusals import Context
 
 
@@ -20,6 +21,14 @@ def certificate_sha256(context: Context) -> bytes:
     if not pem:
         raise IdentityRejected("no client certificate: enrol first")
     return _fingerprint(pem)
+
+
+def user_agent(context: Context) -> str:
+    """What the client says of itself, or the beginning of it; empty if it says nothing."""
+    for name, value in context.invocation_metadata() or ():
+        if name == "user-agent":
+            return str(value)[:LONGEST_SAID]
+    return ""
 
 
 @lru_cache(maxsize=1024)

@@ -167,7 +167,10 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
             user=_listed_user(listing),
             progress=_progress(found.progress),
             cards=map(_own_card, found.cards),
-            devices=[device_message(each, now, _end(found, each)) for each in found.devices],
+            devices=[
+                device_message(each, now, _end(found, each), found.contacts.get(each.device.id))
+                for each in found.devices
+            ],
             events=map(_event, found.events),
             accounts=map(account_message, found.accounts),
         )

@@ -16,6 +16,7 @@ BRIEF = ("looks",)  # what health waits for; the others wait while custody start
 MAIN: Mapping[str, Access] = MappingProxyType(
     {
         "callers.identify": NOBODY,
+        "callers.heard": ANY,
         "callers.trace_id": NOBODY,
         "callers.removed": NOBODY,
         "announcing.terms": NOBODY,
@@ -147,6 +148,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "devices.remove": OPERATOR,
         "identities.list_of": OPERATOR,
         "identities.invitations": OPERATOR,
+        "identities.contacts": OPERATOR,
         "identities.remove": OPERATOR,
         "clients.add": OPERATOR,
         "clients.list_all": OPERATOR,

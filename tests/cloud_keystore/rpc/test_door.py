@@ -15,11 +15,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cloud_keystore.model.errors import Overloaded, SessionNotFound
+from cloud_keystore.model.errors import Overloaded, SessionNotFound, StorageUnavailable
+from cloud_keystore.model.fields.software import Software
 from cloud_keystore.model.limits import RATES, Limits, Rate
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.people.callers import Callers
 from cloud_keystore.rpc.calls import CALL, Call
 from cloud_keystore.rpc.door import CHUNK_BYTES, PASSCODE_METHODS, Door, patience
 from cloud_keystore.rpc.limits import Limiter
@@ -50,6 +52,9 @@ class Caller:
 
     def peer(self) -> str:
         return "ipv4:192.0.2.1:1234"
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("user-agent", "cloudcard/1.10 (linux 6.1)"),)
 
     async def abort_with_status(self, status: grpc.Status) -> None:
         self.status = status
@@ -108,6 +113,40 @@ def test_without_a_certificate_or_in_another_role_nobody_comes_in(
     door = new_door(world)
     assert [ask(door, each) for each in (None, ada[1], pc)] == [REJECTED, REJECTED, OK]
     assert ask(new_door(world, Role.DEVICE), pc) == REJECTED
+
+
+def test_a_client_is_asked_what_it_is_at_its_first_call(world: World, pc: Enrolled) -> None:
+    """DEV-01: what it says is filled at its contact; later calls read nothing of it."""
+    door = new_door(world)
+    assert [ask(door, pc), ask(door, pc)] == [OK, OK]
+    found = world.identities.contacts([pc.identity.id], actor=world.actor)
+    assert found[pc.identity.id].software == Software("1.10", "linux", "6.1")
+    unheard = replace(door, callers=world.callers, role=None)
+    assert ask(unheard, world.workstation("PC2")) == OK
+    assert len(world.identities.contacts([each.id for each in _pcs(world)], actor=world.actor)) == 1
+
+
+def test_a_stream_says_what_its_client_is(world: World, pc: Enrolled) -> None:
+    async def stream(door: Door, caller: Caller) -> None:
+        async with door.stream(caller):
+            pass
+
+    assert come(new_door(world), pc, Call(), stream) == OK
+    assert world.identities.contacts([pc.identity.id], actor=world.actor)
+
+
+def test_a_call_goes_on_if_what_its_client_is_cannot_be_kept(
+    world: World, pc: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageUnavailable("the disk is full")
+
+    monkeypatch.setattr(Callers, "heard", fail)
+    assert ask(new_door(world), pc) == OK
+
+
+def _pcs(world: World) -> list[Identity]:
+    return world.identities.list_of(Role.WORKSTATION, actor=world.actor)
 
 
 def test_each_caller_has_a_limit_of_its_own(world: World, pc: Enrolled) -> None:

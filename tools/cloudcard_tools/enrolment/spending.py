@@ -32,6 +32,7 @@ from cloudcard_tools.shared.identity import (
     LARGEST_FILE,
     Identity,
     load,
+    said_by,
 )
 from cloudcard_tools.shared.reaching import by_proxy
 from private_files import rules, writing
@@ -79,7 +80,8 @@ def enrol(
             return load(folder)
     _check_free(folder)
     credentials = grpc.ssl_channel_credentials(pinned_certificate(address, fingerprint))
-    options = (("grpc.ssl_target_name_override", ENROLMENT_HOST), *by_proxy(address))
+    host = ("grpc.ssl_target_name_override", ENROLMENT_HOST)
+    options = (host, *said_by(expected_role), *by_proxy(address))
     draft = writing.draft_of(folder)
     with explained(), grpc.secure_channel(address, credentials, options=options) as connection:
         stub = EnrolmentServiceStub(connection)

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import click
 
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields.software import (
+    Compatibility,
+    Software,
+    precedence,
+    version_field,
+)
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
@@ -12,14 +19,23 @@ from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
-from cloudcard_tools.shared.output import Row
+from cloudcard_tools.shared.output import Row, ordered
 
 DEVICE_KIND = {
     pb.DEVICE_KIND_UNSPECIFIED: "",
     pb.DEVICE_KIND_NATIVE: "native",
     pb.DEVICE_KIND_PASSKEY: "passkey",
 }
-DEVICE_LABELS = {
+SOFTWARE_LABELS = {
+    "version": "Version",
+    "platform": "Platform",
+    "platform_version": "Platform version",
+    "seen": "Last seen",
+    "compatibility": "Compatibility",
+}
+# What a narrow terminal can do without
+SOFTWARE_SPARE = ("platform_version", "platform", "compatibility", "seen", "version")
+DEVICE_FACTS = {
     "id": "Device",
     "name": "Name",
     "state": "State",
@@ -29,12 +45,30 @@ DEVICE_LABELS = {
     "invited": "Invited",
     "expires": "Expires",
 }
+DEVICE_LABELS = {**DEVICE_FACTS, **SOFTWARE_LABELS}
+
+
+def _version(_context: click.Context, _parameter: click.Parameter, version: str) -> str:
+    try:
+        return version_field("the version", version)
+    except InvalidInput as error:
+        raise click.BadParameter(str(error)) from None
+
+
+older_option = click.option(
+    "--older-than",
+    default="",
+    metavar="VERSION",
+    callback=_version,
+    help="Only those whose version is known and older.",
+)
 
 
 @click.group(
     epilog="""\b
 Examples:
   cloudcard ra device list ada@example.org
+  cloudcard ra device list ada@example.org --older-than 1.10
   cloudcard ra device remove "Ada's phone" --reason "lost on the train"
 """
 )
@@ -44,9 +78,11 @@ def device() -> None:
 
 @device.command("list")
 @click.argument("user")
+@older_option
 @list_options(DEVICE_LABELS)
-def device_list(user: str, caller: Caller) -> None:
-    """List the phones of USER, removed ones included. USER is a name, an e-mail address, a card's
+def device_list(user: str, older_than: str, caller: Caller) -> None:
+    """List the phones of USER, removed ones included, with what they said of themselves when they
+    called last. USER is a name, an e-mail address, a card's
     serial number, an identifier, or the beginning of one.
     """
     user_id = find(caller, Sort.USER, user, in_use=True)
@@ -54,10 +90,10 @@ def device_list(user: str, caller: Caller) -> None:
         pages = listed(stub.ListDevices, pb.ListDevicesRequest(user_id=user_id))
         found = [each for page in pages for each in page.devices]
     caller.print_rows(
-        [device_row(each) for each in found],
+        [device_row(each) for each in found if is_older(each, older_than)],
         DEVICE_LABELS,
         "No phones yet: cloudcard ra user invite USER",
-        spare=("id", "attested_model", "backed_up", "kind", "invited"),
+        spare=("id", "attested_model", "backed_up", *SOFTWARE_SPARE[:3], "kind", "invited"),
     )
 
 
@@ -79,7 +115,7 @@ def device_remove(device: str, reason: str, yes: bool, caller: Caller) -> None:
     request = pb.RemoveDeviceRequest(device_id=device_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveDevice(request).device
-    caller.print_facts(device_row(removed), DEVICE_LABELS)
+    caller.print_facts(device_row(removed), DEVICE_FACTS)
 
 
 def device_row(message: pb.Device) -> Row:
@@ -92,4 +128,37 @@ def device_row(message: pb.Device) -> Row:
         "attested_model": message.attested_model,
         "invited": when(message.create_time),
         "expires": identity_expiry(message),
+        **software_row(message),
     }
+
+
+def software_row(message: pb.Device | pb.Workstation) -> Row:
+    """What a phone or workstation said of itself last."""
+    said = message.software
+    return {
+        "version": ordered(said.version, _order(said.version)),
+        "platform": said.platform,
+        "platform_version": ordered(said.platform_version, _order(said.platform_version)),
+        "capabilities": list(said.capabilities),
+        "seen": when(said.seen_time) if message.HasField("software") else None,
+        "compatibility": said.compatibility or Compatibility.UNKNOWN,
+    }
+
+
+def is_older(message: pb.Device | pb.Workstation, version: str) -> bool:
+    """Whether a phone or workstation has an older version, as far as it is known; without a
+    version, every one is meant.
+    """
+    said = Software(version=message.software.version)
+    return not version or said.compared(version) is Compatibility.OUTDATED
+
+
+def _order(version: str) -> str:
+    """A text in whose order versions come; those that cannot be compared come first."""
+    known = precedence(version)
+    if known is None:
+        return f" {version}"
+    numbers, released, before = known
+    whole = ".".join(f"{number:010}" for number in (*numbers, 0, 0, 0, 0)[:4])
+    parts = (f"1{word}" if is_word else f"0{number:032}" for is_word, number, word in before)
+    return f"{whole}~" if released else f"{whole}-{'.'.join(parts)}"

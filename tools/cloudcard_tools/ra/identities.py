@@ -8,6 +8,13 @@ from cloud_keystore.model.finding import Sort
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard_tools.ra.devices import (
+    SOFTWARE_LABELS,
+    SOFTWARE_SPARE,
+    is_older,
+    older_option,
+    software_row,
+)
 from cloudcard_tools.ra.registry import (
     find,
     identity_expiry,
@@ -24,13 +31,14 @@ from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
 from cloudcard_tools.shared.output import Row
 
-WORKSTATION_LABELS = {
+WORKSTATION_FACTS = {
     "id": "Workstation",
     "name": "Name",
     "site": "Site",
     "state": "State",
     "expires": "Expires",
 }
+WORKSTATION_LABELS = {**WORKSTATION_FACTS, **SOFTWARE_LABELS}
 OFFICER_LABELS = {
     "name": "Name",
     "state": "State",
@@ -53,6 +61,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the j
 Examples:
   cloudcard ra workstation add WARD7-PC3 --site "Ward 7"
   cloudcard ra workstation list --json
+  cloudcard ra workstation list --older-than 1.10 --sort version
   cloudcard ra workstation edit WARD7-PC3 --organisation "St Elsewhere"
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
 """
@@ -78,17 +87,20 @@ def workstation_add(name: str, site: str, organisation: str, caller: Caller) -> 
 
 
 @workstation.command("list")
+@older_option
 @list_options(WORKSTATION_LABELS)
-def workstation_list(caller: Caller) -> None:
-    """List workstations, removed ones included."""
+def workstation_list(older_than: str, caller: Caller) -> None:
+    """List workstations, removed ones included, with what they said of themselves when they called
+    last.
+    """
     with caller.service(IdentityServiceStub) as stub:
         pages = listed(stub.ListWorkstations, pb.ListWorkstationsRequest())
         found = [each for page in pages for each in page.workstations]
     caller.print_rows(
-        [_workstation(each) for each in found],
+        [_workstation(each) for each in found if is_older(each, older_than)],
         WORKSTATION_LABELS,
         "No workstations yet: cloudcard ra workstation add NAME",
-        spare=("id", "site"),
+        spare=("id", *SOFTWARE_SPARE[:3], "site"),
     )
 
 
@@ -106,7 +118,7 @@ def workstation_edit(workstation: str, organisation: str, caller: Caller) -> Non
     )
     with caller.service(IdentityServiceStub) as stub:
         moved = stub.UpdateWorkstation(request).workstation
-    caller.print_facts(_workstation(moved), WORKSTATION_LABELS)
+    caller.print_facts(_workstation(moved), WORKSTATION_FACTS)
 
 
 @workstation.command("remove")
@@ -127,7 +139,7 @@ def workstation_remove(workstation: str, reason: str, yes: bool, caller: Caller)
     request = pb.RemoveWorkstationRequest(workstation_id=workstation_id, reason=reason)
     with caller.service(IdentityServiceStub) as stub:
         removed = stub.RemoveWorkstation(request).workstation
-    caller.print_facts(_workstation(removed), WORKSTATION_LABELS)
+    caller.print_facts(_workstation(removed), WORKSTATION_FACTS)
 
 
 @click.group(
@@ -304,6 +316,7 @@ def _workstation(message: pb.Workstation) -> Row:
         "enrolled": message.enrolled,
         "created": when(message.create_time),
         "expires": identity_expiry(message),
+        **software_row(message),
     }
 
 

@@ -47,7 +47,8 @@ STATES = ("pending", "enrolled", UserState.CLOSED.value)
 OF_STATE = "Only people of this state. Repeatable."
 # Where the person is known
 OWN_CARD_COLUMNS = {key: CARD_COLUMNS[key] for key in CARD_COLUMNS if key != "user_display_name"}
-OWN_DEVICE_COLUMNS = {key: DEVICE_LABELS[key] for key in ("name", "state", "kind", "expires")}
+OWN_DEVICE = ("name", "state", "kind", "expires", "version", "platform", "seen", "compatibility")
+OWN_DEVICE_COLUMNS = {key: DEVICE_LABELS[key] for key in OWN_DEVICE}
 
 
 @click.group(
@@ -186,7 +187,7 @@ def user_show(who: str, caller: Caller) -> None:
         return
     for rows, columns, nothing, spare in (
         (cards, OWN_CARD_COLUMNS, "No cards.", ("profile", "passcode")),
-        (devices, OWN_DEVICE_COLUMNS, "No phones.", ("kind",)),
+        (devices, OWN_DEVICE_COLUMNS, "No phones.", ("kind", "platform", "seen")),
         (accounts, ACCOUNT_COLUMNS, NO_ACCOUNTS, ACCOUNT_SPARE),
         (events, {"time": "When", "text": "What happened"}, "Nothing has happened.", ()),
     ):

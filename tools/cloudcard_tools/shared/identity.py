@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,9 @@ KEY, CERTIFICATE, CA, FACTS = "key.pem", "certificate.pem", "ca.pem", "identity.
 RENEWED = "renewed.pem"  # the key and certificate of a renewed identity, instead of the first ones
 LARGEST_FILE = 1024 * 1024  # bytes
 READABLE = "make its files readable for this user, or be the user who enrolled"
+
+# What clients understand, by the role of those that say it
+CAPABILITIES: Mapping[str, Collection[str]] = {"workstation": (), "authenticator": ("sign-in",)}
 
 Parsed = TypeVar("Parsed")
 
@@ -147,10 +150,11 @@ def channel(identity: Identity) -> grpc.Channel:
     ca, chain, key = _checked(identity, datetime.now(UTC))
     credentials = grpc.ssl_channel_credentials(ca, key, chain)
     target, options = target_of(identity.address)
+    said = said_by(identity.role)
     return grpc.secure_channel(
         target,
         credentials,
-        options=(*CHANNEL_OPTIONS, *options, *by_proxy(identity.address.partition(",")[0])),
+        options=(*CHANNEL_OPTIONS, *options, *said, *by_proxy(identity.address.partition(",")[0])),
     )
 
 
@@ -177,6 +181,16 @@ def _checked(identity: Identity, now: datetime) -> tuple[bytes, bytes, bytes]:
         certificate.public_bytes(Encoding.PEM),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     )
+
+
+def said_by(role: str) -> tuple[tuple[str, str], ...]:
+    """gRPC's option by which a workstation or phone says what it is."""
+    if role not in CAPABILITIES:
+        return ()
+    # Imported late, because operators' commands do not need it.
+    from reader_bridge.remote.software import user_agent
+
+    return (("grpc.primary_user_agent", user_agent(CAPABILITIES[role])),)
 
 
 def enrol_again(folder: Path) -> str:

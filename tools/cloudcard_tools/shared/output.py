@@ -153,10 +153,27 @@ def _is_number(value: Value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+class Ordered(str):
+    """A text with an order of its own: that of another text."""
+
+    __slots__ = ("order",)
+
+    order: str
+
+
+def ordered(text: str, order: str) -> Ordered:
+    """A text that is sorted as another one."""
+    made = Ordered(text)
+    made.order = order
+    return made
+
+
 def _rank(value: Value) -> tuple[int, int, str]:
     """What is empty comes first, then numbers, then texts, whatever their case and accents."""
     if isinstance(value, int):
         return 1, value, ""
+    if isinstance(value, Ordered):
+        return (2, 0, value.order) if value else (0, 0, "")
     text = unaccented(value if isinstance(value, str) else _text(value))
     return (2, 0, text) if value else (0, 0, "")
 

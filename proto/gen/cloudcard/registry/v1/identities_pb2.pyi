@@ -79,6 +79,52 @@ class Token(_message.Message):
 Global___Token: _TypeAlias = Token  # noqa: Y015
 
 @_typing.final
+class Software(_message.Message):
+    """Software is what a workstation or device said of itself last (docs/protocol.md, "What clients are"). Nobody vouches for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    PLATFORM_VERSION_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    SEEN_TIME_FIELD_NUMBER: _builtins.int
+    COMPATIBILITY_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Its version, such as "1.10.0", as it was said."""
+    platform: _builtins.str
+    """Its platform, such as "linux"."""
+    platform_version: _builtins.str
+    """The version of its platform."""
+    compatibility: _builtins.str
+    """"compatible", "outdated", or "unknown" if its version cannot be compared."""
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it understands, such as "sign-in"."""
+
+    @_builtins.property
+    def seen_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was heard of last, to the hour."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        platform: _builtins.str = ...,
+        platform_version: _builtins.str = ...,
+        capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        seen_time: _timestamp_pb2.Timestamp | None = ...,
+        compatibility: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_time", b"seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "compatibility", b"compatibility", "platform", b"platform", "platform_version", b"platform_version", "seen_time", b"seen_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Software: _TypeAlias = Software  # noqa: Y015
+
+@_typing.final
 class Workstation(_message.Message):
     """Workstation is a computer with a reader."""
 
@@ -92,6 +138,7 @@ class Workstation(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    SOFTWARE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     display_name: _builtins.str
@@ -112,6 +159,10 @@ class Workstation(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When its certificate expires, or the invitation of an identity that is not enrolled yet; absent for a removed one."""
 
+    @_builtins.property
+    def software(self) -> Global___Software:
+        """What it is; absent if it has not said so."""
+
     def __init__(
         self,
         *,
@@ -123,10 +174,11 @@ class Workstation(_message.Message):
         state: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         organisation_id: _builtins.str = ...,
+        software: Global___Software | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "software", b"software"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "enrolled", b"enrolled", "expire_time", b"expire_time", "id", b"id", "organisation_id", b"organisation_id", "site", b"site", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "enrolled", b"enrolled", "expire_time", b"expire_time", "id", b"id", "organisation_id", b"organisation_id", "site", b"site", "software", b"software", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -146,6 +198,7 @@ class Device(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ATTESTED_MODEL_FIELD_NUMBER: _builtins.int
+    SOFTWARE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     display_name: _builtins.str
@@ -166,6 +219,10 @@ class Device(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When its certificate expires, or the invitation of an identity that is not enrolled yet; absent for a removed one."""
 
+    @_builtins.property
+    def software(self) -> Global___Software:
+        """What it is; absent if it has not said so."""
+
     def __init__(
         self,
         *,
@@ -177,10 +234,11 @@ class Device(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         attested_model: _builtins.str = ...,
+        software: Global___Software | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "software", b"software"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attested_model", b"attested_model", "backed_up", b"backed_up", "create_time", b"create_time", "display_name", b"display_name", "expire_time", b"expire_time", "id", b"id", "kind", b"kind", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attested_model", b"attested_model", "backed_up", b"backed_up", "create_time", b"create_time", "display_name", b"display_name", "expire_time", b"expire_time", "id", b"id", "kind", b"kind", "software", b"software", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

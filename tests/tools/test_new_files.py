@@ -39,6 +39,7 @@ MADE_ANEW = {
 }
 # Modules that write files by other means.
 WRITERS = {
+    "cloudcard_tools.bench.signing.bare": "a key and certificates, in a folder that it makes",
     "cloudcard_tools.bench.own_pcscd": "logs and readers of its pcscd, in a folder of its own",
     "cloudcard_tools.bench.peer": "a mark in an environment of its own",
     "cloudcard_tools.bench.town": "a keystore of its own, in a folder that it makes",

@@ -61,16 +61,27 @@ class Posting:
             if not notifications.is_due(connection, now):
                 return []
         letters: list[Letter] = []
-        with self.database.write() as connection:
-            for leased in notifications.lease(connection, now, PORTION):
-                letter = self._letter_or_why(connection, leased)
-                changes: Values
-                if isinstance(letter, Letter):
-                    letters.append(letter)
-                    changes = {"address": letter.address}
-                else:
-                    changes = {"state": State.CANCELLED, "why": letter, "end_time": now}
-                notifications.move(connection, leased, changes)
+        # Of many that are of no use, as after weeks out of service, none keeps others waiting.
+        while not letters:
+            with self.database.write() as connection:
+                leased = notifications.lease(connection, now, PORTION)
+                letters = self._letters(connection, leased)
+            if not leased:
+                break
+        return letters
+
+    def _letters(self, connection: Connection, leased: Sequence[Notification]) -> list[Letter]:
+        """What is to be sent of them; the others are cancelled."""
+        letters: list[Letter] = []
+        for each in leased:
+            letter = self._letter_or_why(connection, each)
+            changes: Values
+            if isinstance(letter, Letter):
+                letters.append(letter)
+                changes = {"address": letter.address}
+            else:
+                changes = {"state": State.CANCELLED, "why": letter, "end_time": self.clock()}
+            notifications.move(connection, each, changes)
         return letters
 
     def tell(self, notification_id: str, tries: int, outcome: Outcome, why: str) -> None:

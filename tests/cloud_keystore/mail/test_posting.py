@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from cloud_keystore.audit import alerts
+from cloud_keystore.mail.posting import PORTION
 from cloud_keystore.model.errors import InvalidInput, UserNotFound
 from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.journal import Kind
@@ -316,6 +317,17 @@ def test_an_invitation_that_has_ended_is_not_mailed(told: Told, world: World) ->
     world.clock.forward(days=15)
     assert told.send() == []
     assert states(told) == [State.CANCELLED]
+
+
+def test_what_is_of_no_use_keeps_nobody_waiting(told: Told, world: World) -> None:
+    """A keystore that was out of service for long has many reminders of what has ended."""
+    for number in range(PORTION):
+        told.person(f"late.{number}@example.org", f"Late {number}")
+    told.send()
+    world.clock.forward(days=100)
+    told.person()
+    [letter] = told.posting.take()
+    assert letter.address == "ada@example.org"
 
 
 def test_what_was_told_long_ago_is_removed(told: Told, world: World) -> None:

@@ -18,6 +18,7 @@ from reader_bridge.local import making
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.local.profiles import PROFILES
 from support.authority import Authority
+from support.postgres import Server, server
 from support.system_cards import SLOT, LocalCard, in_slot, inserted
 
 HERE = Path(__file__).parent
@@ -71,6 +72,13 @@ def servers(tmp_path: Path) -> Iterator[Nursery]:
     """Keeps a test's processes beside a card that stays for the next test."""
     with Nursery(tmp_path / "logs") as nursery:
         yield nursery
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server."""
+    with server() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from cloudcard_tools.shared.processes import Nursery
 from support.guides import Block, run_by, shows
 from support.keystore_process import KeystoreProcess
 from support.postgres import Server
+from support.relying_party import RelyingParty
 from support.terminal import show
 
 SECONDS = 60.0
@@ -46,11 +46,10 @@ QUESTION = (  # of another authority, but a question
 )
 
 
-@dataclass
-class Town:
+@dataclass(kw_only=True)
+class Town(RelyingParty):
     """A keystore that is asked about its cards, and a card of Ada's."""
 
-    folder: Path
     keystore: KeystoreProcess
     status_url: str
     user_id: str
@@ -75,77 +74,6 @@ class Town:
             )
         return said
 
-    def run(self, *command: str) -> str:
-        """What a program says."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}"
-        return done.stdout
-
-    def answered(self) -> str:
-        """What `openssl ocsp` says of the card: good, or why it is revoked."""
-        url = self.run("openssl", "x509", "-in", "card/9A.pem", "-noout", "-ocsp_uri").strip()
-        assert url == f"{self.status_url}/ocsp"
-        ask = ["openssl", "ocsp", "-issuer", "card/ca.pem", "-CAfile", "card/ca.pem"]
-        ask += ["-cert", "card/9A.pem", "-url", url]
-        said = self.run(*ask) + self.run(*ask, "-no_nonce")
-        assert said.count("Response verify OK") == 2
-        [state, again] = re.findall(r"^card/9A.pem: (\w+)$", said, re.MULTILINE)
-        reasons = re.findall(r"Reason: (\w+)", said)
-        assert state == again
-        return reasons[0] if reasons else state
-
-    def listed(self, since: int) -> str:
-        """What the first list from this number on says, which curl fetches."""
-        number = -1
-        deadline = time.monotonic() + SECONDS
-        while number < since:
-            assert time.monotonic() < deadline, "no list was signed"
-            self.run("curl", "-sSf", "-o", "cards.crl", self.list_url)
-            number = self.number
-            time.sleep(0.2)  # the next list takes a second or two
-        verify = ["openssl", "verify", "-crl_check", "-CAfile", "card/ca.pem"]
-        checked = subprocess.run(
-            [*verify, "-CRLfile", "cards.crl", "card/9A.pem"],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = self.run("openssl", "crl", "-in", "cards.crl", "-inform", "DER", "-noout", "-text")
-        serial = f"{self.certificate.serial_number:X}".rjust(40, "0")
-        entry = re.search(rf"Serial Number: {serial}\n(?:(?!Serial).*\n)*", said)
-        assert ("certificate revoked" in checked.stderr) == (checked.returncode != 0)
-        assert (entry is not None) == (checked.returncode != 0), said
-        if entry is None:
-            return "good"
-        reason = re.search(r"CRL Reason Code: *\n *(.+)", entry[0])
-        return "revoked" if reason is None else reason[1]
-
-    @property
-    def list_url(self) -> str:
-        points = self.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints)
-        [point] = points.value
-        assert point.full_name is not None
-        return str(point.full_name[0].value)
-
-    @property
-    def number(self) -> int:
-        """That of the list that was fetched."""
-        found = x509.load_der_x509_crl((self.folder / "cards.crl").read_bytes())
-        return found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-
-    @property
-    def certificate(self) -> x509.Certificate:
-        return x509.load_pem_x509_certificate((self.folder / "card/9A.pem").read_bytes())
-
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def town(
@@ -162,7 +90,14 @@ def town(
     with Nursery(folder / "logs") as nursery:
         keystore = KeystoreProcess(folder, nursery, tuple(options))
         user_id, phone = keystore.holder("Ada Byron", "ada@example.org")
-        town = Town(folder, keystore, url, user_id, keystore.card(user_id, phone))
+        town = Town(
+            folder=folder,
+            certificates=Path("card"),
+            keystore=keystore,
+            status_url=url,
+            user_id=user_id,
+            serial=keystore.card(user_id, phone),
+        )
         town.cloudcard("ra", "card", "show", town.serial, "--export", "card")
         yield town
 
@@ -177,6 +112,8 @@ def test_what_the_guide_shows(town: Town, tmp_path: Path) -> None:
 def test_list_and_answer_agree_at_each_step(town: Town) -> None:
     """As OpenSSL reads them, in its words."""
     cards, named = town.keystore.registry.cards, {"card_serial": town.serial}
+    where = town.run("openssl", "x509", "-in", town.path, "-noout", "-ocsp_uri")
+    assert where.strip() == f"{town.status_url}/ocsp"
     assert (town.answered(), town.listed(0)) == ("good", "good")
     compromised = pb.REVOCATION_REASON_KEY_COMPROMISE
     steps = [
@@ -199,7 +136,7 @@ def test_a_key_in_wrong_hands_since_a_day(town: Town) -> None:
     """As an operator types it; the list says since when what was signed counts for nothing."""
     asked = pb.IssueCardRequest(request_id=os.urandom(16), user_id=town.user_id, profile="p256")
     serial = town.keystore.registry.cards.IssueCard(asked).card.serial
-    town.run("curl", "-sSf", "-o", "cards.crl", town.list_url)
+    town.fetch()
     said = town.cloudcard(
         *("ra", "card", "revoke", serial, "--reason", "stolen", "--yes"),
         *("--code", "key-compromise", "--since", "2026-11-28"),

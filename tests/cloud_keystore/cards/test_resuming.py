@@ -78,11 +78,20 @@ WAYS: dict[str, Callable[[World, User, str], object]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("world", "stride"),
+    [("sqlite", 1), ("postgresql", len(WAYS))],
+    indirect=["world"],
+    ids=["sqlite", "postgresql"],
+)
 def test_killed_at_each_step_it_ends_with_one_card_and_no_other_key(
-    world: World, token: FakeToken, ada: tuple[User, Enrolled], way: str
+    world: World, token: FakeToken, ada: tuple[User, Enrolled], way: str, stride: int
 ) -> None:
-    """Each statement and commit of issuing is somebody's last, and each of going on with it."""
-    for number in range(1, 1000):
+    """Each statement and commit of issuing is somebody's last, and each of going on with it. On
+    PostgreSQL, which takes longer, each is so in one of the ways.
+    """
+    first = 1 + list(WAYS).index(way) % stride
+    for number in range(first, 1000, stride):
         try:
             with crashing(number):
                 issue(world, ada[0])

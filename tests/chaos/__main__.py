@@ -189,6 +189,7 @@ def play_steps(folder: Path, count: int) -> Report:
         report.without_result = killed.held.without_result
         report.time(VICTIMS, killed.kills, killed.held)
         report.faults["enrolled"] = killed.enrolled
+        report.faults["issued"] = len({*killed.held.cards.values()})
         report.wrong = judge(killed.town, killed.held, folder)
     if len(killed.kills) < count:
         report.wrong.append(f"{count - len(killed.kills)} of {count} steps were not reached")

@@ -1,4 +1,4 @@
-"""What workstations and holders do all the while, and what they hold in the end.
+"""What workstations, holders and an operator do all the while, and what they hold in the end.
 
 Each step is repeated until it is answered, as a reader does, at any address of the keystore. What
 was answered is written down, for the comparison with the journal.
@@ -18,7 +18,10 @@ from typing import TypeVar
 import grpc
 
 from card_os.piv.names import KeyRef
+from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.approval.v1 import approval_pb2
+from cloudcard.registry.v1 import cards_pb2
+from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.workstation.v1 import workstation_pb2 as pb
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.authenticator.phone import Phone
@@ -30,6 +33,7 @@ from reader_bridge.remote.refusals import TRANSIENT, code, reason
 R = TypeVar("R")
 
 CALL_SECONDS = 2.0
+MAKING = 10.0  # seconds for a call that makes the keys of a card
 PAUSE_SECONDS = 0.03
 PATIENCE_SECONDS = 90.0  # below an approval's two minutes
 MOST_USES = 20  # of a session
@@ -51,6 +55,7 @@ class Held:
     results: dict[str, bytes] = field(default_factory=dict)  # by operation
     sessions: dict[str, int] = field(default_factory=dict)  # the most uses of each
     uses: dict[tuple[str, tuple[bytes, ...]], tuple[bytes, ...]] = field(default_factory=dict)
+    cards: dict[bytes, str] = field(default_factory=dict)  # by the request to issue one
     without_result: int = 0
     answers: list[Answer] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -67,6 +72,12 @@ class Held:
         with self.lock:
             if self.uses.setdefault((session, inputs), made) != made:
                 self.wrong.append(f"a use of session {session} gave two results")
+
+    def hold_card(self, request_id: bytes, serial: str) -> None:
+        """Write down which card was issued; another one for the same request is wrong."""
+        with self.lock:
+            if self.cards.setdefault(request_id, serial) != serial:
+                self.wrong.append(f"a request for card {serial} gave two cards")
 
 
 @dataclass
@@ -237,9 +248,48 @@ class Reader:
         return proof
 
 
-def keep_busy(reader: Reader, turn: Callable[[], None], done: Callable[[], bool]) -> None:
+@dataclass
+class Operator:
+    """Issues cards, and asks again until each is there."""
+
+    town: Town
+    held: Held
+
+    def __post_init__(self) -> None:
+        self._line = Line(self.town.operator, self.town.addresses, self.held)
+
+    def close(self) -> None:
+        self._line.close()
+
+    def issue(self) -> None:
+        """One card; sometimes asked for once more when it is there."""
+        asked = cards_pb2.IssueCardRequest(
+            request_id=os.urandom(REQUEST_ID_BYTES), user_id=self.town.user_id, profile="p256"
+        )
+        answers = 2 if random.random() < 0.3 else 1
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while answers:
+            if time.monotonic() > deadline:
+                raise GaveUp
+            try:
+                card = self._line.again(
+                    lambda channel: CardServiceStub(channel).IssueCard(asked, timeout=MAKING).card
+                )
+            except grpc.RpcError as error:
+                if reason(error) != "ILLEGAL_CARD_CHANGE":  # somebody else goes on with it
+                    raise
+                time.sleep(PAUSE_SECONDS)
+                continue
+            self.held.hold_card(asked.request_id, card.serial)
+            if card.state == cards_pb2.CARD_STATE_ISSUING:
+                time.sleep(PAUSE_SECONDS)
+            else:
+                answers -= 1
+
+
+def keep_busy(who: Reader | Operator, turn: Callable[[], None], done: Callable[[], bool]) -> None:
     """Take turns until done; a refusal ends a turn, and is written down if it should not be."""
-    held = reader.held
+    held = who.held
     try:
         while not done():
             try:
@@ -252,7 +302,7 @@ def keep_busy(reader: Reader, turn: Callable[[], None], done: Callable[[], bool]
             except GaveUp:
                 held.wrong.append(f"no answer for {PATIENCE_SECONDS:g} s")
     finally:
-        reader.close()
+        who.close()
 
 
 # By which an approval or a session can end that met a fault

@@ -1,5 +1,5 @@
-"""What must hold, whatever went wrong: one approval has one use at most, no limit is passed, and
-the journal agrees with what clients hold.
+"""What must hold, whatever went wrong: one approval has one use at most, no limit is passed, a card
+that was ordered is issued once, and the journal agrees with what clients hold.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from chaos.clients import Held
@@ -60,7 +61,22 @@ def judged(held: Held, entries: list[Entry]) -> list[str]:
         there = {each.operation_id for each in of_kind[kind]}
         wrong += [f"{kind.value} {each} was answered, and is lost" for each in known - there]
     wrong += _sessions(held, of_kind[Kind.SESSION_USED], failed)
-    return wrong
+    return wrong + _cards(held, of_kind)
+
+
+def _cards(held: Held, of_kind: Mapping[Kind, list[Entry]]) -> list[str]:
+    """What was ordered is issued in the end, once, or failed in words."""
+    issued = Counter(str(each.details["serial"]) for each in of_kind[Kind.CARD_ISSUED])
+    wrong = [f"card {serial} was issued {n} times" for serial, n in issued.items() if n > 1]
+    wrong += [
+        f"card {serial} was answered, and never issued"
+        for serial in held.cards.values()
+        if not issued[serial]
+    ]
+    ended = (Kind.CARD_ISSUED, Kind.CARD_FAILED)
+    over = {each.card_id for kind in ended for each in of_kind[kind]}
+    ordered = {each.card_id for each in of_kind[Kind.CARD_ORDERED]}
+    return wrong + [f"card {each} was ordered, and was left" for each in ordered - over]
 
 
 def _sessions(held: Held, told: list[Entry], failed: set[str]) -> list[str]:

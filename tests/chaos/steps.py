@@ -1,5 +1,5 @@
 """Kills processes of a keystore before its first, second, third … change of the database or commit,
-while people sign, use sessions and enrol: all, custody, or those that face the network.
+while people sign, use sessions, enrol and get cards: all, custody, or those that face the network.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import grpc
 from sqlalchemy import Engine, event
 
-from chaos.clients import PAUSE_SECONDS, GaveUp, Held, Line, Reader, keep_busy
+from chaos.clients import PAUSE_SECONDS, GaveUp, Held, Line, Operator, Reader, keep_busy
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
 from cloudcard_tools.bench.families import children
@@ -134,6 +134,7 @@ class Steps:
         signing, using = (Reader(self.town, self.held, self.town.card("p256")) for _ in range(2))
         signing.give_passcode()
         using.give_passcode()
+        issuing = Operator(self.town, self.held)
         self.threads = [
             threading.Thread(target=keep_busy, args=(signing, signing.sign, self._ended.is_set)),
             threading.Thread(
@@ -141,6 +142,7 @@ class Steps:
                 args=(using, lambda: using.use_session(self._ended.is_set), self._ended.is_set),
             ),
             threading.Thread(target=self._enrol),
+            threading.Thread(target=keep_busy, args=(issuing, issuing.issue, self._ended.is_set)),
         ]
         self.enrolled = 0
 

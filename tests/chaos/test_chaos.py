@@ -61,18 +61,25 @@ def entry(kind: Kind, operation: str, **details: str | int) -> Entry:
     return Entry(kind, NOW, KEYSTORE, operation_id=operation, details=details, evidence=evidence)
 
 
+def about_card(kind: Kind, **details: str) -> Entry:
+    return Entry(kind, NOW, KEYSTORE, card_id="c", details=details)
+
+
 HELD = Held(
     asked={"o"},
     approved={"o"},
     results={"o": b"signature"},
     sessions={"s": 3},
     uses={("s", INPUTS): (b"one", b"two")},
+    cards={b"r": "1000"},
 )
-ASKED, APPROVED, USED, TAKEN = HISTORY = [
+ASKED, APPROVED, USED, TAKEN, ORDERED, ISSUED = HISTORY = [
     entry(Kind.OPERATION_ASKED, "o"),
     entry(Kind.OPERATION_APPROVED, "o"),
     entry(Kind.OPERATION_USED, "o"),
     entry(Kind.SESSION_USED, "u", session="s", inputs=2),
+    about_card(Kind.CARD_ORDERED),
+    about_card(Kind.CARD_ISSUED, serial="1000"),
 ]
 
 
@@ -91,6 +98,9 @@ def test_an_agreeing_journal() -> None:
         ([ASKED, APPROVED, USED], "told 0 times"),
         ([*HISTORY, entry(Kind.SESSION_USED, "v", session="s", inputs=2)], "used 4 times of 3"),
         ([*HISTORY, entry(Kind.OPERATION_FAILED, "u")], "called failed"),
+        ([*HISTORY, ISSUED], "card 1000 was issued 2 times"),
+        ([ASKED, APPROVED, USED, TAKEN, ORDERED], "never issued"),
+        ([ASKED, APPROVED, USED, TAKEN, ORDERED], "was left"),
     ],
 )
 def test_a_journal_that_does_not_agree(entries: list[Entry], said: str) -> None:
@@ -105,4 +115,6 @@ def test_two_results_of_one_approval() -> None:
     held.hold("o", b"another")
     held.hold_use("s", INPUTS, (b"one",))
     held.hold_use("s", INPUTS, (b"another",))
-    assert len(held.wrong) == 2
+    held.hold_card(b"r", "1000")
+    held.hold_card(b"r", "1001")
+    assert len(held.wrong) == 3

@@ -47,6 +47,7 @@ class Town:
     replicas: int = 1
     addresses: list[str] = field(init=False)
     keystores: list[Child] = field(default_factory=list)
+    user_id: str = field(init=False)  # the holder's
 
     def open(self) -> Self:
         """Start the keystores, and enrol who lives here."""
@@ -58,7 +59,7 @@ class Town:
         self.operator = spending.enrol(token, self.folder / "operator", "operator")
         with service(self.operator, PeopleServiceStub) as people:
             user = people.CreateUser(people_pb2.CreateUserRequest(display_name="Ada Byron"))
-        self._user_id = user.user.id
+        self.user_id = user.user.id
         self.phone = spending.enrol(
             user.device_token.text, self.folder / "phone", "authenticator", "phone"
         )
@@ -78,7 +79,7 @@ class Town:
     def card(self, profile: str) -> str:
         """Issue a card to the holder and make it active. Returns its serial number."""
         request = cards_pb2.IssueCardRequest(
-            request_id=os.urandom(REQUEST_ID_BYTES), user_id=self._user_id, profile=profile
+            request_id=os.urandom(REQUEST_ID_BYTES), user_id=self.user_id, profile=profile
         )
         with service(self.operator, CardServiceStub) as cards:
             serial: str = cards.IssueCard(request, timeout=MAKING_SECONDS).card.serial

@@ -226,6 +226,8 @@ class Settings:
     mail: Mail | None = None  # None: nobody is told anything by e-mail
     sms: Sms | None = None  # None: no phone number is verified
     chat: Chat | None = None  # None: no chat is told of alerts
+    # Of authorities outside of the keystore, the only ones that it calls; empty: it calls none
+    ca_hosts: tuple[Address, ...] = ()
 
     def __post_init__(self) -> None:
         for host in (self.public_host, *(each.host for each in self.public_addresses)):

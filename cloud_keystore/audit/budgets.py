@@ -53,6 +53,7 @@ BEGINNINGS = frozenset(
         Kind.EMAIL_DOMAIN_REMOVED,
         Kind.ROLE_DEFINED,
         Kind.AUTHORITY_TRUSTED,
+        Kind.EST_SERVER_CHANGED,
         Kind.ISSUER_CHOSEN,
         Kind.ROLE_GRANTED,
         Kind.REQUEST_MADE,

@@ -99,6 +99,7 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.ROLE_DELETED: "{who} deleted a role",
         Kind.AUTHORITY_TRUSTED: "{who} trusted an external authority of cards",
         Kind.AUTHORITY_DISTRUSTED: "{who} took an external authority from those trusted",
+        Kind.EST_SERVER_CHANGED: "{who} changed where an external authority is asked",
         Kind.ISSUER_CHOSEN: "{who} chose who certifies new cards",
         Kind.ROLE_GRANTED: "{who} granted a role",
         Kind.ROLE_WITHDRAWN: "{who} withdrew a role",

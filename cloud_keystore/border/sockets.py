@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SECRET_BYTES = 32
-SOCKETS = ("custody", "enrolment", "status", "mail", "rest")
+SOCKETS = ("custody", "enrolment", "status", "mail", "rest", "outside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,12 @@ class Sockets:
     status: Socket
     mail: Socket
     rest: Socket
+    outside: Socket
 
     def only(self, own: Socket) -> Socket:
         """Keep one, in a process that is to ask there alone, and give up the others."""
-        for each in (self.main, self.enrolment, self.status, self.mail, self.rest):
+        every = self.main, self.enrolment, self.status, self.mail, self.rest, self.outside
+        for each in every:
             if each is not own:
                 each.forget()
         own.listening.close()

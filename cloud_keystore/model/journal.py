@@ -107,6 +107,7 @@ class Kind(StrEnum):
     ROLE_DELETED = "role.deleted"
     AUTHORITY_TRUSTED = "authority.trusted"  # an external one may certify cards
     AUTHORITY_DISTRUSTED = "authority.distrusted"
+    EST_SERVER_CHANGED = "est-server.changed"  # where an external authority is asked
     ISSUER_CHOSEN = "issuer.chosen"  # which authority certifies new cards
     ROLE_GRANTED = "role.granted"
     ROLE_WITHDRAWN = "role.withdrawn"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from dataclasses import dataclass
 
 import structlog
 
 from cloud_keystore.config import Address
+from cloud_keystore.est.tls import load_pair
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.observability.metrics import Metrics
@@ -52,7 +52,7 @@ class Api:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
         certifying.changed()
-        _load(tls, *certifying.pair())
+        load_pair(tls, *certifying.pair())
         gate = gate_of(use_cases, limiter, metrics, clock)
         listener = Listener(address, gate, tls, lambda host: network(packed(host)))
         wait_until_free(address)
@@ -68,7 +68,7 @@ class Api:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 if await asyncio.to_thread(self.certifying.changed) is not None:
-                    _load(self.tls, *self.certifying.pair())
+                    load_pair(self.tls, *self.certifying.pair())
             # Custody starts again; the next look asks it.
             except KeystoreError as error:
                 log.warning("the certificate was not looked after", error=type(error).__name__)
@@ -106,15 +106,3 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
         metrics=metrics,
         public={DESCRIBED_AT},
     )
-
-
-def _load(tls: ssl.SSLContext, private: bytes, certificate: bytes) -> None:
-    """Use a key and its certificate, PEM, in each new handshake. OpenSSL reads them from a file,
-    which is in memory alone.
-    """
-    file = os.memfd_create("certificate", os.MFD_CLOEXEC)
-    try:
-        os.write(file, private + certificate)
-        tls.load_cert_chain(f"/proc/self/fd/{file}")
-    finally:
-        os.close(file)

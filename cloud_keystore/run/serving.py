@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,11 +19,14 @@ from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.awaiting import Groups
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.sockets import Socket, Sockets
-from cloud_keystore.border.table import methods
+from cloud_keystore.border.table import Access, methods
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
+from cloud_keystore.est.client import Client
+from cloud_keystore.est.fetching import Fetching
 from cloud_keystore.mail.delivering import Delivering
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.telling import Telling
@@ -45,6 +48,7 @@ from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
     MailUseCases,
     MainUseCases,
+    OutsideUseCases,
     RestUseCases,
     StatusUseCases,
     new_issuing,
@@ -60,7 +64,8 @@ log = structlog.get_logger()
 UPKEEP_SECONDS = 1.0
 STATUS_CALLS = 2  # of strangers at the same time, so that there is room for those with an identity
 MAIL_CALLS = 1  # the process that sends e-mail makes one after another
-LETTER_SECONDS = 5.0  # for the letter that is on its way when the process is told to stop
+OUTSIDE_CALLS = 1  # so does the one that calls authorities
+LAST_SECONDS = 5.0  # for what is on its way when such a process is told to stop
 
 
 def make_ready(parts: Parts) -> None:
@@ -94,6 +99,10 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
             posting = use_cases.mail_use_cases(parts).posting
             delivering = Delivering(posting, dispatching(parts.settings))
             tasks.append(asyncio.create_task(delivering.keep_delivering(stop)))
+        if parts.settings.ca_hosts:
+            errands = use_cases.outside_use_cases(parts, main).errands
+            fetching = Fetching(errands, Client(use_cases.places(parts.settings)))
+            tasks.append(asyncio.create_task(fetching.keep_fetching(stop)))
         await network.serve(wakeups, stop, ready, None)
         for task in tasks:
             task.cancel()
@@ -112,59 +121,36 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     left = keeping.upkeep.sweep(ended=() if parts.database.is_shared else [process])
     cases = keeping.use_cases(telling.wake)
     places = BoundedSemaphore(parts.settings.limits.threads)
-    answering = [
-        (
-            sockets.main,
-            Answering(
-                cases,
-                methods(MainUseCases, access.MAIN),
-                cases.callers.identify,
-                bytes(sockets.main.secret),
-                places,
-            ),
-        ),
-        (
-            sockets.enrolment,
-            Answering(
-                use_cases.enrolment_use_cases(parts),
-                methods(EnrolmentUseCases, access.ENROLMENT),
-                None,
-                bytes(sockets.enrolment.secret),
-                places,
-            ),
-        ),
-        (
-            sockets.status,
-            Answering(
-                keeping.status_use_cases(),
-                methods(StatusUseCases, access.STATUS),
-                None,
-                bytes(sockets.status.secret),
-                BoundedSemaphore(STATUS_CALLS),
-            ),
-        ),
+    settings, known = parts.settings, cases.callers.identify
+
+    def answering(
+        place: Socket,
+        asked: object,
+        table: Mapping[str, Access],
+        most: BoundedSemaphore = places,
+        caller: Callable[[bytes, Role | None], Identity] | None = None,
+    ) -> tuple[Socket, Answering]:
+        made = methods(type(asked), table)
+        return place, Answering(asked, made, caller, bytes(place.secret), most)
+
+    newcomers, strangers = use_cases.enrolment_use_cases(parts), keeping.status_use_cases()
+    answered = [
+        answering(sockets.main, cases, access.MAIN, caller=known),
+        answering(sockets.enrolment, newcomers, access.ENROLMENT),
+        answering(sockets.status, strangers, access.STATUS, BoundedSemaphore(STATUS_CALLS)),
     ]
-    if parts.settings.rest_listen is not None:
-        rest = Answering(
-            use_cases.rest_use_cases(cases),
-            methods(RestUseCases, access.REST),
-            cases.callers.identify,
-            bytes(sockets.rest.secret),
-            places,
-        )
-        answering.append((sockets.rest, rest))
-    if parts.settings.tells:
-        letters = Answering(
-            use_cases.mail_use_cases(parts),
-            methods(MailUseCases, access.MAIL),
-            None,
-            bytes(sockets.mail.secret),
-            BoundedSemaphore(MAIL_CALLS),
-        )
-        answering.append((sockets.mail, letters))
+    if settings.rest_listen is not None:
+        rest = use_cases.rest_use_cases(cases)
+        answered.append(answering(sockets.rest, rest, access.REST, caller=known))
+    if settings.tells:
+        letters, one = use_cases.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)
+        answered.append(answering(sockets.mail, letters, access.MAIL, one))
+    if settings.ca_hosts:
+        errands, one = use_cases.outside_use_cases(parts, cases), BoundedSemaphore(OUTSIDE_CALLS)
+        answered.append(answering(sockets.outside, errands, access.OUTSIDE, one))
     relaying = asyncio.create_task(_keep_relaying(parts, telling))
     with keeping.presence.told():
-        for place, each in answering:
+        for place, each in answered:
             each.listen(place.listening)
         siblings.tell_ready()
         telling.wake(left)
@@ -177,7 +163,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
         for task in tasks:
             task.cancel()
         siblings.tell_end()
-        for _, each in answering:
+        for _, each in answered:
             each.close()
     relaying.cancel()
     keeping.upkeep.finish()
@@ -226,18 +212,34 @@ async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> 
     if not settings.tells:
         return
     sender = dispatching(settings)
+    line = Line(custody.path, bytes(custody.secret))
+    posting = remote(MailUseCases, methods(MailUseCases, access.MAIL), line).posting
+    await _keep_at(settings, siblings, Delivering(posting, sender).keep_delivering)
+
+
+async def call_authorities(settings: Settings, custody: Socket, siblings: Siblings) -> None:
+    """Ask authorities outside of the keystore for certificates, as a process without a key of the
+    keystore, which nobody can call.
+    """
+    line = Line(custody.path, bytes(custody.secret))
+    errands = remote(OutsideUseCases, methods(OutsideUseCases, access.OUTSIDE), line).errands
+    client = Client(use_cases.places(settings))
+    await _keep_at(settings, siblings, Fetching(errands, client).keep_fetching)
+
+
+async def _keep_at(
+    settings: Settings, siblings: Siblings, work: Callable[[asyncio.Event], Awaitable[None]]
+) -> None:
+    """Do what calls others until told to stop."""
     confine(settings)
     stop = _told_to_stop()
     siblings.listen(None)
-    line = Line(custody.path, bytes(custody.secret))
-    table = methods(MailUseCases, access.MAIL)
-    delivering = Delivering(remote(MailUseCases, table, line).posting, sender)
     telling = asyncio.create_task(siblings.keep_telling())
     siblings.tell_ready()
-    working = asyncio.create_task(delivering.keep_delivering(stop))
+    working = asyncio.ensure_future(work(stop))
     await stop.wait()
     log.info("stopping")
-    await asyncio.wait([working], timeout=LETTER_SECONDS)
+    await asyncio.wait([working], timeout=LAST_SECONDS)
     working.cancel()
     telling.cancel()
     siblings.tell_end()

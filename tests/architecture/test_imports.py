@@ -100,7 +100,7 @@ LAYERS = (  # of the keystore; each imports from those before it, and from itsel
     ("pki",),
     ("operations", "people"),
     ("cards", "mail"),
-    ("rpc", "web", "rest"),
+    ("rpc", "web", "rest", "est"),
     ("run",),
     ("__main__",),
 )

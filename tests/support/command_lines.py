@@ -31,6 +31,7 @@ GIVEN = {
     ("authenticator", "approve"): ("some", "--number", "11"),
     ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
     ("ra", "ca", "trust"): (AUTHORITY,),
+    ("ra", "ca", "est"): ("some", "--off"),
     ("ra", "card", "requests", "export"): ("new",),
     ("ra", "card", "requests", "import"): (AUTHORITY,),
     ("ra", "user", "edit"): ("some", "--name", "Ada King"),

@@ -27,6 +27,8 @@ from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.external.certifying import Certifying
+from cloud_keystore.cards.external.errands import Errands
+from cloud_keystore.cards.external.est_servers import EstServers
 from cloud_keystore.cards.external.trusting import Trusting
 from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
@@ -191,6 +193,9 @@ class World:
     migrating: Migrating
     trusting: Trusting
     certifying: Certifying
+    est_hosts: set[tuple[str, int]]
+    est_servers: EstServers
+    errands: Errands
     domains: Domains
     accounts: Accounts
     importing: Importing
@@ -527,6 +532,8 @@ def new_world(
     organisations_ = Organisations(database, clock, os.urandom)
     roles, custom = Roles(database, clock, os.urandom), CustomRoles(database, clock, os.urandom)
     four_eyes = FourEyes(database, clock)
+    certifying = Certifying(database, clock, authority, data_objects, woken.extend)
+    est_hosts = set[tuple[str, int]]()
     return World(
         database=database,
         clock=clock,
@@ -539,7 +546,10 @@ def new_world(
         issuing=issuing,
         cards=life,
         trusting=Trusting(database, clock, os.urandom),
-        certifying=Certifying(database, clock, authority, data_objects, woken.extend),
+        certifying=certifying,
+        est_hosts=est_hosts,
+        est_servers=EstServers(database, clock, os.urandom, seal, est_hosts),
+        errands=Errands(database, clock, seal, certifying),
         prolonging=Prolonging(database, clock, spares, renewal, woken.extend),
         replacing=replacing,
         showing=Showing(database, clock),

@@ -55,9 +55,13 @@ class Waiting:
     card: Card
     user: User
     key_ref: int
-    csr: bytes  # PKCS#10, DER
+    asked: Csr
     authority: str
-    create_time: datetime
+
+    @property
+    def csr(self) -> bytes:
+        """PKCS#10, DER."""
+        return self.asked.csr
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,9 @@ class Certifying:
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
             found = _waiting(by)
-            return sorted(found, key=lambda each: (each.create_time, each.card.id, each.key_ref))
+            return sorted(
+                found, key=lambda each: (each.asked.create_time, each.card.id, each.key_ref)
+            )
 
     def issuer(self, serial: str, *, actor: Actor) -> ExternalIssuer:
         """Which external authority certifies a card; raises CardNotFound, NotAllowed."""
@@ -210,7 +216,7 @@ def _waiting(by: Acting) -> Iterator[Waiting]:
         if card is not None and key is not None and card.user_id in seen:
             user = people.holder(by.connection, card)
             name = known.get(each.authority_id, "")
-            yield Waiting(card, user, key.key_ref, each.csr, name, each.create_time)
+            yield Waiting(card, user, key.key_ref, each, name)
 
 
 def _looked(

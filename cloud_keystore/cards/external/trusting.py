@@ -25,7 +25,7 @@ from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.pki import external as checking
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.issuing import csrs, external
+from cloud_keystore.storage.issuing import csrs, est_servers, external
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ class Trusting:
                 raise InvalidInput(f"{name} certifies new cards: choose another authority first")
             if csrs.is_used(connection, found.id):
                 raise InvalidInput(f"{name} certifies cards that there are: it has to stay")
+            est_servers.remove(connection, found.id)
             external.remove(connection, found)
             said: dict[str, Detail] = {"authority": found.id, "name": name}
             told = entries.about_keystore(Kind.AUTHORITY_DISTRUSTED, now, actor, said)

@@ -25,8 +25,10 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.pki.est import sealed_context
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing.est_servers import est_server
 from cloud_keystore.storage.issuing.spare_keys import spare_key
 from cloud_keystore.storage.sealing import sealing_keys
 from cloud_keystore.storage.sealing.sealing_keys import SealedColumn, SealingKey
@@ -50,6 +52,9 @@ SEALED = (  # all columns with sealed values
         t.card_object.c.sealed_as,
         t.card_object.c.sealed_value,
         lambda row: object_context(row.key),
+    ),
+    SealedColumn(
+        est_server.c.authority_id, est_server.c.sealed, lambda row: sealed_context(row.key)
     ),
     SealedColumn(
         t.operation.c.id, t.operation.c.sealed_result, lambda row: results.context(row.key)

@@ -38,7 +38,8 @@ class IssuerChoice:
 @dataclass(frozen=True, slots=True)
 class Csr:
     """What an external authority is asked to certify: a key of a card. The rows stay as long as the
-    card does, because they tell whose certificates it has.
+    card does, because they tell whose certificates it has. An authority that has an EST server was
+    asked there so many times, is next at a time (None: at once), and the texts say what went wrong.
     """
 
     key_id: str
@@ -48,6 +49,10 @@ class Csr:
     public_sha256: bytes  # of SubjectPublicKeyInfo
     create_time: datetime
     certificate: bytes = b""  # DER; empty as long as none has come
+    tries: int = 0
+    next_time: datetime | None = None
+    why: str = ""
+    fix: str = ""
 
 
 @unique

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from cloud_keystore.cards.external.certifying import Certifying, Waiting
+from cloud_keystore.cards.external.est_servers import EstServers
 from cloud_keystore.cards.external.trusting import Chosen, Trusting
+from cloud_keystore.model.people import Identity
+from cloud_keystore.model.pki.est import Credentials, EstServer
 from cloud_keystore.model.pki.external import Brought, ExternalAuthority, Outcome
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -30,6 +33,7 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
 
     door: Door
     trusting: Trusting
+    est_servers: EstServers
     certifying: Certifying
 
     async def TrustAuthority(
@@ -52,10 +56,36 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
     async def ListExternalAuthorities(
         self, request: pb.ListExternalAuthoritiesRequest, context: Context
     ) -> AsyncIterator[pb.ListExternalAuthoritiesResponse]:
-        async for some in self.door.listed(
-            context, lambda who: map(_authority, self.trusting.list_all(actor=who.actor))
-        ):
+        def found(who: Identity) -> Iterator[pb.ExternalAuthority]:
+            servers = self.est_servers.list_all(actor=who.actor)
+            for each in self.trusting.list_all(actor=who.actor):
+                yield _authority(each, servers.get(each.name))
+
+        async for some in self.door.listed(context, found):
             yield pb.ListExternalAuthoritiesResponse(authorities=some)
+
+    async def UseEstServer(
+        self, request: pb.UseEstServerRequest, context: Context
+    ) -> pb.UseEstServerResponse:
+        asked = request.server
+
+        def use(who: Identity) -> None:
+            server = EstServer(
+                asked.url, asked.anchors, asked.user, asked.certificate, asked.any_subject
+            )
+            credentials = Credentials(request.password, request.private_key)
+            self.est_servers.use(request.authority, server, credentials, actor=who.actor)
+
+        await self.door.call(context, use)
+        return pb.UseEstServerResponse()
+
+    async def StopEstServer(
+        self, request: pb.StopEstServerRequest, context: Context
+    ) -> pb.StopEstServerResponse:
+        stopped = await self.door.call(
+            context, lambda who: self.est_servers.stop(request.authority, actor=who.actor)
+        )
+        return pb.StopEstServerResponse(stopped=stopped)
 
     async def ListIssuerChoices(
         self, request: pb.ListIssuerChoicesRequest, context: Context
@@ -102,9 +132,19 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
         )
 
 
-def _authority(authority: ExternalAuthority) -> pb.ExternalAuthority:
+def _authority(authority: ExternalAuthority, server: EstServer | None) -> pb.ExternalAuthority:
     message = pb.ExternalAuthority(name=authority.name, certificate=authority.certificate)
     message.create_time.FromDatetime(authority.create_time)
+    if server is not None:
+        message.est.CopyFrom(
+            pb.EstServer(
+                url=server.url,
+                anchors=server.anchors,
+                user=server.user,
+                certificate=server.certificate,
+                any_subject=server.any_subject,
+            )
+        )
     return message
 
 
@@ -117,14 +157,20 @@ def _choice(chosen: Chosen) -> pb.IssuerChoice:
 
 
 def _request(waiting: Waiting) -> pb.CardRequest:
+    asked = waiting.asked
     message = pb.CardRequest(
         card_serial=waiting.card.serial,
         key_ref=waiting.key_ref,
-        csr=waiting.csr,
+        csr=asked.csr,
         authority=waiting.authority,
         user_display_name=waiting.user.display_name,
+        tries=asked.tries,
+        reason=asked.why,
+        fix=asked.fix,
     )
-    message.create_time.FromDatetime(waiting.create_time)
+    message.create_time.FromDatetime(asked.create_time)
+    if asked.next_time is not None:
+        message.next_time.FromDatetime(asked.next_time)
     return message
 
 

@@ -121,6 +121,9 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "trusting.choose": OPERATOR,
         "trusting.list_all": OPERATOR,
         "trusting.list_choices": OPERATOR,
+        "est_servers.use": OPERATOR,
+        "est_servers.stop": OPERATOR,
+        "est_servers.list_all": OPERATOR,
         "certifying.waiting": OPERATOR,
         "certifying.issuer": OPERATOR,
         "certifying.install": OPERATOR,
@@ -230,3 +233,4 @@ REST: Mapping[str, Access] = MappingProxyType(
     }
 )
 MAIL: Mapping[str, Access] = MappingProxyType({"posting.take": NOBODY, "posting.tell": NOBODY})
+OUTSIDE: Mapping[str, Access] = MappingProxyType({"errands.take": NOBODY, "errands.tell": NOBODY})

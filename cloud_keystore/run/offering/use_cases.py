@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
 from cloud_keystore.cards.external.certifying import Certifying
+from cloud_keystore.cards.external.errands import Errands
+from cloud_keystore.cards.external.est_servers import EstServers
 from cloud_keystore.cards.external.trusting import Trusting
 from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
@@ -103,6 +105,7 @@ class MainUseCases:
     organisations: Organisations
     migrating: Migrating
     trusting: Trusting
+    est_servers: EstServers
     certifying: Certifying
     domains: Domains
     accounts: Accounts
@@ -166,6 +169,13 @@ class MailUseCases:
     """Those of the process that sends e-mail."""
 
     posting: Posting
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideUseCases:
+    """Those of the process that calls authorities outside of the keystore."""
+
+    errands: Errands
 
 
 def main_use_cases(
@@ -255,6 +265,7 @@ def main_use_cases(
         organisations=organisations,
         migrating=Migrating(database=database, clock=clock, random=os.urandom),
         trusting=Trusting(database=database, clock=clock, random=os.urandom),
+        est_servers=EstServers(database, clock, os.urandom, seal, places(parts.settings)),
         certifying=Certifying(database, clock, parts.authorities, data_objects, wake),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         accounts=Accounts(database=database, clock=clock, random=os.urandom),
@@ -358,6 +369,16 @@ def mail_use_cases(parts: Parts) -> MailUseCases:
     mail, phones = parts.settings.mail, _phones(parts)
     posting = Posting(parts.database, parts.clock, os.urandom, parts.people, phones, mail)
     return MailUseCases(posting)
+
+
+def outside_use_cases(parts: Parts, main: MainUseCases) -> OutsideUseCases:
+    """Make the use cases of the process that calls authorities from those of the main port."""
+    return OutsideUseCases(Errands(parts.database, parts.clock, parts.seal, main.certifying))
+
+
+def places(settings: Settings) -> frozenset[tuple[str, int]]:
+    """The hosts, with their ports, that the keystore may call to have certificates."""
+    return frozenset((each.host, each.port) for each in settings.ca_hosts)
 
 
 def _phones(parts: Parts) -> Phones:

@@ -230,7 +230,13 @@ def add_services(
         AuthorityServicer(door=operators, publishing=our.publishing), server
     )
     external_pb2_grpc.add_ExternalServiceServicer_to_server(
-        ExternalServicer(door=operators, trusting=our.trusting, certifying=our.certifying), server
+        ExternalServicer(
+            door=operators,
+            trusting=our.trusting,
+            est_servers=our.est_servers,
+            certifying=our.certifying,
+        ),
+        server,
     )
     notifications_pb2_grpc.add_NotificationServiceServicer_to_server(
         NotificationServicer(door=operators, notifications=our.notifications), server

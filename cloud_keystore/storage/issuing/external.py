@@ -106,9 +106,9 @@ def choice(connection: Connection, organisation_id: str, profile: str) -> Issuer
 def choose(connection: Connection, chosen: IssuerChoice) -> None:
     """Put a choice in place of the one before."""
     where = (c.organisation_id == chosen.organisation_id) & (c.profile == chosen.profile)
-    rows.drop(connection, issuer_choice, where)
-    known = {name: getattr(chosen, name) for name in IssuerChoice.__dataclass_fields__}
-    rows.add(connection, issuer_choice, known)
+    if not rows.change(connection, issuer_choice, [where], {"authority_id": chosen.authority_id}):
+        known = {name: getattr(chosen, name) for name in IssuerChoice.__dataclass_fields__}
+        rows.add(connection, issuer_choice, known)
 
 
 def choices(connection: Connection) -> list[IssuerChoice]:

@@ -10,7 +10,14 @@ from cloud_keystore.storage.bundles import rows as bundles
 from cloud_keystore.storage.contacts import accounts, domains, helping
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
 from cloud_keystore.storage.enrolment import software
-from cloud_keystore.storage.issuing import csrs, external, orders, planned_keys, spare_keys
+from cloud_keystore.storage.issuing import (
+    csrs,
+    est_servers,
+    external,
+    orders,
+    planned_keys,
+    spare_keys,
+)
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.past import repeats
 from cloud_keystore.storage.revocation import certificates, lists
@@ -36,6 +43,7 @@ assert feedback.feedback.metadata is METADATA  # noqa: S101
 assert orders.card_order.metadata is METADATA  # noqa: S101
 assert planned_keys.planned_key.metadata is METADATA  # noqa: S101
 assert csrs.card_csr.metadata is METADATA  # noqa: S101
+assert est_servers.est_server.metadata is METADATA  # noqa: S101
 assert external.external_authority.metadata is METADATA  # noqa: S101
 assert software.client_software.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101

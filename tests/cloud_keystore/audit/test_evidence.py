@@ -69,6 +69,7 @@ PIN, PUK = 0x80, 0x81
 FACTORY_PIN, FACTORY_PUK = b"123456", b"12345678"
 TERMS = approval_pb2.SessionTerms(most_uses=10, seconds=3600)
 ENROL = "EnrolmentService.Enrol"
+NOBODY = "127.0.0.1:9"  # no EST server is there
 
 TOLD: dict[str, Kind] = {
     ENROL: Kind.IDENTITY_ENROLLED,
@@ -155,6 +156,8 @@ TOLD: dict[str, Kind] = {
     "RoleService.DeleteRole": Kind.ROLE_DELETED,
     "ExternalService.TrustAuthority": Kind.AUTHORITY_TRUSTED,
     "ExternalService.DistrustAuthority": Kind.AUTHORITY_DISTRUSTED,
+    "ExternalService.UseEstServer": Kind.EST_SERVER_CHANGED,
+    "ExternalService.StopEstServer": Kind.EST_SERVER_CHANGED,
     "ExternalService.ChooseIssuer": Kind.ISSUER_CHOSEN,
     "ExternalService.ImportCertificates": Kind.CERTIFICATE_RECEIVED,
     "RoleService.GrantRole": Kind.ROLE_GRANTED,
@@ -308,7 +311,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
         ExitStack() as open_,
     ):
         sms = ("--sms-file", str(tmp_path / "sms"))
-        keystore = KeystoreProcess(tmp_path, nursery, (*options_to(mail), *sms))
+        keystore = KeystoreProcess(
+            tmp_path, nursery, (*options_to(mail), *sms, "--ca-host", NOBODY)
+        )
         place = Place(keystore, Journal(tmp_path / "keystore" / "keystore.db"), open_)
         keystore.registry = Registry(place.channel(keystore.operator))
         yield place
@@ -483,6 +488,11 @@ def _certify_elsewhere(keystore: KeystoreProcess, user_id: str) -> None:
         registry.external.TrustAuthority(asked)
     chosen = external_pb2.IssuerChoice(profile="p384", authority="Trust")
     registry.external.ChooseIssuer(external_pb2.ChooseIssuerRequest(choice=chosen))
+    server = external_pb2.EstServer(url=f"https://{NOBODY}", user="ra")
+    registry.external.UseEstServer(
+        external_pb2.UseEstServerRequest(authority="Other", server=server, password="open sesame")
+    )
+    registry.external.StopEstServer(external_pb2.StopEstServerRequest(authority="Other"))
     registry.external.DistrustAuthority(external_pb2.DistrustAuthorityRequest(name="Other"))
     registry.cards.IssueCard(
         cards_pb2.IssueCardRequest(request_id=os.urandom(16), user_id=user_id, profile="p384")

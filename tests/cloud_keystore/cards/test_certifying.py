@@ -84,6 +84,16 @@ def test_a_card_is_complete_with_its_certificates(
     assert world.find(serial).card.expire_time == min(ends)
 
 
+@pytest.mark.usefixtures("trusting")
+def test_a_choice_can_be_taken_back_and_made_again(
+    world: World, ada: tuple[User, Enrolled]
+) -> None:
+    for name, state in (("", CardState.PENDING), ("trust", CardState.ISSUING)):
+        assert world.trusting.choose("", "", name, actor=OPERATOR)
+        assert world.find(issue(world, ada[0])).card.state is state
+        assert [each.authority for each in world.trusting.list_choices(actor=OPERATOR)] == [name]
+
+
 @pytest.mark.parametrize("profile", ["v2", "p384", "sm-cs2"])
 def test_requests_are_signed_by_the_keys_that_they_name(
     world: World, trusting: ExternalCa, ada: tuple[User, Enrolled], profile: str

@@ -47,6 +47,7 @@ from support.keystore_process import KeystoreProcess
 from support.mail_server import MailServer, options_to, serving
 from support.schema import METHODS, role_of
 
+NOBODY = "127.0.0.1:9"  # no EST server is there
 CUSTOM = "registrar"  # of rights that no built-in role has alone
 RIGHTS: Mapping[str, frozenset[Right]] = {
     **roles.RIGHTS,
@@ -401,6 +402,18 @@ WHOLE: Mapping[str, tuple[Right, Message]] = {
         Right.POLICY,
         external_pb2.TrustAuthorityRequest(name="Other", certificate=new_authority("Other").der),
     ),
+    "ExternalService.UseEstServer": (
+        Right.POLICY,
+        external_pb2.UseEstServerRequest(
+            authority="Other",
+            server=external_pb2.EstServer(url=f"https://{NOBODY}", user="ra"),
+            password="open sesame",
+        ),
+    ),
+    "ExternalService.StopEstServer": (
+        Right.POLICY,
+        external_pb2.StopEstServerRequest(authority="Other"),
+    ),
     "ExternalService.DistrustAuthority": (
         Right.POLICY,
         external_pb2.DistrustAuthorityRequest(name="Other"),
@@ -587,7 +600,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with Nursery(folder / "logs") as nursery, ExitStack() as open_:
         mail = open_.enter_context(serving(MailServer()))
         sms = ("--sms-file", str(folder / "sms"))
-        keystore = KeystoreProcess(folder, nursery, (*options_to(mail), *sms))
+        keystore = KeystoreProcess(folder, nursery, (*options_to(mail), *sms, "--ca-host", NOBODY))
         identities = keystore.registry.identities
 
         def enrolled(name: str, token: str, role: str) -> grpc.Channel:

@@ -13,7 +13,7 @@ import pytest
 from cloud_keystore.config import Address, Settings, Token
 from cloud_keystore.run.ports import cause
 from cloudcard_tools.demo.stage import free_ports
-from cloudcard_tools.serve.command import say_ready
+from cloudcard_tools.serve.processes import say_ready
 from cloudcard_tools.shared.processes import Nursery
 from support import warm_starts
 

@@ -13,6 +13,7 @@ from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.clients import client
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.domains import domain
+from cloudcard_tools.ra.external.est import ca_est
 from cloudcard_tools.ra.external.requests import requests
 from cloudcard_tools.ra.external.trusting import ca_distrust, ca_external, ca_trust, ca_use
 from cloudcard_tools.ra.feedback import feedback
@@ -88,7 +89,7 @@ ra.add_command(profile)
 ra.add_command(card)
 card.add_command(requests)
 ra.add_command(ca)
-for each in (ca_trust, ca_use, ca_external, ca_distrust):
+for each in (ca_trust, ca_est, ca_use, ca_external, ca_distrust):
     ca.add_command(each)
 ra.add_command(device)
 ra.add_command(alerts)

@@ -147,6 +147,7 @@ def test_what_no_code_covers() -> None:
         "key": ["sealed_private"],
         "spare_key": ["sealed_private"],
         "card_object": ["sealed_value"],
+        "est_server": ["sealed"],
         "management_key": ["sealed"],
         "management_challenge": ["id"],
         "operation": ["room", "sealed_result", "trace_id"],

@@ -31,6 +31,10 @@ COLUMNS = {
     "holder": "Holder",
     "authority": "Certified by",
     "issued": "Issued",
+    "asked": "Asked",
+    "next": "Next",
+    "reason": "Why not",
+    "fix": "What to do",
 }
 OUTCOME = {
     pb.CERTIFICATE_OUTCOME_COMPLETED: "installed",
@@ -159,6 +163,10 @@ def _row(message: pb.CardRequest) -> Row:
         "holder": message.user_display_name,
         "authority": message.authority,
         "issued": when(message.create_time),
+        "asked": message.tries or None,
+        "next": when(message.next_time) if message.HasField("next_time") else None,
+        "reason": message.reason or None,
+        "fix": message.fix or None,
     }
 
 

@@ -28,6 +28,7 @@ LABELS = {
     "subject": "Subject",
     "expires": "Expires",
     "used_for": "Certifies",
+    "est": "Asked at",
 }
 CHOICE = {"organisation": "Organisation", "profile": "Profile", "issuer": "Certified by"}
 ALL = "all"
@@ -88,6 +89,9 @@ def ca_external(caller: Caller) -> None:
         {
             **_authority(each.name, x509.load_der_x509_certificate(each.certificate)),
             "used_for": used.get(each.name, []),
+            "est": each.est.url or None,
+            "est_user": each.est.user or None,
+            "any_subject": each.est.any_subject,
         }
         for each in found
     ]

@@ -25,51 +25,61 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$cloudcard/registry/v1/external.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\x11\x45xternalAuthority\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x0cIssuerChoice\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x11\n\tauthority\x18\x03 \x01(\t\":\n\x15TrustAuthorityRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\"\'\n\x16TrustAuthorityResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x08\"(\n\x18\x44istrustAuthorityRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\",\n\x19\x44istrustAuthorityResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08\" \n\x1eListExternalAuthoritiesRequest\"`\n\x1fListExternalAuthoritiesResponse\x12=\n\x0b\x61uthorities\x18\x01 \x03(\x0b\x32(.cloudcard.registry.v1.ExternalAuthority\"\x1a\n\x18ListIssuerChoicesRequest\"Q\n\x19ListIssuerChoicesResponse\x12\x34\n\x07\x63hoices\x18\x01 \x03(\x0b\x32#.cloudcard.registry.v1.IssuerChoice\"J\n\x13\x43hooseIssuerRequest\x12\x33\n\x06\x63hoice\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.IssuerChoice\"\'\n\x14\x43hooseIssuerResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x9f\x01\n\x0b\x43\x61rdRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x0f\n\x07key_ref\x18\x02 \x01(\r\x12\x0b\n\x03\x63sr\x18\x03 \x01(\x0c\x12\x11\n\tauthority\x18\x04 \x01(\t\x12\x19\n\x11user_display_name\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x19\n\x17ListCardRequestsRequest\"P\n\x18ListCardRequestsResponse\x12\x34\n\x08requests\x18\x01 \x03(\x0b\x32\".cloudcard.registry.v1.CardRequest\"S\n\x19ImportCertificatesRequest\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x0f\n\x07\x62\x65tween\x18\x02 \x03(\x0c\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xa5\x01\n\x13ImportedCertificate\x12:\n\x07outcome\x18\x01 \x01(\x0e\x32).cloudcard.registry.v1.CertificateOutcome\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0f\n\x07key_ref\x18\x03 \x01(\r\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0b\n\x03\x66ix\x18\x06 \x01(\t\"l\n\x1aImportCertificatesResponse\x12@\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0b\x32*.cloudcard.registry.v1.ImportedCertificate\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08*\xba\x01\n\x12\x43\x65rtificateOutcome\x12#\n\x1f\x43\x45RTIFICATE_OUTCOME_UNSPECIFIED\x10\x00\x12!\n\x1d\x43\x45RTIFICATE_OUTCOME_COMPLETED\x10\x01\x12\x1c\n\x18\x43\x45RTIFICATE_OUTCOME_KEPT\x10\x02\x12\x1d\n\x19\x43\x45RTIFICATE_OUTCOME_THERE\x10\x03\x12\x1f\n\x1b\x43\x45RTIFICATE_OUTCOME_REFUSED\x10\x04\x32\xda\x06\n\x0f\x45xternalService\x12m\n\x0eTrustAuthority\x12,.cloudcard.registry.v1.TrustAuthorityRequest\x1a-.cloudcard.registry.v1.TrustAuthorityResponse\x12v\n\x11\x44istrustAuthority\x12/.cloudcard.registry.v1.DistrustAuthorityRequest\x1a\x30.cloudcard.registry.v1.DistrustAuthorityResponse\x12\x8a\x01\n\x17ListExternalAuthorities\x12\x35.cloudcard.registry.v1.ListExternalAuthoritiesRequest\x1a\x36.cloudcard.registry.v1.ListExternalAuthoritiesResponse0\x01\x12g\n\x0c\x43hooseIssuer\x12*.cloudcard.registry.v1.ChooseIssuerRequest\x1a+.cloudcard.registry.v1.ChooseIssuerResponse\x12x\n\x11ListIssuerChoices\x12/.cloudcard.registry.v1.ListIssuerChoicesRequest\x1a\x30.cloudcard.registry.v1.ListIssuerChoicesResponse0\x01\x12u\n\x10ListCardRequests\x12..cloudcard.registry.v1.ListCardRequestsRequest\x1a/.cloudcard.registry.v1.ListCardRequestsResponse0\x01\x12y\n\x12ImportCertificates\x12\x30.cloudcard.registry.v1.ImportCertificatesRequest\x1a\x31.cloudcard.registry.v1.ImportCertificatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$cloudcard/registry/v1/external.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x01\n\x11\x45xternalAuthority\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x03\x65st\x18\x04 \x01(\x0b\x32 .cloudcard.registry.v1.EstServer\"a\n\tEstServer\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0f\n\x07\x61nchors\x18\x02 \x01(\x0c\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0c\x12\x13\n\x0b\x61ny_subject\x18\x05 \x01(\x08\"\x81\x01\n\x13UseEstServerRequest\x12\x11\n\tauthority\x18\x01 \x01(\t\x12\x30\n\x06server\x18\x02 \x01(\x0b\x32 .cloudcard.registry.v1.EstServer\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x13\n\x0bprivate_key\x18\x04 \x01(\x0c\"\x16\n\x14UseEstServerResponse\")\n\x14StopEstServerRequest\x12\x11\n\tauthority\x18\x01 \x01(\t\"(\n\x15StopEstServerResponse\x12\x0f\n\x07stopped\x18\x01 \x01(\x08\"K\n\x0cIssuerChoice\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x11\n\tauthority\x18\x03 \x01(\t\":\n\x15TrustAuthorityRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\"\'\n\x16TrustAuthorityResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x08\"(\n\x18\x44istrustAuthorityRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\",\n\x19\x44istrustAuthorityResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08\" \n\x1eListExternalAuthoritiesRequest\"`\n\x1fListExternalAuthoritiesResponse\x12=\n\x0b\x61uthorities\x18\x01 \x03(\x0b\x32(.cloudcard.registry.v1.ExternalAuthority\"\x1a\n\x18ListIssuerChoicesRequest\"Q\n\x19ListIssuerChoicesResponse\x12\x34\n\x07\x63hoices\x18\x01 \x03(\x0b\x32#.cloudcard.registry.v1.IssuerChoice\"J\n\x13\x43hooseIssuerRequest\x12\x33\n\x06\x63hoice\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.IssuerChoice\"\'\n\x14\x43hooseIssuerResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\xfa\x01\n\x0b\x43\x61rdRequest\x12\x13\n\x0b\x63\x61rd_serial\x18\x01 \x01(\t\x12\x0f\n\x07key_ref\x18\x02 \x01(\r\x12\x0b\n\x03\x63sr\x18\x03 \x01(\x0c\x12\x11\n\tauthority\x18\x04 \x01(\t\x12\x19\n\x11user_display_name\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\x07 \x01(\r\x12-\n\tnext_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0b\n\x03\x66ix\x18\n \x01(\t\"\x19\n\x17ListCardRequestsRequest\"P\n\x18ListCardRequestsResponse\x12\x34\n\x08requests\x18\x01 \x03(\x0b\x32\".cloudcard.registry.v1.CardRequest\"S\n\x19ImportCertificatesRequest\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x0f\n\x07\x62\x65tween\x18\x02 \x03(\x0c\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xa5\x01\n\x13ImportedCertificate\x12:\n\x07outcome\x18\x01 \x01(\x0e\x32).cloudcard.registry.v1.CertificateOutcome\x12\x13\n\x0b\x63\x61rd_serial\x18\x02 \x01(\t\x12\x0f\n\x07key_ref\x18\x03 \x01(\r\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0b\n\x03\x66ix\x18\x06 \x01(\t\"l\n\x1aImportCertificatesResponse\x12@\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0b\x32*.cloudcard.registry.v1.ImportedCertificate\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08*\xba\x01\n\x12\x43\x65rtificateOutcome\x12#\n\x1f\x43\x45RTIFICATE_OUTCOME_UNSPECIFIED\x10\x00\x12!\n\x1d\x43\x45RTIFICATE_OUTCOME_COMPLETED\x10\x01\x12\x1c\n\x18\x43\x45RTIFICATE_OUTCOME_KEPT\x10\x02\x12\x1d\n\x19\x43\x45RTIFICATE_OUTCOME_THERE\x10\x03\x12\x1f\n\x1b\x43\x45RTIFICATE_OUTCOME_REFUSED\x10\x04\x32\xaf\x08\n\x0f\x45xternalService\x12m\n\x0eTrustAuthority\x12,.cloudcard.registry.v1.TrustAuthorityRequest\x1a-.cloudcard.registry.v1.TrustAuthorityResponse\x12v\n\x11\x44istrustAuthority\x12/.cloudcard.registry.v1.DistrustAuthorityRequest\x1a\x30.cloudcard.registry.v1.DistrustAuthorityResponse\x12\x8a\x01\n\x17ListExternalAuthorities\x12\x35.cloudcard.registry.v1.ListExternalAuthoritiesRequest\x1a\x36.cloudcard.registry.v1.ListExternalAuthoritiesResponse0\x01\x12g\n\x0cUseEstServer\x12*.cloudcard.registry.v1.UseEstServerRequest\x1a+.cloudcard.registry.v1.UseEstServerResponse\x12j\n\rStopEstServer\x12+.cloudcard.registry.v1.StopEstServerRequest\x1a,.cloudcard.registry.v1.StopEstServerResponse\x12g\n\x0c\x43hooseIssuer\x12*.cloudcard.registry.v1.ChooseIssuerRequest\x1a+.cloudcard.registry.v1.ChooseIssuerResponse\x12x\n\x11ListIssuerChoices\x12/.cloudcard.registry.v1.ListIssuerChoicesRequest\x1a\x30.cloudcard.registry.v1.ListIssuerChoicesResponse0\x01\x12u\n\x10ListCardRequests\x12..cloudcard.registry.v1.ListCardRequestsRequest\x1a/.cloudcard.registry.v1.ListCardRequestsResponse0\x01\x12y\n\x12ImportCertificates\x12\x30.cloudcard.registry.v1.ImportCertificatesRequest\x1a\x31.cloudcard.registry.v1.ImportCertificatesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.registry.v1.external_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CERTIFICATEOUTCOME']._serialized_start=1462
-  _globals['_CERTIFICATEOUTCOME']._serialized_end=1648
-  _globals['_EXTERNALAUTHORITY']._serialized_start=96
-  _globals['_EXTERNALAUTHORITY']._serialized_end=199
-  _globals['_ISSUERCHOICE']._serialized_start=201
-  _globals['_ISSUERCHOICE']._serialized_end=276
-  _globals['_TRUSTAUTHORITYREQUEST']._serialized_start=278
-  _globals['_TRUSTAUTHORITYREQUEST']._serialized_end=336
-  _globals['_TRUSTAUTHORITYRESPONSE']._serialized_start=338
-  _globals['_TRUSTAUTHORITYRESPONSE']._serialized_end=377
-  _globals['_DISTRUSTAUTHORITYREQUEST']._serialized_start=379
-  _globals['_DISTRUSTAUTHORITYREQUEST']._serialized_end=419
-  _globals['_DISTRUSTAUTHORITYRESPONSE']._serialized_start=421
-  _globals['_DISTRUSTAUTHORITYRESPONSE']._serialized_end=465
-  _globals['_LISTEXTERNALAUTHORITIESREQUEST']._serialized_start=467
-  _globals['_LISTEXTERNALAUTHORITIESREQUEST']._serialized_end=499
-  _globals['_LISTEXTERNALAUTHORITIESRESPONSE']._serialized_start=501
-  _globals['_LISTEXTERNALAUTHORITIESRESPONSE']._serialized_end=597
-  _globals['_LISTISSUERCHOICESREQUEST']._serialized_start=599
-  _globals['_LISTISSUERCHOICESREQUEST']._serialized_end=625
-  _globals['_LISTISSUERCHOICESRESPONSE']._serialized_start=627
-  _globals['_LISTISSUERCHOICESRESPONSE']._serialized_end=708
-  _globals['_CHOOSEISSUERREQUEST']._serialized_start=710
-  _globals['_CHOOSEISSUERREQUEST']._serialized_end=784
-  _globals['_CHOOSEISSUERRESPONSE']._serialized_start=786
-  _globals['_CHOOSEISSUERRESPONSE']._serialized_end=825
-  _globals['_CARDREQUEST']._serialized_start=828
-  _globals['_CARDREQUEST']._serialized_end=987
-  _globals['_LISTCARDREQUESTSREQUEST']._serialized_start=989
-  _globals['_LISTCARDREQUESTSREQUEST']._serialized_end=1014
-  _globals['_LISTCARDREQUESTSRESPONSE']._serialized_start=1016
-  _globals['_LISTCARDREQUESTSRESPONSE']._serialized_end=1096
-  _globals['_IMPORTCERTIFICATESREQUEST']._serialized_start=1098
-  _globals['_IMPORTCERTIFICATESREQUEST']._serialized_end=1181
-  _globals['_IMPORTEDCERTIFICATE']._serialized_start=1184
-  _globals['_IMPORTEDCERTIFICATE']._serialized_end=1349
-  _globals['_IMPORTCERTIFICATESRESPONSE']._serialized_start=1351
-  _globals['_IMPORTCERTIFICATESRESPONSE']._serialized_end=1459
-  _globals['_EXTERNALSERVICE']._serialized_start=1651
-  _globals['_EXTERNALSERVICE']._serialized_end=2509
+  _globals['_CERTIFICATEOUTCOME']._serialized_start=1941
+  _globals['_CERTIFICATEOUTCOME']._serialized_end=2127
+  _globals['_EXTERNALAUTHORITY']._serialized_start=97
+  _globals['_EXTERNALAUTHORITY']._serialized_end=247
+  _globals['_ESTSERVER']._serialized_start=249
+  _globals['_ESTSERVER']._serialized_end=346
+  _globals['_USEESTSERVERREQUEST']._serialized_start=349
+  _globals['_USEESTSERVERREQUEST']._serialized_end=478
+  _globals['_USEESTSERVERRESPONSE']._serialized_start=480
+  _globals['_USEESTSERVERRESPONSE']._serialized_end=502
+  _globals['_STOPESTSERVERREQUEST']._serialized_start=504
+  _globals['_STOPESTSERVERREQUEST']._serialized_end=545
+  _globals['_STOPESTSERVERRESPONSE']._serialized_start=547
+  _globals['_STOPESTSERVERRESPONSE']._serialized_end=587
+  _globals['_ISSUERCHOICE']._serialized_start=589
+  _globals['_ISSUERCHOICE']._serialized_end=664
+  _globals['_TRUSTAUTHORITYREQUEST']._serialized_start=666
+  _globals['_TRUSTAUTHORITYREQUEST']._serialized_end=724
+  _globals['_TRUSTAUTHORITYRESPONSE']._serialized_start=726
+  _globals['_TRUSTAUTHORITYRESPONSE']._serialized_end=765
+  _globals['_DISTRUSTAUTHORITYREQUEST']._serialized_start=767
+  _globals['_DISTRUSTAUTHORITYREQUEST']._serialized_end=807
+  _globals['_DISTRUSTAUTHORITYRESPONSE']._serialized_start=809
+  _globals['_DISTRUSTAUTHORITYRESPONSE']._serialized_end=853
+  _globals['_LISTEXTERNALAUTHORITIESREQUEST']._serialized_start=855
+  _globals['_LISTEXTERNALAUTHORITIESREQUEST']._serialized_end=887
+  _globals['_LISTEXTERNALAUTHORITIESRESPONSE']._serialized_start=889
+  _globals['_LISTEXTERNALAUTHORITIESRESPONSE']._serialized_end=985
+  _globals['_LISTISSUERCHOICESREQUEST']._serialized_start=987
+  _globals['_LISTISSUERCHOICESREQUEST']._serialized_end=1013
+  _globals['_LISTISSUERCHOICESRESPONSE']._serialized_start=1015
+  _globals['_LISTISSUERCHOICESRESPONSE']._serialized_end=1096
+  _globals['_CHOOSEISSUERREQUEST']._serialized_start=1098
+  _globals['_CHOOSEISSUERREQUEST']._serialized_end=1172
+  _globals['_CHOOSEISSUERRESPONSE']._serialized_start=1174
+  _globals['_CHOOSEISSUERRESPONSE']._serialized_end=1213
+  _globals['_CARDREQUEST']._serialized_start=1216
+  _globals['_CARDREQUEST']._serialized_end=1466
+  _globals['_LISTCARDREQUESTSREQUEST']._serialized_start=1468
+  _globals['_LISTCARDREQUESTSREQUEST']._serialized_end=1493
+  _globals['_LISTCARDREQUESTSRESPONSE']._serialized_start=1495
+  _globals['_LISTCARDREQUESTSRESPONSE']._serialized_end=1575
+  _globals['_IMPORTCERTIFICATESREQUEST']._serialized_start=1577
+  _globals['_IMPORTCERTIFICATESREQUEST']._serialized_end=1660
+  _globals['_IMPORTEDCERTIFICATE']._serialized_start=1663
+  _globals['_IMPORTEDCERTIFICATE']._serialized_end=1828
+  _globals['_IMPORTCERTIFICATESRESPONSE']._serialized_start=1830
+  _globals['_IMPORTCERTIFICATESRESPONSE']._serialized_end=1938
+  _globals['_EXTERNALSERVICE']._serialized_start=2130
+  _globals['_EXTERNALSERVICE']._serialized_end=3201
 # @@protoc_insertion_point(module_scope)

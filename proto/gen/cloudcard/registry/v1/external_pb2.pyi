@@ -61,6 +61,7 @@ class ExternalAuthority(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What operators call it."""
     certificate: _builtins.bytes
@@ -69,20 +70,160 @@ class ExternalAuthority(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it is trusted."""
 
+    @_builtins.property
+    def est(self) -> Global___EstServer:
+        """Where the keystore asks it; not set if it does not."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         certificate: _builtins.bytes = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        est: Global___EstServer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "est", b"est"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "create_time", b"create_time", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "create_time", b"create_time", "est", b"est", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExternalAuthority: _TypeAlias = ExternalAuthority  # noqa: Y015
+
+@_typing.final
+class EstServer(_message.Message):
+    """EstServer is where an authority is asked by EST."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    ANCHORS_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    ANY_SUBJECT_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Its address, such as https://est.example.org or https://est.example.org/.well-known/est/LABEL."""
+    anchors: _builtins.bytes
+    """Certificates by which the server is known, PEM; none given: that of the authority."""
+    user: _builtins.str
+    """The keystore's user name there; empty if it has none."""
+    certificate: _builtins.bytes
+    """The keystore's certificate there, PEM, with those above it; empty if it has none."""
+    any_subject: _builtins.bool
+    """Whether certificates are taken that name others than was asked for."""
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        anchors: _builtins.bytes = ...,
+        user: _builtins.str = ...,
+        certificate: _builtins.bytes = ...,
+        any_subject: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchors", b"anchors", "any_subject", b"any_subject", "certificate", b"certificate", "url", b"url", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstServer: _TypeAlias = EstServer  # noqa: Y015
+
+@_typing.final
+class UseEstServerRequest(_message.Message):
+    """UseEstServerRequest has a server, in place of the one before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    SERVER_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    PRIVATE_KEY_FIELD_NUMBER: _builtins.int
+    authority: _builtins.str
+    """Name of the authority."""
+    password: _builtins.str
+    """The password of the user."""
+    private_key: _builtins.bytes
+    """The private key of the certificate, PEM, without a password."""
+    @_builtins.property
+    def server(self) -> Global___EstServer:
+        """The server."""
+
+    def __init__(
+        self,
+        *,
+        authority: _builtins.str = ...,
+        server: Global___EstServer | None = ...,
+        password: _builtins.str = ...,
+        private_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["server", b"server"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "password", b"password", "private_key", b"private_key", "server", b"server"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseEstServerRequest: _TypeAlias = UseEstServerRequest  # noqa: Y015
+
+@_typing.final
+class UseEstServerResponse(_message.Message):
+    """UseEstServerResponse has nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseEstServerResponse: _TypeAlias = UseEstServerResponse  # noqa: Y015
+
+@_typing.final
+class StopEstServerRequest(_message.Message):
+    """StopEstServerRequest names an authority."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    authority: _builtins.str
+    """Its name."""
+    def __init__(
+        self,
+        *,
+        authority: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopEstServerRequest: _TypeAlias = StopEstServerRequest  # noqa: Y015
+
+@_typing.final
+class StopEstServerResponse(_message.Message):
+    """StopEstServerResponse tells what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOPPED_FIELD_NUMBER: _builtins.int
+    stopped: _builtins.bool
+    """False if it had no server."""
+    def __init__(
+        self,
+        *,
+        stopped: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stopped", b"stopped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopEstServerResponse: _TypeAlias = StopEstServerResponse  # noqa: Y015
 
 @_typing.final
 class IssuerChoice(_message.Message):
@@ -348,6 +489,10 @@ class CardRequest(_message.Message):
     AUTHORITY_FIELD_NUMBER: _builtins.int
     USER_DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
+    NEXT_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIX_FIELD_NUMBER: _builtins.int
     card_serial: _builtins.str
     """Serial number of its card."""
     key_ref: _builtins.int
@@ -358,9 +503,19 @@ class CardRequest(_message.Message):
     """Name of the authority that certifies the card."""
     user_display_name: _builtins.str
     """Display name of the holder."""
+    tries: _builtins.int
+    """How often the keystore has asked the authority for it."""
+    reason: _builtins.str
+    """Why there is no certificate, after the last time."""
+    fix: _builtins.str
+    """What to do then."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the card was issued."""
+
+    @_builtins.property
+    def next_time(self) -> _timestamp_pb2.Timestamp:
+        """When it asks next; not set if it does not, or at once."""
 
     def __init__(
         self,
@@ -371,10 +526,14 @@ class CardRequest(_message.Message):
         authority: _builtins.str = ...,
         user_display_name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        tries: _builtins.int = ...,
+        next_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        fix: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "next_time", b"next_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "card_serial", b"card_serial", "create_time", b"create_time", "csr", b"csr", "key_ref", b"key_ref", "user_display_name", b"user_display_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "card_serial", b"card_serial", "create_time", b"create_time", "csr", b"csr", "fix", b"fix", "key_ref", b"key_ref", "next_time", b"next_time", "reason", b"reason", "tries", b"tries", "user_display_name", b"user_display_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

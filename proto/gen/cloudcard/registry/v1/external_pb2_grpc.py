@@ -50,6 +50,16 @@ class ExternalServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.ListExternalAuthoritiesRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.ListExternalAuthoritiesResponse.FromString,
                 _registered_method=True)
+        self.UseEstServer = channel.unary_unary(
+                '/cloudcard.registry.v1.ExternalService/UseEstServer',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseEstServerRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseEstServerResponse.FromString,
+                _registered_method=True)
+        self.StopEstServer = channel.unary_unary(
+                '/cloudcard.registry.v1.ExternalService/StopEstServer',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerResponse.FromString,
+                _registered_method=True)
         self.ChooseIssuer = channel.unary_unary(
                 '/cloudcard.registry.v1.ExternalService/ChooseIssuer',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.ChooseIssuerRequest.SerializeToString,
@@ -92,6 +102,20 @@ class ExternalServiceServicer:
 
     def ListExternalAuthorities(self, request, context):
         """ListExternalAuthorities lists the trusted authorities by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UseEstServer(self, request, context):
+        """UseEstServer has the keystore ask an authority by itself, at a server that speaks EST (RFC 7030), from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopEstServer(self, request, context):
+        """StopEstServer has the keystore ask an authority no longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,6 +167,16 @@ def add_ExternalServiceServicer_to_server(servicer, server):
                     servicer.ListExternalAuthorities,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.ListExternalAuthoritiesRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.ListExternalAuthoritiesResponse.SerializeToString,
+            ),
+            'UseEstServer': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseEstServer,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseEstServerRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseEstServerResponse.SerializeToString,
+            ),
+            'StopEstServer': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopEstServer,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerResponse.SerializeToString,
             ),
             'ChooseIssuer': grpc.unary_unary_rpc_method_handler(
                     servicer.ChooseIssuer,
@@ -247,6 +281,60 @@ class ExternalService:
             '/cloudcard.registry.v1.ExternalService/ListExternalAuthorities',
             cloudcard_dot_registry_dot_v1_dot_external__pb2.ListExternalAuthoritiesRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_external__pb2.ListExternalAuthoritiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseEstServer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.ExternalService/UseEstServer',
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.UseEstServerRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.UseEstServerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopEstServer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.ExternalService/StopEstServer',
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class ExternalServiceStub:
     """DistrustAuthority takes away an authority that was never used."""
     ListExternalAuthorities: _grpc.UnaryStreamMultiCallable[_external_pb2.ListExternalAuthoritiesRequest, _external_pb2.ListExternalAuthoritiesResponse]
     """ListExternalAuthorities lists the trusted authorities by name."""
+    UseEstServer: _grpc.UnaryUnaryMultiCallable[_external_pb2.UseEstServerRequest, _external_pb2.UseEstServerResponse]
+    """UseEstServer has the keystore ask an authority by itself, at a server that speaks EST (RFC 7030), from now on."""
+    StopEstServer: _grpc.UnaryUnaryMultiCallable[_external_pb2.StopEstServerRequest, _external_pb2.StopEstServerResponse]
+    """StopEstServer has the keystore ask an authority no longer."""
     ChooseIssuer: _grpc.UnaryUnaryMultiCallable[_external_pb2.ChooseIssuerRequest, _external_pb2.ChooseIssuerResponse]
     """ChooseIssuer says which authority certifies the new cards of an organisation and profile."""
     ListIssuerChoices: _grpc.UnaryStreamMultiCallable[_external_pb2.ListIssuerChoicesRequest, _external_pb2.ListIssuerChoicesResponse]
@@ -61,6 +65,10 @@ class ExternalServiceAsyncStub(ExternalServiceStub):
     """DistrustAuthority takes away an authority that was never used."""
     ListExternalAuthorities: _aio.UnaryStreamMultiCallable[_external_pb2.ListExternalAuthoritiesRequest, _external_pb2.ListExternalAuthoritiesResponse]  # type: ignore[assignment]
     """ListExternalAuthorities lists the trusted authorities by name."""
+    UseEstServer: _aio.UnaryUnaryMultiCallable[_external_pb2.UseEstServerRequest, _external_pb2.UseEstServerResponse]  # type: ignore[assignment]
+    """UseEstServer has the keystore ask an authority by itself, at a server that speaks EST (RFC 7030), from now on."""
+    StopEstServer: _aio.UnaryUnaryMultiCallable[_external_pb2.StopEstServerRequest, _external_pb2.StopEstServerResponse]  # type: ignore[assignment]
+    """StopEstServer has the keystore ask an authority no longer."""
     ChooseIssuer: _aio.UnaryUnaryMultiCallable[_external_pb2.ChooseIssuerRequest, _external_pb2.ChooseIssuerResponse]  # type: ignore[assignment]
     """ChooseIssuer says which authority certifies the new cards of an organisation and profile."""
     ListIssuerChoices: _aio.UnaryStreamMultiCallable[_external_pb2.ListIssuerChoicesRequest, _external_pb2.ListIssuerChoicesResponse]  # type: ignore[assignment]
@@ -98,6 +106,22 @@ class ExternalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_external_pb2.ListExternalAuthoritiesResponse], _abc.AsyncIterator[_external_pb2.ListExternalAuthoritiesResponse]]:
         """ListExternalAuthorities lists the trusted authorities by name."""
+
+    @_abc_1.abstractmethod
+    def UseEstServer(
+        self,
+        request: _external_pb2.UseEstServerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_external_pb2.UseEstServerResponse, _abc.Awaitable[_external_pb2.UseEstServerResponse]]:
+        """UseEstServer has the keystore ask an authority by itself, at a server that speaks EST (RFC 7030), from now on."""
+
+    @_abc_1.abstractmethod
+    def StopEstServer(
+        self,
+        request: _external_pb2.StopEstServerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_external_pb2.StopEstServerResponse, _abc.Awaitable[_external_pb2.StopEstServerResponse]]:
+        """StopEstServer has the keystore ask an authority no longer."""
 
     @_abc_1.abstractmethod
     def ChooseIssuer(

@@ -1,0 +1,1 @@
+"""EST (RFC 7030): authorities outside of the keystore are asked, in a process without keys."""

@@ -63,7 +63,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 .NOTPARALLEL:
 DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
 
-.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces openapi docs man proto package deb \
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces openapi vendor docs man proto package deb \
 	deb-test trixie-deb-test vm sbom audit lock clean
 
 help: ## Show this list
@@ -153,6 +153,13 @@ guests: setup ## Boot guests with stock libccid in QEMU, which list, sign, wait,
 
 traces: workshop clients ## Record tests/traces again with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)
+
+NHSUK := nhsuk-frontend@10.6.1
+
+vendor: workshop ## Fetch the stylesheet of the web pages from npm again, in neutral colours
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
+	npm pack --silent --pack-destination "$$folder" $(NHSUK) >/dev/null && \
+	$(BIN)/python tools/setup/vendor.py "$$folder"/*.tgz
 
 openapi: workshop ## Write docs/openapi.json, the description of the REST API
 	@$(BIN)/python tools/docs/openapi.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from ipaddress import ip_address
@@ -199,6 +200,30 @@ def _is_here(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Web:
+    """The port of the pages for people."""
+
+    listen: Address
+    certificate: Path | None = None  # PEM, its own first; None: the keystore issues one
+    private: Path | None = None  # its key, PEM
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) is not (self.private is None):
+            raise InvalidInput("a certificate of the pages goes with its key: name both files")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is no TLS: only within this computer, for a proxy or for a browser."""
+        return self.certificate is None and _is_here(self.listen.host)
+
+    def origins(self, names: Iterable[str]) -> frozenset[str]:
+        """Where browsers see the pages, if the port is reached by these names."""
+        scheme = "http" if self.is_plain else "https"
+        reached = {each: Address(each, self.listen.port) for each in names}
+        return frozenset(f"{scheme}://{each}" for each in reached.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of `cloudcard serve`. Paths inside the data folder are derived."""
 
@@ -220,6 +245,7 @@ class Settings:
     # Plain HTTP, for whoever checks cards: lists, answers and certificates of authorities
     status_listen: Address | None = None
     rest_listen: Address | None = None
+    web: Web | None = None
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
     reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller
     limits: Limits = field(default_factory=Limits)
@@ -269,6 +295,13 @@ class Settings:
         host = self.public_host.lower()
         rp_id = self.webauthn_rp_id or (host if DOMAIN.fullmatch(host) else "localhost")
         return RelyingParty(rp_id, self.webauthn_origin or f"https://{rp_id}")
+
+    @property
+    def web_origins(self) -> frozenset[str]:
+        """Where browsers see the pages for people: at the port itself, and where passkeys are."""
+        names = (self.public_host, "localhost", "127.0.0.1", "::1")
+        own = frozenset[str]() if self.web is None else self.web.origins(names)
+        return own | {self.relying_party.origin}
 
     @property
     def database_file(self) -> Path:

@@ -6,11 +6,11 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 SECRET_BYTES = 32
-SOCKETS = ("custody", "enrolment", "status", "mail", "rest", "outside")
+SOCKETS = ("custody", "enrolment", "status", "mail", "rest", "outside", "web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class Sockets:
     mail: Socket
     rest: Socket
     outside: Socket
+    web: Socket
 
     def only(self, own: Socket) -> Socket:
         """Keep one, in a process that is to ask there alone, and give up the others."""
-        every = self.main, self.enrolment, self.status, self.mail, self.rest, self.outside
-        for each in every:
+        for each in (getattr(self, place.name) for place in fields(self)):
             if each is not own:
                 each.forget()
         own.listening.close()

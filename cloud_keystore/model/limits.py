@@ -36,6 +36,7 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "status": Rate(20, 200),  # questions about certificates, per address
         "status-all": Rate(100, 500),  # those of all addresses together
         "rest": Rate(100, 1000),  # calls of the REST API, per address, before it is known whose
+        "web": Rate(50, 1000),  # requests of browsers, per address
         "renewal": Rate(0.01, 10),  # new certificates for an identity
         # Entries of the journal that an identity causes, by all processes together; they are
         # counted in the database.

@@ -7,24 +7,22 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.http.problems import MEDIA_TYPE, of_status
+from cloud_keystore.http.reading import tell_problems
 from cloud_keystore.rest import models as m
 from cloud_keystore.rest import translating
 from cloud_keystore.rest.calls import current
 from cloud_keystore.rest.cards import CardCalls
 from cloud_keystore.rest.people import PeopleCalls
-from cloud_keystore.rest.problems import MEDIA_TYPE, Problem, Wrong, of_error, of_status
 from cloud_keystore.rest.repeating import NAME
 
 TITLE, VERSION = "cloudcard", "1"
 DESCRIPTION = "The registration authority's REST API. docs/rest.md shows how to use it."
 DESCRIBED_AT = "/openapi.json"
-MOST_WRONG = 20  # things in one problem
 READING = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -146,10 +144,8 @@ def application(people: PeopleCalls, cards: CardCalls) -> FastAPI:
                 for each in row.refusals
             },
         )
-    made.add_exception_handler(KeystoreError, _refused)
-    made.add_exception_handler(RequestValidationError, _misread)
+    tell_problems(made)
     made.add_exception_handler(HTTPException, _no_call)
-    made.add_exception_handler(Exception, _refused)
     made.openapi = lambda: _described(made)  # type: ignore[method-assign]
     return made
 
@@ -185,26 +181,7 @@ def _described(made: FastAPI) -> dict[str, object]:
     return made.openapi_schema
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
-    return of_error(error).response()
-
-
 async def _no_call(_request: Request, error: Exception) -> Response:
     """What the framework refuses: a path that is not there, or a method that it does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
     return of_status(error.status_code).response(error.headers or {})
-
-
-async def _misread(_request: Request, error: Exception) -> Response:
-    """What is wrong in a request, without what was sent, which can be a secret."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    wrong = [
-        Wrong("/".join(map(str, each["loc"]))[:200], str(each["msg"])[:200])
-        for each in error.errors()[:MOST_WRONG]
-    ]
-    if any(each["type"] == "json_invalid" for each in error.errors()):
-        detail = "the body is no JSON: send an object, with Content-Type: application/json"
-        return Problem(HTTPStatus.BAD_REQUEST, "malformed-json", detail).response()
-    detail = "; ".join(f"{each.where}: {each.detail}" for each in wrong)
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return Problem(status, "invalid-input", detail, wrong=wrong).response()

@@ -14,32 +14,28 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cloud_keystore.border.presented import PRESENTED, Presented
-from cloud_keystore.model.errors import IdentityRejected, MessageOverdue
+from cloud_keystore.http.bodies import Answer, TooLarge, read, replayed
+from cloud_keystore.http.problems import Problem, of_error, of_status
+from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.clients import token_sha256
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.rest.calls import CALL, Call
-from cloud_keystore.rest.problems import Problem, of_error, of_status
 
 log = structlog.get_logger()
 
-LARGEST_BODY = 64 * 1024
-BODY_SECONDS = 10.0  # within which a request that has begun has to bring its body
-SENDING_SECONDS = 60.0  # until the client has taken a part of the response
 TRACE_ID_BYTES = 16
+TYPED = {"X-Content-Type-Options": "nosniff"}
+NOT_KEPT = {"Cache-Control": "no-store"}
 UNKNOWN = "other"  # what the metrics call the path of a request that is for nothing that there is
 
 Admit: TypeAlias = Callable[[str, Hashable], None]  # raises TooManyCalls
-
-
-class TooLarge(Exception):
-    """The body of a request has more bytes than any has to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +60,19 @@ class Gate:
         request_id, began = os.urandom(TRACE_ID_BYTES).hex(), time.perf_counter()
         TRACE_ID.set(request_id)
         structlog.contextvars.bind_contextvars(trace_id=request_id)
-        answer = _Answer(send, request_id)
+        answer = Answer(send, {"X-Request-Id": request_id, **TYPED}, NOT_KEPT)
         identity_id = ""
         try:
             self.admit("rest", self._place(scope))
             with self.held():
-                body = await _body(scope, receive)
+                body = await read(scope, receive)
                 if scope["path"] not in self.public:
                     token = _token(Headers(scope=scope))
                     caller = await self._caller(token)
                     identity_id = caller.id
                     self.admit("client", identity_id)
                     CALL.set(Call(request_id, caller, token))
-                await self.behind(scope, _replay(body), answer.send)
+                await self.behind(scope, replayed(body, receive), answer.send)
         except Exception as error:
             # Whatever is behind has told the client of its own failure, and raises it again.
             if not answer.begun:
@@ -113,60 +109,7 @@ def _token(fields: Headers) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-@dataclass(slots=True)
-class _Answer:
-    """Sends a response, with what every one has."""
-
-    out: Send
-    request_id: str
-    status: int = 0
-    begun: bool = False
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.begun, self.status = True, message["status"]
-            fields = MutableHeaders(scope=message)
-            fields["X-Request-Id"] = self.request_id
-            fields.setdefault("Cache-Control", "no-store")
-            fields["X-Content-Type-Options"] = "nosniff"
-        # Whoever takes nothing of it is not waited for.
-        async with asyncio.timeout(SENDING_SECONDS):
-            await self.out(message)
-
-
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body; raises TooLarge, MessageOverdue."""
-    told = Headers(scope=scope).get("content-length", "0")
-    if told.isdecimal() and int(told[:10]) > LARGEST_BODY:
-        raise TooLarge
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                body += message.get("body", b"")
-                if len(body) > LARGEST_BODY:
-                    raise TooLarge
-                if not message.get("more_body", False):
-                    return bytes(body)
-    except TimeoutError:
-        raise MessageOverdue(
-            "the body of the request did not come in time: send it again"
-        ) from None
-
-
-def _replay(body: bytes) -> Receive:
-    """What the application behind hears: the body that was read."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Message:
-        return messages.pop() if messages else {"type": "http.disconnect"}
-
-    return receive
-
-
 def _problem(error: Exception) -> Problem:
     if isinstance(error, TooLarge):
-        text = f"a request has at most {LARGEST_BODY} bytes: send less"
-        return of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+        return of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
     return of_error(error)

@@ -24,10 +24,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloud_keystore.http.problems import of_error
 from cloud_keystore.model.errors import InvalidInput, KeystoreError
 from cloud_keystore.model.people import Identity
 from cloud_keystore.rest.calls import CALL, Call, current
-from cloud_keystore.rest.problems import of_error
 
 NAME = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"

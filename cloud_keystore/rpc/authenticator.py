@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import TypeAlias
 
-from cloud_keystore.approval import qr
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.finding import SHORTEST_BEGINNING
-from cloud_keystore.model.operations import Assertion, Decision, Operation, State
+from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.model.people import Identity
-from cloud_keystore.model.sign_ins import SignIn
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.admitting import Admitting, OpenSignIn
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.ringing import Answered, Ringing, Waiting, decision
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.alerts import AlertListing, Alerts
 from cloud_keystore.people.phones import Phones
@@ -32,8 +27,6 @@ from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
-
-Waiting: TypeAlias = Operation | SignIn  # for the holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,10 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
                     found, alerts = await self.door.look(
-                        lambda: (self._waiting(device, sign_ins), self.alerts.told_to(device))
+                        lambda: (
+                            self._ringing.waiting(device, sign_ins=sign_ins),
+                            self.alerts.told_to(device),
+                        )
                     )
                     waiting = {each.id: each for each in found}
                     for gone in sorted(ringing.keys() - waiting.keys()):
@@ -84,7 +80,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     ) -> pb.GetRequestResponse:
         shown = await self.door.call(
             context,
-            lambda device: self._request(self._named(request.operation_id, device), device),
+            lambda device: self._request(self._ringing.named(request.operation_id, device), device),
         )
         return pb.GetRequestResponse(request=shown)
 
@@ -93,20 +89,25 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     ) -> pb.ClaimQrCodeResponse:
         shown = await self.door.call(
             context,
-            lambda device: self._request(self._claimed(request, device), device),
+            lambda device: self._request(
+                self._ringing.claimed(request.qr_text, request.card_serial, device), device
+            ),
         )
         return pb.ClaimQrCodeResponse(request=shown)
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         state = await self.door.call(
             context,
-            lambda device: (self.admitting if request.sign_in else self.deciding).decide(
-                request.operation_id,
-                _decision(request.decision),
-                request.number,
-                _signature(request),
+            lambda device: self._ringing.decide(
+                Answered(
+                    request.operation_id,
+                    decision(request.decision),
+                    request.number,
+                    _signature(request),
+                    request.sign_in,
+                    _assertion(request),
+                ),
                 device,
-                _assertion(request),
             ),
         )
         return pb.DecideResponse(state=approval_pb2.OperationState.ValueType(state))
@@ -228,42 +229,23 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
         return pb.AgreeToUnlockResponse(card=_holder_card(unlocked))
 
-    def _waiting(self, device: Identity, sign_ins: bool) -> list[Waiting]:
-        waiting: list[Waiting] = [*self.deciding.waiting(device)]
-        return [*waiting, *self.admitting.waiting(device)] if sign_ins else waiting
-
-    def _named(self, text: str, device: Identity) -> Waiting:
-        """A sign-in by its whole identifier or its beginning, else an operation."""
-        begun = [each for each in self.admitting.waiting(device) if each.id.startswith(text)]
-        if len(text) >= SHORTEST_BEGINNING and len(begun) == 1:
-            return begun[0]
-        return self.deciding.named(text, device)
-
-    def _claimed(self, request: pb.ClaimQrCodeRequest, device: Identity) -> Waiting:
-        if qr.is_sign_in(request.qr_text):
-            return self.admitting.claim(request.qr_text, request.card_serial, device)
-        return self.deciding.claim(request.qr_text, device)
+    @property
+    def _ringing(self) -> Ringing:
+        return Ringing(self.deciding, self.admitting, self.clock)
 
     def _request(self, waiting: Waiting, device: Identity) -> pb.Request:
-        use_cases = self.admitting if isinstance(waiting, SignIn) else self.deciding
+        shown = self._ringing.shown(waiting, device)
         return pb.Request(
-            operation_id=waiting.id,
-            payload=waiting.payload or b"",
-            keystore_signature=use_cases.signature(waiting.id, device),
+            operation_id=shown.operation_id,
+            payload=shown.payload,
+            keystore_signature=shown.signature,
         )
 
     async def _closed(self, waiting: Waiting, device: Identity) -> pb.ClosedRequest:
-        use_cases = self.admitting if isinstance(waiting, SignIn) else self.deciding
-        found = await self.door.look(lambda: use_cases.find(waiting.id, device))
+        state = await self.door.look(lambda: self._ringing.closed(waiting, device))
         return pb.ClosedRequest(
-            operation_id=waiting.id,
-            state=approval_pb2.OperationState.ValueType(_final(found, self.clock())),
+            operation_id=waiting.id, state=approval_pb2.OperationState.ValueType(state)
         )
-
-
-def _final(found: Waiting, now: datetime) -> State:
-    """The state of what no longer waits."""
-    return found.state_at(now) if isinstance(found, Operation) else found.decided_at(now)
 
 
 def _holder_card(entry: CardListing) -> pb.HolderCard:
@@ -318,13 +300,6 @@ def _sign_in(found: OpenSignIn) -> pb.SignIn:
     message.approve_time.FromDatetime(sign_in.approve_time or sign_in.create_time)
     message.expire_time.FromDatetime(sign_in.expire_time)
     return message
-
-
-def _decision(number: int) -> Decision:
-    try:
-        return Decision(number)
-    except ValueError:
-        raise InvalidInput("decision is neither APPROVE, DENY nor NOT_ME") from None
 
 
 def _assertion(request: pb.DecideRequest) -> Assertion | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 import structlog
@@ -17,26 +19,37 @@ from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.observability.traces import Traces
+from cloud_keystore.plain.probe import CannotProbe, Probe
 from cloud_keystore.rpc.door import Named
 from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.run.faces.status import listen
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
     MainUseCases,
     RestUseCases,
     StatusUseCases,
+    WebUseCases,
 )
 from cloud_keystore.run.offering.wiring import SERVICES
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports
-from cloud_keystore.run.status import listen
 from cloud_keystore.run.tending import Tending
-from cloud_keystore.web.probe import CannotProbe, Probe
 
 log = structlog.get_logger()
 
 GRACE_SECONDS = 5.0  # for calls under way when the service is told to stop
+
+
+class Face(Protocol):
+    """An open port that speaks HTTP."""
+
+    async def keep_certified(self) -> None:
+        """Renew its certificate in time, until cancelled."""
+
+    async def close(self) -> None:
+        """Close it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,8 @@ class Network:
     named: Named | None = None  # see Door
     ask_uses: Ask[UseRequest, Used] | None = None  # see Gatherer
     rest: RestUseCases | None = None
+    web: WebUseCases | None = None
+    web_tls: ssl.SSLContext | None = None  # of a certificate that an operator gave
 
     async def serve(
         self,
@@ -74,13 +89,18 @@ class Network:
             shared=siblings is not None,
         )
         servers: list[grpc.aio.Server] = []
-        looked_after = listener = api = None
+        looked_after = listener = None
+        faces: list[Face] = []
         if self.rest is not None and self.settings.rest_listen is not None:
-            from cloud_keystore.run.rest import Api  # late, because it takes half a second
+            from cloud_keystore.run.faces.rest import Api  # late, because it takes half a second
 
-            api = await Api.start(
-                self.settings.rest_listen, self.rest, limiter, metrics, self.clock
-            )
+            at = self.settings.rest_listen
+            faces.append(await Api.start(at, self.rest, limiter, metrics, self.clock))
+        if self.web is not None and self.settings.web is not None:
+            from cloud_keystore.run.faces.web import Site  # late, as above
+
+            given = self.settings, self.web, self.web_tls
+            faces.append(await Site.start(*given, limiter, metrics, self.clock, wakeups))
         if self.status is not None:
             listener = await listen(self.settings.status_listen, self.status, limiter, self.clock)
         if self.enrolment is not None:
@@ -99,8 +119,7 @@ class Network:
         for server in servers:
             await server.start()
         tasks = [asyncio.create_task(tending.keep_tending())]
-        if api is not None:
-            tasks.append(asyncio.create_task(api.keep_certified()))
+        tasks += [asyncio.create_task(each.keep_certified()) for each in faces]
         if looked_after is not None:
             tasks += looked_after.begin()
         ready()
@@ -114,8 +133,8 @@ class Network:
         wakeups.close()
         if listener is not None:
             listener.close()
-        if api is not None:
-            await api.close()
+        for each in faces:
+            await each.close()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if looked_after is not None:
             looked_after.close()

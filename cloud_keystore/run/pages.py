@@ -11,8 +11,8 @@ import structlog
 
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.plain.probe import Page
 from cloud_keystore.run.looks import Looks
-from cloud_keystore.web.probe import Page
 
 log = structlog.get_logger()
 

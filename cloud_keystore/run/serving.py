@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -40,6 +41,7 @@ from cloud_keystore.rpc.limits import Workers
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.confining import confine
 from cloud_keystore.run.ends import Ends
+from cloud_keystore.run.faces.own_tls import certificate
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.mailing import dispatching
 from cloud_keystore.run.network import Network
@@ -51,6 +53,7 @@ from cloud_keystore.run.offering.use_cases import (
     OutsideUseCases,
     RestUseCases,
     StatusUseCases,
+    WebUseCases,
     new_issuing,
     new_spares,
 )
@@ -83,14 +86,17 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     keeping = Keeping.of(parts, _number(parts, None))
     keeping.upkeep.sweep_at_start()
     main = keeping.use_cases(wakeups.wake)
+    enrolment = use_cases.enrolment_use_cases(parts)
     network = Network(
         settings=parts.settings,
         clock=parts.clock,
         traces=parts.traces,
         main=main,
-        enrolment=use_cases.enrolment_use_cases(parts),
+        enrolment=enrolment,
         status=keeping.status_use_cases(),
         rest=use_cases.rest_use_cases(main),
+        web=use_cases.web_use_cases(main, enrolment.enrolment),
+        web_tls=certificate(parts.settings.web),
     )
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
     with keeping.presence.told():
@@ -142,6 +148,9 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     if settings.rest_listen is not None:
         rest = use_cases.rest_use_cases(cases)
         answered.append(answering(sockets.rest, rest, access.REST, caller=known))
+    if settings.web is not None:
+        web = use_cases.web_use_cases(cases, newcomers.enrolment)
+        answered.append(answering(sockets.web, web, access.WEB, caller=known))
     if settings.tells:
         letters, one = use_cases.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)
         answered.append(answering(sockets.mail, letters, access.MAIL, one))
@@ -205,6 +214,16 @@ async def face_programs(settings: Settings, custody: Socket, siblings: Siblings)
     await _face(settings, siblings, rest=cases)
 
 
+async def face_people(settings: Settings, custody: Socket, siblings: Siblings) -> None:
+    """Serve the pages for people, as a process without a key of the keystore. Raises CannotListen,
+    and InvalidInput for a certificate that cannot be used.
+    """
+    tls = certificate(settings.web)
+    table = methods(WebUseCases, access.WEB)
+    cases = remote(WebUseCases, table, Line(custody.path, bytes(custody.secret)))
+    await _face(settings, siblings, web=cases, web_tls=tls)
+
+
 async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> None:
     """Send what people are told, as a process without a key of the keystore, which nobody can
     call.
@@ -253,6 +272,8 @@ async def _face(
     enrolment: EnrolmentUseCases | None = None,
     status: StatusUseCases | None = None,
     rest: RestUseCases | None = None,
+    web: WebUseCases | None = None,
+    web_tls: ssl.SSLContext | None = None,
     named: Named | None = None,
     ask_uses: Ask[UseRequest, Used] | None = None,
 ) -> None:
@@ -265,9 +286,8 @@ async def _face(
     with ExitStack() as closing:
         traces = from_environment(os.environ)
         closing.callback(traces.close)
-        network = Network(
-            settings, start_clock(), traces, main, enrolment, status, named, ask_uses, rest
-        )
+        clock, ports = start_clock(), (main, enrolment, status)
+        network = Network(settings, clock, traces, *ports, named, ask_uses, rest, web, web_tls)
         await network.serve(wakeups, stop, siblings.tell_ready, siblings)
         telling.cancel()
         siblings.tell_end()

@@ -1,1 +1,1 @@
-"""The keystore over plain HTTP, for machines that monitor it."""
+"""Pages for people, and the authenticator among them: HTML, and calls that a device's key signs."""

@@ -100,7 +100,8 @@ LAYERS = (  # of the keystore; each imports from those before it, and from itsel
     ("pki",),
     ("operations", "people"),
     ("cards", "mail"),
-    ("rpc", "web", "rest", "est"),
+    ("http",),
+    ("rpc", "plain", "rest", "web", "est"),
     ("run",),
     ("__main__",),
 )
@@ -226,8 +227,8 @@ def home(name: str) -> str | None:
         ("cloud_keystore.approval.payload", "import cloud_keystore.storage", "higher layer"),
         ("cloud_keystore.storage.cards", "from cloud_keystore.notify import x", "higher layer"),
         ("cloud_keystore.rpc.door", "from cloud_keystore.run import serving", "higher layer"),
-        ("cloud_keystore.rpc.health", "from cloud_keystore.web import probe", "higher layer"),
-        ("cloud_keystore.web.probe", "from cloud_keystore.rpc.door import Door", "higher layer"),
+        ("cloud_keystore.rpc.health", "from cloud_keystore.plain import probe", "higher layer"),
+        ("cloud_keystore.plain.probe", "from cloud_keystore.rpc.door import Door", "higher layer"),
         ("cloud_keystore.rest.gate", "from cloud_keystore.rpc.door import Door", "higher layer"),
         (
             "reader_bridge.slot",

@@ -33,6 +33,7 @@ STATED = {
     "certifi": "MPL-2.0",
     "charset-normalizer": "MIT",
     "h11": "MIT",
+    "jinja2": "BSD-3-Clause",
     "markdown-it-py": "MIT",
     "mdurl": "MIT",
     "protobuf": "BSD-3-Clause",

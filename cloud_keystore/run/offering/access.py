@@ -232,5 +232,27 @@ REST: Mapping[str, Access] = MappingProxyType(
         "repeats.settle": CLIENT,
     }
 )
+WEB: Mapping[str, Access] = MappingProxyType(
+    {
+        "callers.identify": NOBODY,
+        "announcing.terms": NOBODY,
+        "announcing.certify": NOBODY,
+        "enrolment.enrol": NOBODY,  # a token says who enrols
+        "deciding.waiting": DEVICE,
+        "deciding.find": DEVICE,
+        "deciding.claim": DEVICE,
+        "deciding.signature": DEVICE,
+        "deciding.decide": DEVICE,
+        "admitting.waiting": DEVICE,
+        "admitting.find": DEVICE,
+        "admitting.claim": DEVICE,
+        "admitting.signature": DEVICE,
+        "admitting.decide": DEVICE,
+        "alerts.told_to": DEVICE,
+        "cards.list_of": DEVICE,
+        "passcodes.set_first": DEVICE,
+        "passcodes.change_own": DEVICE,
+    }
+)
 MAIL: Mapping[str, Access] = MappingProxyType({"posting.take": NOBODY, "posting.tell": NOBODY})
 OUTSIDE: Mapping[str, Access] = MappingProxyType({"errands.take": NOBODY, "errands.tell": NOBODY})

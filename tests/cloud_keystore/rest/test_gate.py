@@ -9,11 +9,11 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from cloud_keystore.http import bodies
+from cloud_keystore.http.bodies import LARGEST_BODY
 from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.limits import Limits, with_limits
 from cloud_keystore.model.people import Role
-from cloud_keystore.rest import gate as gates
-from cloud_keystore.rest.gate import LARGEST_BODY
 from support.keystore_world import World
 from support.rest import Client, asked, client_of
 
@@ -89,7 +89,7 @@ def test_a_large_body_is_refused(client: Client) -> None:
 
 
 def test_a_slow_body_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "BODY_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
 
     async def slow(scope: Scope, _receive: Receive, send: Send) -> None:
         async def receive() -> Message:

@@ -15,7 +15,7 @@ import click
 import structlog
 
 from cloud_keystore import config
-from cloud_keystore.config import Address, Mail, Settings
+from cloud_keystore.config import Address, Mail, Settings, Web
 from cloud_keystore.hardening import harden
 from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
@@ -28,6 +28,7 @@ from cloudcard_tools.serve import processes
 from cloudcard_tools.serve.authority_options import authority_options
 from cloudcard_tools.serve.hook_options import Hooks, hook_options
 from cloudcard_tools.serve.mail_options import mail_options
+from cloudcard_tools.serve.web_options import web_options
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.place import place_options
@@ -174,6 +175,7 @@ Examples:
 @mail_options
 @hook_options
 @authority_options
+@web_options
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
@@ -205,6 +207,7 @@ def serve(  # one argument for each option
     mail: Mail | None,
     hooks: Hooks,
     ca_hosts: tuple[Address, ...],
+    web: Web | None,
     log_format: logs.Form,
 ) -> None:
     """Run the keystore.
@@ -243,6 +246,7 @@ def serve(  # one argument for each option
             sms=hooks.sms,
             chat=hooks.chat,
             ca_hosts=ca_hosts,
+            web=web,
         )
         if sys.platform == "linux":
             processes.supervise(settings, workers, log_format)

@@ -87,6 +87,10 @@ def supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             asked = sockets.only(sockets.rest)
             asyncio.run(serving.face_programs(settings, asked, siblings))
 
+        def people(siblings: Siblings) -> None:
+            asked = sockets.only(sockets.web)
+            asyncio.run(serving.face_people(settings, asked, siblings))
+
         def caller(siblings: Siblings) -> None:
             asked = sockets.only(sockets.outside)
             asyncio.run(serving.call_authorities(settings, asked, siblings))
@@ -108,6 +112,8 @@ def supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             parts.append(_part("rest", workers + 3, programs, form))
         if settings.ca_hosts:
             parts.append(_part("outside", workers + 4, caller, form))
+        if settings.web is not None:
+            parts.append(_part("web", workers + 5, people, form))
         Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 
 

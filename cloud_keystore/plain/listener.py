@@ -14,7 +14,7 @@ from http import HTTPStatus
 import structlog
 
 from cloud_keystore.config import Address
-from cloud_keystore.web.messages import (
+from cloud_keystore.plain.messages import (
     HEAD_END,
     LARGEST_HEAD,
     Refused,

@@ -14,8 +14,8 @@ from cryptography.x509 import ocsp
 
 from cloud_keystore.model.errors import StorageUnavailable, TooManyCalls
 from cloud_keystore.model.pki.revocation import Answer
-from cloud_keystore.web.messages import Request, Response
-from cloud_keystore.web.status import ANSWER_TYPE, ASKED_TYPE, ISSUER_TYPE, LIST_TYPE, Status
+from cloud_keystore.plain.messages import Request, Response
+from cloud_keystore.plain.status import ANSWER_TYPE, ASKED_TYPE, ISSUER_TYPE, LIST_TYPE, Status
 from support.checking import Checker, certificate, question
 from support.keystore_world import OPERATOR, World
 

@@ -11,9 +11,9 @@ from http import HTTPStatus
 import pytest
 
 from cloud_keystore.config import Address
-from cloud_keystore.web import listener as listening
-from cloud_keystore.web.listener import LARGEST_BODY, MOST_OF_PLACE, Listener
-from cloud_keystore.web.messages import LARGEST_HEAD, Request, Response
+from cloud_keystore.plain import listener as listening
+from cloud_keystore.plain.listener import LARGEST_BODY, MOST_OF_PLACE, Listener
+from cloud_keystore.plain.messages import LARGEST_HEAD, Request, Response
 
 Talk = Callable[[int], Awaitable[None]]
 LARGE = bytes(3 << 20)

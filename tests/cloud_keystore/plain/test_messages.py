@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_keystore.web.messages import Refused, Request, Response, parse
+from cloud_keystore.plain.messages import Refused, Request, Response, parse
 
 
 def test_a_request_is_read() -> None:

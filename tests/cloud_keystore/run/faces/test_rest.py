@@ -12,7 +12,7 @@ from http.client import HTTPSConnection
 
 import pytest
 
-from cloud_keystore.rest.listening import HEAD_SECONDS, MOST_OF_PLACE
+from cloud_keystore.http.listening import HEAD_SECONDS, MOST_OF_PLACE
 from cloudcard.registry.v1 import clients_pb2
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared.processes import Nursery

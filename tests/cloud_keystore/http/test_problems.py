@@ -7,9 +7,9 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
+from cloud_keystore.http.problems import STATUS, of_error, of_status
 from cloud_keystore.model import errors
 from cloud_keystore.model.errors import KeystoreError
-from cloud_keystore.rest.problems import STATUS, of_error, of_status
 from cloud_keystore.rpc.refusals import GRPC_STATUS
 
 SECRET = "s3cret of the database"

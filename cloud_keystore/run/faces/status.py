@@ -7,12 +7,12 @@ from collections.abc import Hashable
 
 from cloud_keystore.config import Address
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.plain.listener import Listener
+from cloud_keystore.plain.status import Status
 from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.offering.use_cases import StatusUseCases
 from cloud_keystore.run.ports import CannotListen, cause, wait_until_free
-from cloud_keystore.web.listener import Listener
-from cloud_keystore.web.status import Status
 
 EVERYBODY = "everybody"
 

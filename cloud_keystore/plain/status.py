@@ -24,7 +24,7 @@ from cloud_keystore.model.pki.revocation import ANSWER_LIFETIME, Document
 from cloud_keystore.pki.revocation.documents import refusal as no_answer
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
-from cloud_keystore.web.messages import Request, Response, date, refusal
+from cloud_keystore.plain.messages import Request, Response, date, refusal
 
 log = structlog.get_logger()
 

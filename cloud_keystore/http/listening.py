@@ -1,4 +1,4 @@
-"""Hears HTTP over TLS, and bounds what anybody can hold open; uvicorn does the protocol."""
+"""Hears HTTP, and bounds what anybody can hold open; uvicorn does the protocol."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from cloud_keystore.config import Address
-from cloud_keystore.rest.problems import MEDIA_TYPE, of_status
+from cloud_keystore.http.problems import MEDIA_TYPE, of_status
 
 LARGEST_HEAD = 16 * 1024
 HEAD_SECONDS = 10.0  # within which a connection has to bring the head of a request
@@ -37,12 +37,14 @@ class Places:
     """Counts connections, by where they come from."""
 
     place_of: Callable[[str], Hashable]
+    most: int = MOST_CONNECTIONS
+    most_of_place: int = MOST_OF_PLACE
     _held: Counter[Hashable] = field(default_factory=Counter)
 
     def take(self, host: str) -> Hashable | None:
         """Take a place for a connection; None if there is none."""
         place = self.place_of(host)
-        if self._held.total() >= MOST_CONNECTIONS or self._held[place] >= MOST_OF_PLACE:
+        if self._held.total() >= self.most or self._held[place] >= self.most_of_place:
             return None
         self._held[place] += 1
         return place
@@ -110,8 +112,8 @@ class Listener:
 
     address: Address
     application: ASGIApp
-    tls: ssl.SSLContext
-    place_of: Callable[[str], Hashable]
+    tls: ssl.SSLContext | None
+    places: Places
     _server: asyncio.Server | None = field(default=None, init=False)
     _state: ServerState = field(default_factory=ServerState, init=False)
 
@@ -133,11 +135,10 @@ class Listener:
             h11_max_incomplete_event_size=LARGEST_HEAD,
         )
         config.load()
-        places = Places(self.place_of)
 
         def made() -> Connection:
             connection = Connection(config, self._state, {})
-            connection.places = places
+            connection.places = self.places
             return connection
 
         self._server = await asyncio.get_running_loop().create_server(
@@ -145,7 +146,7 @@ class Listener:
             self.address.host,
             self.address.port,
             ssl=self.tls,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_handshake_timeout=None if self.tls is None else HANDSHAKE_SECONDS,
         )
 
     @property

@@ -1,0 +1,1 @@
+"""The keystore over plain HTTP, for machines that monitor it."""

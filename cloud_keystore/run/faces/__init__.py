@@ -1,0 +1,1 @@
+"""The ports that speak HTTP: opened, with their TLS, and closed."""

@@ -1,0 +1,116 @@
+"""Opens the port of the pages for people."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from starlette.types import ASGIApp
+
+from cloud_keystore.config import Settings
+from cloud_keystore.http.listening import Listener, Places
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.operations.ringing import Ringing
+from cloud_keystore.rpc.connections.addresses import network, packed
+from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.run.faces.own_tls import OwnTls
+from cloud_keystore.run.faces.rest import opened
+from cloud_keystore.run.offering.use_cases import WebUseCases
+from cloud_keystore.web.application import application
+from cloud_keystore.web.assets import Assets
+from cloud_keystore.web.authenticator import AuthenticatorCalls
+from cloud_keystore.web.gate import Gate
+from cloud_keystore.web.origins import Origins
+from cloud_keystore.web.pages import Pages
+from cloud_keystore.web.proofs import Nonces
+from cloud_keystore.web.proving import Proving
+from cloud_keystore.web.streams import Streams
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The port that is open."""
+
+    listener: Listener
+    tls: OwnTls | None
+
+    @classmethod
+    async def start(
+        cls,
+        settings: Settings,
+        use_cases: WebUseCases,
+        tls: ssl.SSLContext | None,
+        limiter: Limiter,
+        metrics: Metrics,
+        clock: Clock,
+        wakeups: Wakeups,
+    ) -> Site:
+        """Open the port, with a certificate that was read before, the keystore's own, or without
+        TLS on this computer; raises CannotListen.
+        """
+        web = settings.web
+        assert web is not None  # noqa: S101 (who has no port opens none)
+        own = None if tls is not None or web.is_plain else OwnTls.of(use_cases.announcing, clock)
+        origins = Origins.of(settings.web_origins)
+        site = site_of(use_cases, origins, limiter, metrics, clock, wakeups)
+        limits = settings.limits
+        places = Places(_place, limits.connections, limits.connections_of_address)
+        listener = Listener(web.listen, site, tls if own is None else own.context, places)
+        await opened(listener)
+        return cls(listener, own)
+
+    async def keep_certified(self) -> None:
+        """Renew the certificate in time, until cancelled."""
+        if self.tls is not None:
+            await self.tls.keep_certified()
+
+    async def close(self) -> None:
+        """Close the port."""
+        await self.listener.close()
+
+
+def site_of(
+    use_cases: WebUseCases,
+    origins: Origins,
+    limiter: Limiter,
+    metrics: Metrics,
+    clock: Clock,
+    wakeups: Wakeups,
+) -> ASGIApp:
+    """The pages behind their gate."""
+    ringing = Ringing(use_cases.deciding, use_cases.admitting, clock)
+    calls = AuthenticatorCalls(
+        enrolment=use_cases.enrolment,
+        announcing=use_cases.announcing,
+        ringing=ringing,
+        cards=use_cases.cards,
+        passcodes=use_cases.passcodes,
+    )
+    streams = Streams(ringing, use_cases.alerts, wakeups, limiter.stream, limiter.looks)
+    pages = Pages()
+    nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
+    inner = application(calls, streams, pages, Assets.read())
+    return Gate(
+        Proving(inner, use_cases.callers, nonces, limiter.admit),
+        origins=origins,
+        pages=pages,
+        admit=limiter.admit,
+        held=limiter.call,
+        place_of=lambda host: network(packed(host)),
+        metrics=metrics,
+    )
+
+
+def _place(host: str) -> Hashable:
+    """What counts as one place for connections: those of a proxy on this computer are as many
+    people's, and each has a place of its own.
+    """
+    return object() if ip_address(host).is_loopback else network(packed(host))

@@ -1,0 +1,79 @@
+"""The files that pages need: styles, scripts, pictures. They are read once, at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+FOLDER = Path(__file__).parent / "assets"
+TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        ".css": "text/css",
+        ".js": "text/javascript",
+        ".svg": "image/svg+xml",
+        ".png": "image/png",
+        ".webmanifest": "application/manifest+json",
+    }
+)
+WORKER = "authenticator/worker.js"
+WORKER_SCOPE = "/authenticator"
+# A cache asks each time, so that the parts of a page are always of one version.
+CACHE = "public, no-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent."""
+
+    body: bytes
+    media_type: str
+
+    @property
+    def tag(self) -> str:
+        """What caches know it by."""
+        return f'"{sha256(self.body).hexdigest()[:32]}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Files by their paths below /assets/."""
+
+    files: Mapping[str, Asset]
+
+    @classmethod
+    def read(cls, folder: Path = FOLDER) -> Assets:
+        """All files of a type that browsers are sent."""
+        return cls(
+            {
+                path.relative_to(folder).as_posix(): Asset(path.read_bytes(), TYPES[path.suffix])
+                for path in sorted(folder.rglob("*"))
+                if path.suffix in TYPES
+            }
+        )
+
+    @property
+    def version(self) -> str:
+        """What changes when any of them does."""
+        whole = "".join(f"{path} {asset.tag}\n" for path, asset in self.files.items())
+        return sha256(whole.encode()).hexdigest()[:16]
+
+    async def serve(self, request: Request) -> Response:
+        """The file of a request; raises HTTPException if there is none."""
+        path = str(request.path_params["path"])
+        found = self.files.get(path)
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        fields = {"ETag": found.tag, "Cache-Control": CACHE}
+        if path == WORKER:
+            fields["Service-Worker-Allowed"] = WORKER_SCOPE
+        if request.headers.get("if-none-match") == found.tag:
+            return Response(None, HTTPStatus.NOT_MODIFIED, fields)
+        return Response(found.body, HTTPStatus.OK, fields, found.media_type)

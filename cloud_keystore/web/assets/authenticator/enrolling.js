@@ -1,0 +1,45 @@
+// Makes this browser a device: by a token, and a key of its own.
+import { decode, encode, hex, sha256 } from "./bytes.js";
+import { enrol } from "./calls.js";
+import { certificateRequest } from "./der.js";
+import { keep, kept } from "./keeping.js";
+import { newKey } from "./protocol.js";
+
+const PIN_BYTES = 32, SECRET_BYTES = 16; // of a token: what programs pin, and the secret
+
+export class NoToken extends Error {}
+
+function secretOf(token) {
+  const found = /^cc1\.([A-Za-z0-9_-]{64})(@.*)?$/.exec(token.trim().replaceAll(/\s/g, ""));
+  const raw = found === null ? new Uint8Array() : decode(found[1]);
+  if (raw.length !== PIN_BYTES + SECRET_BYTES) {
+    throw new NoToken("This is not the code: it begins with cc1. Copy all of it, or open the link again.");
+  }
+  return raw.slice(PIN_BYTES);
+}
+
+// The device, which is kept. Key and request are kept before the keystore is asked: if its answer is
+// lost, the same token gives the same device again.
+export async function enrolled(token, deviceName) {
+  const secret = secretOf(token);
+  const name = hex(await sha256(secret));
+  let begun = await kept("begun");
+  if (begun?.name !== name) {
+    const pair = await newKey();
+    const publicKeyInfo = new Uint8Array(await crypto.subtle.exportKey("spki", pair.publicKey));
+    const csr = await certificateRequest(pair.privateKey, publicKeyInfo);
+    begun = { name, privateKey: pair.privateKey, csr };
+    await keep("begun", begun);
+  }
+  const said = await enrol({ token_secret: encode(secret), csr: encode(begun.csr), device_name: deviceName });
+  const device = {
+    id: said.id,
+    name: said.display_name,
+    privateKey: begun.privateKey,
+    certificateSha256: await sha256(decode(said.certificate)),
+    requestKey: decode(said.request_key),
+  };
+  await keep("own", device);
+  await keep("begun", undefined);
+  return device;
+}

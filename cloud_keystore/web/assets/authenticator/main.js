@@ -1,0 +1,322 @@
+// The authenticator: what is on the screen, and what the holder does there.
+import { Calls, OutOfReach, Refused } from "./calls.js";
+import { enrolled, NoToken } from "./enrolling.js";
+import { encode } from "./bytes.js";
+import { forget, kept } from "./keeping.js";
+import { Decision, genuine, NotGenuine, signed, Unreadable } from "./protocol.js";
+import { cardState, ended, facts, title } from "./words.js";
+
+const LONGEST_PAUSE = 30000, FIRST_PAUSE = 1000; // milliseconds before the keystore is asked again
+
+const at = (id) => document.getElementById(id);
+const show = (view) => {
+  for (const each of document.querySelectorAll("[data-view]")) each.hidden = each.dataset.view !== view;
+  document.documentElement.dataset.shown = view;
+};
+
+function say(text) {
+  at("problem-text").textContent = text;
+  at("problem").hidden = text === "";
+  if (text !== "") at("problem").focus();
+}
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+// One device of this browser, from when it is known until it is removed.
+class Authenticator {
+  #device;
+  #calls;
+  #waiting = new Map(); // requests that the keystore has told of, in their order
+  #shown = null; // the request on the screen: what is signed is this one's bytes
+  #claimed = false; // whether its code was entered here, so that no number is needed
+  #listening = null;
+
+  constructor(device) {
+    this.#device = device;
+    this.#calls = new Calls(device);
+  }
+
+  begin() {
+    at("own-name").textContent = this.#device.name;
+    at("approve-form").addEventListener("submit", (event) => this.#submitted(event));
+    at("deny").addEventListener("click", () => this.#decide(Decision.DENY, ""));
+    at("not-me").addEventListener("click", () => show("not-me"));
+    at("go-back").addEventListener("click", () => show("request"));
+    at("report").addEventListener("click", () => this.#decide(Decision.NOT_ME, ""));
+    at("done-close").addEventListener("click", () => this.#next());
+    at("claim-form").addEventListener("submit", (event) => this.#claim(event));
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#listenAgain());
+    window.addEventListener("online", () => this.#listenAgain());
+    this.#next();
+    this.#listen();
+  }
+
+  async #listen() {
+    for (let pause = FIRST_PAUSE; ;) {
+      this.#listening = new AbortController();
+      try {
+        for await (const event of this.#calls.events("requests", this.#listening.signal)) {
+          pause = FIRST_PAUSE;
+          at("connection").textContent = "This phone is connected. Requests appear here by themselves.";
+          await this.#heard(event);
+        }
+      } catch (error) {
+        if (this.#isRemoved(error)) return;
+      }
+      at("connection").textContent = navigator.onLine
+        ? "The keystore cannot be reached; this page tries again."
+        : "This phone is offline.";
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, pause);
+        this.#listening.signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+        if (this.#listening.signal.aborted) resolve();
+      });
+      pause = Math.min(2 * pause, LONGEST_PAUSE);
+    }
+  }
+
+  // A phone that slept has lost its connection without noticing.
+  #listenAgain() {
+    this.#waiting.clear();
+    this.#listening?.abort();
+  }
+
+  async #heard({ name, said }) {
+    if (name === "request") await this.#asked(said);
+    if (name === "closed") this.#closed(said);
+    if (name === "beat") this.#allHeard();
+    if (name === "alert") at("alerts").append(this.#alert(said));
+  }
+
+  async #asked(told) {
+    try {
+      const request = await genuine(told, this.#device.requestKey);
+      this.#waiting.set(request.id, request);
+      if (document.documentElement.dataset.shown === "home") this.#next();
+    } catch (error) {
+      if (!(error instanceof NotGenuine || error instanceof Unreadable)) throw error;
+      say(`${error.message} It was not shown, and nothing was approved. Tell your registration authority.`);
+    }
+  }
+
+  // Whatever waits was told by now: a request that ended while nobody listened is not among it.
+  #allHeard() {
+    if (this.#shown !== null && !this.#waiting.has(this.#shown.id)) this.#closed({ operation_id: this.#shown.id });
+  }
+
+  #closed({ operation_id: id, state }) {
+    this.#waiting.delete(id);
+    if (this.#shown?.id !== id || document.documentElement.dataset.shown === "done") return;
+    this.#shown = null;
+    this.#done("This request has ended", ended(state));
+  }
+
+  #alert(said) {
+    const made = element("div", "nhsuk-inset-text", "");
+    made.append(element("p", "", said.card_serial === "" ? said.text : `Card ${said.card_serial}: ${said.text}`));
+    return made;
+  }
+
+  // Show the request that waits for longest, or none.
+  #next() {
+    const [request] = this.#waiting.values();
+    if (request === undefined) {
+      this.#shown = null;
+      show("home");
+      this.#listCards();
+    } else {
+      this.#show(request, false);
+    }
+  }
+
+  #show(request, claimed) {
+    say("");
+    this.#shown = request;
+    this.#claimed = claimed;
+    at("request-title").textContent = title(request.says);
+    at("facts").replaceChildren(...facts(request).map(([label, value]) => {
+      const row = element("div", "nhsuk-summary-list__row", "");
+      const code = label === "Check code" ? " cloudcard-code" : "";
+      row.append(
+        element("dt", "nhsuk-summary-list__key", label),
+        element("dd", `nhsuk-summary-list__value${code}`, value),
+      );
+      return row;
+    }));
+    at("number").value = "";
+    at("number-group").hidden = claimed;
+    show("request");
+    at("request-title").focus();
+  }
+
+  #submitted(event) {
+    event.preventDefault();
+    const number = this.#claimed ? "" : at("number").value.trim();
+    if (!this.#claimed && !/^[0-9]{1,8}$/.test(number)) {
+      say("Type the number that the workstation shows.");
+      at("number").focus();
+      return;
+    }
+    this.#decide(Decision.APPROVE, number);
+  }
+
+  async #decide(decision, number) {
+    const request = this.#shown;
+    if (request === null) return;
+    this.#busy(true);
+    try {
+      const signature = await signed(request, decision, number, this.#device.privateKey);
+      const said = { decision, number, signature: encode(signature), is_sign_in: request.says.signIn !== null };
+      const { state } = await this.#sent(`requests/${encodeURIComponent(request.id)}/decision`, said);
+      this.#waiting.delete(request.id);
+      this.#shown = null;
+      this.#decided(decision, state, request);
+    } catch (error) {
+      if (!this.#isRemoved(error)) this.#failed(error, request);
+    } finally {
+      this.#busy(false);
+    }
+  }
+
+  // Send a decision, and once more if the answer was lost: the keystore then gives it again.
+  async #sent(path, said) {
+    try {
+      return await this.#calls.ask("POST", path, said);
+    } catch (error) {
+      if (!(error instanceof OutOfReach)) throw error;
+      return this.#calls.ask("POST", path, said);
+    }
+  }
+
+  #decided(decision, state, request) {
+    const where = request.says.workstation.displayName;
+    if (decision === Decision.NOT_ME) {
+      this.#done("Reported", request.says.signIn
+        ? "Your registration authority knows. The card stays in use: no passcode was given."
+        : "The card is suspended, and your registration authority knows.");
+    } else if (decision === Decision.DENY) {
+      this.#done("Denied", `Nothing was done for ${where}.`);
+    } else if (state === "denied") {
+      this.#done("Not approved", "The number was not the one on the workstation. Ask again there.");
+    } else {
+      this.#done("Approved", `${title(request.says).replace("?", "")}, for ${where}.`);
+    }
+  }
+
+  #failed(error, request) {
+    if (error instanceof Refused && [404, 409, 412].includes(error.status)) {
+      this.#waiting.delete(request.id);
+      this.#shown = null;
+      this.#done("This request has ended", error.message);
+      return;
+    }
+    show("request");
+    say(error.message);
+  }
+
+  async #claim(event) {
+    event.preventDefault();
+    say("");
+    try {
+      const text = at("qr-text").value.trim().toUpperCase();
+      const told = await this.#calls.ask("POST", "claims", { qr_text: text, card_serial: "" });
+      const request = await genuine(told, this.#device.requestKey);
+      at("qr-text").value = "";
+      this.#waiting.set(request.id, request);
+      this.#show(request, true);
+    } catch (error) {
+      if (!this.#isRemoved(error)) say(error.message);
+    }
+  }
+
+  async #listCards() {
+    try {
+      const { cards } = await this.#calls.ask("GET", "cards");
+      at("cards").replaceChildren(...(cards.length === 0
+        ? [element("p", "", "You have no card yet. You are told when there is one.")]
+        : cards.map((card) => element("p", "", `Card ${card.serial}: ${cardState(card)}.`))));
+    } catch (error) {
+      if (!this.#isRemoved(error)) at("cards").replaceChildren(element("p", "", error.message));
+    }
+  }
+
+  #isRemoved(error) {
+    const removed = error instanceof Refused && error.kind === "identity-rejected";
+    if (removed) show("removed");
+    return removed;
+  }
+
+  #done(heading, text) {
+    at("done-title").textContent = heading;
+    at("done-text").textContent = text;
+    show("done");
+    at("done-title").focus();
+  }
+
+  #busy(is) {
+    for (const each of document.querySelectorAll("[data-view=request] button, [data-view=not-me] button")) each.disabled = is;
+  }
+}
+
+function beginEnrolment() {
+  const token = decodeURIComponent(location.hash.slice(1));
+  at("token").value = token;
+  // The token is a secret, which neither history nor screen has to keep.
+  history.replaceState(null, "", location.pathname);
+  at("device-name").value = /Android|iPhone|iPad/.exec(navigator.userAgent)?.[0] ?? "Browser";
+  at("enrol-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    say("");
+    const button = event.target.querySelector("button");
+    button.disabled = true;
+    try {
+      const device = await enrolled(at("token").value, at("device-name").value.trim());
+      at("token").value = "";
+      new Authenticator(device).begin();
+    } catch (error) {
+      if (!(error instanceof NoToken || error instanceof Refused || error instanceof OutOfReach)) throw error;
+      say(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  show("enrol");
+}
+
+async function begin() {
+  if (!window.isSecureContext || !crypto.subtle || !window.indexedDB) {
+    show("unable");
+    return;
+  }
+  at("forget").addEventListener("click", async () => {
+    await forget();
+    location.reload();
+  });
+  const device = await kept("own").catch(() => null);
+  if (device === null) show("unable");
+  else if (device === undefined) beginEnrolment();
+  else new Authenticator(device).begin();
+}
+
+function keepShell() {
+  if (!("serviceWorker" in navigator)) return;
+  const script = "/assets/authenticator/worker.js";
+  const trusted = window.trustedTypes?.createPolicy("worker", {
+    createScriptURL: (url) => {
+      if (url !== script) throw new TypeError("another script");
+      return url;
+    },
+  });
+  const url = trusted === undefined ? script : trusted.createScriptURL(script);
+  navigator.serviceWorker.register(url, { scope: "/authenticator" }).catch(() => {
+    // Without it the page works as long as the keystore is in reach.
+  });
+}
+
+begin();
+keepShell();

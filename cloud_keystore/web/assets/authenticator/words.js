@@ -1,0 +1,68 @@
+// What a request says, in words.
+import { hex } from "./bytes.js";
+
+const KEY_USE = { 1: "Sign", 2: "Decrypt", 3: "Agree on a secret" };
+const KEY_NAME = {
+  0x9a: "Authentication key (9A)",
+  0x9c: "Signature key (9C)",
+  0x9d: "Key management key (9D)",
+  0x9e: "Card authentication key (9E)",
+};
+const SHOWN_OF_INPUT = 16; // hex digits
+
+const time = (stamp) => new Date(stamp.seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+// The title of a request.
+export function title(says) {
+  if (says.signIn) return "Put your card into a reader?";
+  const use = KEY_USE[says.keyUse] ?? "Use a key in an unknown way";
+  if (says.session) {
+    const minutes = Math.ceil(says.session.seconds / 60);
+    return `${use}, up to ${says.session.mostUses} times within ${minutes} minutes, without asking again?`;
+  }
+  return says.inputSha256.length === 1 ? `${use} once?` : `${use} ${says.inputSha256.length} times?`;
+}
+
+// The facts of a request, in the order in which they are shown.
+export function facts(request) {
+  const says = request.says;
+  const found = [
+    ["Workstation", says.workstation.displayName],
+    ["Place", says.workstation.site],
+    ["Application", says.signIn ? "" : says.application || "not known"],
+    ["Check code", request.code],
+    ["Card", says.cardSerial],
+    ["Key", says.signIn ? "" : KEY_NAME[says.keyRef] ?? `Key ${says.keyRef.toString(16).toUpperCase()}`],
+    ["For", says.signIn ? `${Math.ceil(says.signIn.seconds / 3600)} hours at most` : ""],
+    ["Holder", says.userDisplayName],
+    ["Asked at", time(says.createTime)],
+    ["Decide until", time(says.expireTime)],
+    ["Data", says.inputSha256.map((each) => `${hex(each).slice(0, SHOWN_OF_INPUT)}…`).join(", ")],
+  ];
+  return found.filter(([, value]) => value !== "");
+}
+
+const CARD_STATE = {
+  pending: "waits for its passcode",
+  active: "in use",
+  suspended: "suspended: your registration authority can tell you why",
+  revoked: "revoked: it cannot be used any more",
+};
+
+// The state of a card, in words.
+export function cardState(card) {
+  const state = CARD_STATE[card.state] ?? card.state;
+  return card.state === "active" && card.passcode_state === "locked" ? "locked: too many wrong passcodes" : state;
+}
+
+const ENDED = {
+  approved: "It was approved.",
+  succeeded: "It was approved.",
+  denied: "It was denied.",
+  expired: "Nobody decided in time. If it was yours, ask again at the workstation.",
+  cancelled: "The workstation no longer asks.",
+  failed: "It was approved, but the workstation did not get its result.",
+};
+
+// How a request has ended that is no longer shown.
+export const ended = (state) => ENDED[state] ?? "It no longer waits.";

@@ -1,0 +1,126 @@
+"""The calls of a device whose authenticator is a page: JSON to model and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NamedTuple
+
+from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
+from cloud_keystore.model.operations import State
+from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
+from cloud_keystore.model.people import Role
+from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
+from cloud_keystore.people.enrolment import Enrolment
+from cloud_keystore.pki.announcing import Announcing
+from cloud_keystore.web import models as m
+from cloud_keystore.web.calls import current
+from cloud_keystore.web.gate import CALLS
+from cloud_keystore.web.proving import ENROLMENTS
+
+
+class Row(NamedTuple):
+    """One call: where it is, and what serves it."""
+
+    method: str
+    path: str
+    serve: Callable[..., object]
+    status: HTTPStatus = HTTPStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatorCalls:
+    """Translates between JSON and use cases."""
+
+    enrolment: Enrolment
+    announcing: Announcing
+    ringing: Ringing
+    cards: Life
+    passcodes: Passcodes
+
+    def rows(self) -> tuple[Row, ...]:
+        """All calls but the stream."""
+        return (
+            Row("POST", ENROLMENTS, self.enrol, HTTPStatus.CREATED),
+            Row("POST", f"{CALLS}claims", self.claim),
+            Row("POST", f"{CALLS}requests/{{operation_id}}/decision", self.decide),
+            Row("GET", f"{CALLS}cards", self.list_cards),
+            Row("POST", f"{CALLS}cards/{{serial}}/first-passcode", self.choose_passcode),
+            Row("POST", f"{CALLS}cards/{{serial}}/passcode", self.change_passcode),
+        )
+
+    def enrol(self, said: m.Enrolling) -> m.Enrolled:
+        """Make a browser a device of the holder for whom the token is."""
+        identity, certificate = self.enrolment.enrol(
+            said.token_secret, said.csr, said.device_name, None, Role.DEVICE
+        )
+        return m.Enrolled(
+            id=identity.id,
+            display_name=identity.display_name,
+            certificate=certificate,
+            request_key=self.announcing.terms().request_key,
+        )
+
+    def claim(self, said: m.Claiming) -> m.Request:
+        """The request of a code that a workstation shows."""
+        device = current().device
+        waiting = self.ringing.claimed(said.qr_text, said.card_serial, device)
+        return request(self.ringing.shown(waiting, device))
+
+    def decide(self, operation_id: str, said: m.Deciding) -> m.Decided:
+        """Take the holder's decision."""
+        answered = Answered(
+            operation_id, decision(said.decision), said.number, said.signature, said.is_sign_in
+        )
+        return m.Decided(state=state_name(self.ringing.decide(answered, current().device)))
+
+    def list_cards(self) -> m.Cards:
+        """The holder's cards."""
+        return m.Cards(cards=[_card(each) for each in self.cards.list_of(current().device)])
+
+    def choose_passcode(self, serial: str, said: m.Choosing) -> m.Chosen:
+        """Set the first passcode of a card."""
+        passcode = said.passcode.get_secret_value().encode()
+        return m.Chosen(puk=self.passcodes.set_first(serial, passcode, current().device))
+
+    def change_passcode(self, serial: str, said: m.Changing) -> m.Changed:
+        """Replace a passcode."""
+        old, new = (
+            each.get_secret_value().encode() for each in (said.old_passcode, said.new_passcode)
+        )
+        return _changed(self.passcodes.change_own(serial, old, new, current().device))
+
+
+def request(shown: Shown) -> m.Request:
+    """A request as the page gets it."""
+    return m.Request(
+        operation_id=shown.operation_id,
+        payload=shown.payload,
+        keystore_signature=shown.signature,
+    )
+
+
+def state_name(state: State) -> str:
+    """ "approved", "denied" and so on."""
+    return state.name.lower()
+
+
+def _card(listing: CardListing) -> m.Card:
+    return m.Card(
+        serial=listing.card.serial,
+        state=str(listing.card.state),
+        passcode_state=str(listing.passcode_state),
+        expires=listing.card.expire_time.isoformat(),
+    )
+
+
+def _changed(outcome: Outcome) -> m.Changed:
+    match outcome:
+        case Verified():
+            return m.Changed(is_set=True)
+        case Mismatch(tries):
+            return m.Changed(tries_left=tries)
+        case PolicyViolation(rule):
+            return m.Changed(rule=rule)

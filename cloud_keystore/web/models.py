@@ -1,0 +1,140 @@
+"""What a device's page sends and is told, as JSON; bytes are base64url without padding."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, SecretStr
+
+from cloud_keystore.web.proofs import encoded
+
+LONGEST_TEXT = 4096
+LONGEST_PASSCODE = 64
+SHORT = 128
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, str) and value.isascii() and len(value) <= LONGEST_TEXT:
+        try:
+            return base64.b64decode(value + "=" * (-len(value) % 4), b"-_", validate=True)
+        except binascii.Error:
+            pass
+    raise ValueError("this is not base64url")
+
+
+Sent = Annotated[bytes, PlainValidator(_bytes)]
+Told = Annotated[bytes, PlainSerializer(encoded, return_type=str)]
+Text = Annotated[str, Field(max_length=SHORT)]
+Passcode = Annotated[SecretStr, Field(max_length=LONGEST_PASSCODE)]
+
+
+class Said(BaseModel):
+    """What is sent has these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Enrolling(Said):
+    """A token, and the key for which the device wants a certificate (PKCS#10, DER)."""
+
+    token_secret: Sent
+    csr: Sent
+    device_name: Text = ""
+
+
+class Enrolled(BaseModel):
+    """The new device: its certificate (DER), and the keystore's key that signs requests."""
+
+    id: str
+    display_name: str
+    certificate: Told
+    request_key: Told
+
+
+class Claiming(Said):
+    """A code that was scanned or typed; of a sign-in, with one of the holder's cards."""
+
+    qr_text: Text
+    card_serial: Text = ""
+
+
+class Request(BaseModel):
+    """What the holder is to decide: bytes, and the keystore's signature over them."""
+
+    operation_id: str
+    payload: Told
+    keystore_signature: Told
+
+
+class Closed(BaseModel):
+    """A request that no longer waits."""
+
+    operation_id: str
+    state: str
+
+
+class Alert(BaseModel):
+    """What the holder is warned of."""
+
+    id: str
+    card_serial: str
+    text: str
+
+
+class Deciding(Said):
+    """The holder's decision, by its number in the protocol, with the device's signature."""
+
+    decision: int
+    number: Text
+    signature: Sent
+    is_sign_in: bool
+
+
+class Decided(BaseModel):
+    """What the decision has led to."""
+
+    state: str
+
+
+class Card(BaseModel):
+    """A card of the holder."""
+
+    serial: str
+    state: str
+    passcode_state: str
+    expires: str
+
+
+class Cards(BaseModel):
+    """The holder's cards."""
+
+    cards: list[Card]
+
+
+class Choosing(Said):
+    """The first passcode of a card."""
+
+    passcode: Passcode
+
+
+class Changing(Said):
+    """A passcode in place of another one."""
+
+    old_passcode: Passcode
+    new_passcode: Passcode
+
+
+class Chosen(BaseModel):
+    """The PUK of a card whose first passcode was chosen; it is shown once."""
+
+    puk: str
+
+
+class Changed(BaseModel):
+    """Whether a passcode was replaced, or why not."""
+
+    is_set: bool = False
+    tries_left: int | None = None
+    rule: str = ""

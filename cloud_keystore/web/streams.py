@@ -1,0 +1,141 @@
+"""Tells a page what waits for its holder, as long as it is open: events that the server sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import TypeVar
+
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from cloud_keystore.model.errors import Overloaded, Stopping
+from cloud_keystore.model.people import Identity
+from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.operations.ringing import Ringing, Waiting
+from cloud_keystore.people.alerts import AlertListing, Alerts
+from cloud_keystore.web import models as m
+from cloud_keystore.web.authenticator import request, state_name
+from cloud_keystore.web.calls import current
+from cloud_keystore.web.gate import CALLS
+
+R = TypeVar("R")
+
+REQUESTS = f"{CALLS}requests"
+BEAT_SECONDS = 15.0  # in which a page that is gone is noticed
+LOOK_BEATS = 4  # after which it is looked without a wake-up
+BUSY_SECONDS = 0.1
+BEAT = b":\n\n"
+FIELDS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Serves the streams of devices. `held` holds a place for one of a caller, and `looks` is how
+    many may ask the database at the same time.
+    """
+
+    ringing: Ringing
+    alerts: Alerts
+    wakeups: Wakeups
+    held: Callable[[Hashable], AbstractContextManager[None]]
+    looks: asyncio.Semaphore
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one stream, until the page is gone."""
+        call = current()
+        with self.held(call.certificate_sha256):
+            watch = _Watch(self, call.device)
+            first = await watch.changes()
+            await send(
+                {"type": "http.response.start", "status": int(HTTPStatus.OK), "headers": FIELDS}
+            )
+            gone = asyncio.create_task(_gone(receive))
+            try:
+                # The beat tells that these are all that wait.
+                await _send(send, *first, BEAT)
+                async for events in watch.further(gone):
+                    await _send(send, *events)
+            finally:
+                gone.cancel()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def look(self, use_case: Callable[[], R]) -> R:
+        """Run a stream's query on a thread; while there is none, try again."""
+        async with self.looks:
+            while True:
+                try:
+                    return await asyncio.to_thread(use_case)
+                except Overloaded:
+                    await asyncio.sleep(BUSY_SECONDS)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What one page has been told."""
+
+    streams: Streams
+    device: Identity
+    _ringing: dict[str, Waiting] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)  # alerts
+
+    async def further(self, gone: asyncio.Task[None]) -> AsyncIterator[list[bytes]]:
+        """Changes from now on, and now and then a beat."""
+        beats = 0
+        topic = self.device.user_id or self.device.id
+        with self.streams.wakeups.subscribe(topic) as subscription, suppress(Stopping):
+            yield await self.changes()
+            while not gone.done():
+                await subscription.wait(BEAT_SECONDS)
+                beats += 1
+                if subscription.woken or beats % LOOK_BEATS == 0:
+                    subscription.woken.clear()
+                    yield await self.changes()
+                else:
+                    yield [BEAT]
+
+    async def changes(self) -> list[bytes]:
+        """What has changed since the last look. Raises IdentityRejected if the device was
+        removed.
+        """
+        ringing, alerts = self.streams.ringing, self.streams.alerts
+        found, warned = await self.streams.look(
+            lambda: (ringing.waiting(self.device, sign_ins=True), alerts.told_to(self.device))
+        )
+        waiting = {each.id: each for each in found}
+        events: list[bytes] = []
+        for gone in sorted(self._ringing.keys() - waiting.keys()):
+            state = await self.streams.look(
+                partial(ringing.closed, self._ringing[gone], self.device)
+            )
+            events.append(_event("closed", m.Closed(operation_id=gone, state=state_name(state))))
+        for new in sorted(waiting.keys() - self._ringing.keys()):
+            shown = await self.streams.look(partial(ringing.shown, waiting[new], self.device))
+            events.append(_event("request", request(shown)))
+        self._ringing = waiting
+        events += [_alert(each) for each in warned if each.alert.id not in self._told]
+        self._told = {each.alert.id for each in warned}
+        return events
+
+
+def _alert(listing: AlertListing) -> bytes:
+    alert = listing.alert
+    return _event("alert", m.Alert(id=alert.id, card_serial=listing.card_serial, text=alert.text))
+
+
+def _event(name: str, said: BaseModel) -> bytes:
+    return f"event: {name}\ndata: {said.model_dump_json()}\n\n".encode()
+
+
+async def _send(send: Send, *events: bytes) -> None:
+    if events:
+        await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,272 @@
+"""The authenticator in a real browser, against a real keystore and a workstation that waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from playwright.sync_api import Page, Route, expect
+
+from cloud_keystore.web.proofs import decoded, encoded
+from cloudcard.approval.v1 import approval_pb2
+from cloudcard.registry.v1 import cards_pb2, identities_pb2
+from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
+from cloudcard_tools.shared import identity
+from reader_bridge.remote import check_code
+from support.keystore_process import PASSCODE, Workstation
+from support.pages import Site, serving
+
+DIGEST = b"\x11" * 32
+NOT_ME = re.compile("This wasn.t me")
+CALLS = """async ([method, path, said]) => {
+  const { Calls } = await import('/assets/authenticator/calls.js');
+  const { kept } = await import('/assets/authenticator/keeping.js');
+  return new Calls(await kept('own')).ask(method, path, said);
+}"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with serving(tmp_path_factory.mktemp("web")) as site:
+        yield site
+
+
+@dataclass
+class Holder:
+    """Somebody with a card, whose phone is a page, and a workstation with it."""
+
+    page: Page
+    serial: str
+    workstation: Workstation
+    certificate: bytes
+
+    def ask(self) -> workstation_pb2.Operation:
+        """A request that rings on the page."""
+        made = self.workstation.create(os.urandom(16), DIGEST)
+        expect(self.page.get_by_role("heading", name="Sign once?")).to_be_visible()
+        return made
+
+    def verify(self, signature: bytes) -> None:
+        """Raise InvalidSignature unless the card's key has made it."""
+        key = x509.load_der_x509_certificate(self.certificate).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        key.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
+
+    def state(self, operation_id: str) -> str:
+        asked = workstation_pb2.WatchOperationRequest(operation_id=operation_id)
+        found = next(iter(self.workstation.stub.WatchOperation(asked, timeout=60)))
+        return approval_pb2.OperationState.Name(found.operation.state)
+
+
+NewHolder: TypeAlias = Callable[[str], AbstractContextManager[Holder]]
+
+
+@pytest.fixture
+def new_holder(site: Site) -> NewHolder:
+    @contextmanager
+    def made(name: str) -> Iterator[Holder]:
+        user_id, token = site.invited(name)
+        with site.page() as page:
+            site.enrol(page, token)
+            asked = cards_pb2.IssueCardRequest(
+                request_id=os.urandom(16), user_id=user_id, profile="p256"
+            )
+            serial = site.keystore.registry.cards.IssueCard(asked).card.serial
+            page.evaluate(CALLS, ["POST", f"cards/{serial}/first-passcode", {"passcode": PASSCODE}])
+            asked_card = cards_pb2.GetCardRequest(card_serial=serial)
+            keys = site.keystore.registry.cards.GetCard(asked_card).card.keys
+            (certificate,) = (each.certificate for each in keys if each.key_ref == 0x9A)
+            with identity.channel(site.keystore.workstation(f"PC of {name}")) as channel:
+                stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+                yield Holder(page, serial, Workstation(stub, serial), certificate)
+
+    return made
+
+
+def test_what_is_approved_on_the_page_is_signed(new_holder: NewHolder) -> None:
+    """AUTH-01: a request appears within two seconds, is approved once, and used once."""
+    with new_holder("Ada Byron") as ada:
+        with ThreadPoolExecutor(1) as asking:
+            request_id = os.urandom(16)
+            asked = asking.submit(ada.workstation.create, request_id, DIGEST)
+            expect(ada.page.get_by_role("heading", name="Sign once?")).to_be_visible(timeout=5000)
+            made = asked.result()
+        shown = ada.page.locator("#facts").inner_text()
+        request = workstation_pb2.CreateOperationRequest(
+            request_id=request_id,
+            card_serial=ada.serial,
+            key_ref=0x9A,
+            algorithm=17,
+            key_use=1,
+            inputs=[DIGEST],
+        )
+        for fact in ("PC of Ada Byron", "Ward 7", ada.serial, check_code.of_request(request)):
+            assert fact in shown
+        ada.page.get_by_label("Number on the workstation's screen").fill(made.number)
+        ada.page.get_by_role("button", name="Approve").click()
+        expect(ada.page.get_by_role("heading", name="Approved")).to_be_visible()
+        ada.verify(ada.workstation.perform(made.id, DIGEST))
+        ada.page.get_by_role("button", name="Done").click()
+        expect(ada.page.get_by_role("heading", name="No request is waiting")).to_be_visible()
+
+
+def test_a_wrong_number_approves_nothing(new_holder: NewHolder) -> None:
+    with new_holder("Bea Blum") as bea:
+        made = bea.ask()
+        bea.page.get_by_role("button", name="Approve").click()
+        expect(bea.page.get_by_text("Type the number that")).to_be_visible()
+        wrong = f"{(int(made.number) + 1) % 100:02}"
+        bea.page.get_by_label("Number on the workstation's screen").fill(wrong)
+        bea.page.get_by_role("button", name="Approve").click()
+        expect(bea.page.get_by_role("heading", name="Not approved")).to_be_visible()
+        assert bea.state(made.id) == "OPERATION_STATE_DENIED"
+
+
+def test_it_is_denied_and_reported(new_holder: NewHolder) -> None:
+    with new_holder("Cy Cole") as cy:
+        denied = cy.ask()
+        cy.page.get_by_role("button", name="Deny").click()
+        expect(cy.page.get_by_role("heading", name="Denied")).to_be_visible()
+        assert cy.state(denied.id) == "OPERATION_STATE_DENIED"
+        cy.page.get_by_role("button", name="Done").click()
+        reported = cy.ask()
+        cy.page.get_by_role("button", name=NOT_ME).click()
+        cy.page.get_by_role("button", name="Go back").click()
+        cy.page.get_by_role("button", name=NOT_ME).click()
+        cy.page.get_by_role("button", name="Yes, report it").click()
+        expect(cy.page.get_by_role("heading", name="Reported")).to_be_visible()
+        assert cy.state(reported.id) == "OPERATION_STATE_DENIED"
+        cy.page.get_by_role("button", name="Done").click()
+        expect(cy.page.get_by_text("suspended: your registration")).to_be_visible()
+
+
+def test_a_request_that_is_withdrawn_goes_from_the_screen(new_holder: NewHolder) -> None:
+    with new_holder("Di Dorn") as di:
+        made = di.ask()
+        asked = workstation_pb2.CancelOperationRequest(operation_id=made.id)
+        di.workstation.stub.CancelOperation(asked, timeout=60)
+        expect(di.page.get_by_text("The workstation no longer asks.")).to_be_visible()
+
+
+def test_the_page_shows_only_what_the_keystore_has_signed(new_holder: NewHolder) -> None:
+    """Somebody between keystore and page changes what is shown, or what is asked for: the page
+    shows neither, and signs nothing.
+    """
+    with new_holder("Eve Ek") as eve:
+
+        def changed(route: Route) -> None:
+            body = route.fetch().text()
+            told = json.loads(body)
+            payload = bytearray(decoded(told["payload"]))
+            at = payload.find(b"PC of Eve Ek")
+            payload[at : at + 2] = b"XX"
+            told["payload"] = encoded(bytes(payload))
+            route.fulfill(status=200, content_type="application/json", body=json.dumps(told))
+
+        asked = workstation_pb2.CreateOperationRequest(
+            request_id=os.urandom(16),
+            card_serial=eve.serial,
+            key_ref=0x9A,
+            algorithm=17,
+            key_use=1,
+            inputs=[DIGEST],
+            passcode_proof=eve.workstation.proof(),
+            channels=[2],
+        )
+        made = eve.workstation.stub.CreateOperation(asked, timeout=60).operation
+        decisions: list[str] = []
+        eve.page.on(
+            "request", lambda sent: decisions.append(sent.url) if "decision" in sent.url else None
+        )
+        eve.page.route("**/claims", changed)
+        eve.page.get_by_text("Enter the code that a workstation shows").click()
+        eve.page.get_by_label("Code below the picture").fill(made.qr_text)
+        eve.page.get_by_role("button", name="Show the request").click()
+        expect(eve.page.get_by_text("A request was not from your keystore.")).to_be_visible()
+        expect(eve.page.get_by_role("button", name="Approve")).to_be_hidden()
+        assert decisions == []
+        # The same code, with nobody in between, is shown and approved without a number.
+        eve.page.unroute("**/claims")
+        eve.page.get_by_label("Code below the picture").fill(made.qr_text)
+        eve.page.get_by_role("button", name="Show the request").click()
+        expect(eve.page.get_by_label("Number on the workstation's screen")).to_be_hidden()
+        eve.page.get_by_role("button", name="Approve").click()
+        expect(eve.page.get_by_role("heading", name="Approved")).to_be_visible()
+        eve.verify(eve.workstation.perform(made.id, DIGEST))
+
+
+def test_the_key_does_not_leave_the_browser(new_holder: NewHolder) -> None:
+    with new_holder("Flo Fay") as flo:
+        said = flo.page.evaluate(
+            """async () => {
+              const { kept } = await import('/assets/authenticator/keeping.js');
+              const { privateKey } = await kept('own');
+              const tries = ['pkcs8', 'jwk', 'raw'].map((form) =>
+                crypto.subtle.exportKey(form, privateKey).then(() => form, () => 'refused'));
+              return [privateKey.extractable, ...await Promise.all(tries)];
+            }"""
+        )
+        assert said == [False, "refused", "refused", "refused"]
+        assert "cc1" not in flo.page.url
+
+
+def test_a_page_that_is_opened_again_is_the_same_device(new_holder: NewHolder) -> None:
+    with new_holder("Gus Gil") as gus:
+        gus.page.reload()
+        made = gus.ask()
+        gus.page.reload()
+        expect(gus.page.get_by_role("heading", name="Sign once?")).to_be_visible()
+        gus.page.get_by_label("Number on the workstation's screen").fill(made.number)
+        gus.page.get_by_role("button", name="Approve").click()
+        expect(gus.page.get_by_role("heading", name="Approved")).to_be_visible()
+
+
+def test_a_used_token_and_a_wrong_code_are_told(site: Site) -> None:
+    _, token = site.invited("Hal Hay")
+    with site.page() as first:
+        site.enrol(first, token)
+    with site.page() as second:
+        second.goto(f"{site.origin}/authenticator")
+        second.get_by_role("textbox", name="Code").fill("cc1.nonsense")
+        second.get_by_role("button", name="Set up this phone").click()
+        expect(second.get_by_text("This is not the code")).to_be_visible()
+        second.get_by_role("textbox", name="Code").fill(token)
+        second.get_by_role("button", name="Set up this phone").click()
+        expect(second.get_by_text("unknown, used or expired")).to_be_visible()
+
+
+def test_it_can_be_installed_and_opens_without_a_network(site: Site) -> None:
+    _, token = site.invited("Ivo Ilg")
+    with site.page() as page:
+        site.enrol(page, token)
+        session = page.context.new_cdp_session(page)
+        wrong = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        assert [each["errorId"] for each in wrong if each["errorId"] != "in-incognito"] == []
+        page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
+        page.context.set_offline(True)
+        page.reload()
+        expect(page.get_by_text("This phone is offline.")).to_be_visible()
+
+
+def test_removed_phones_say_so(site: Site) -> None:
+    user_id, token = site.invited("Jo Jay")
+    with site.page() as page:
+        site.enrol(page, token)
+        registry = site.keystore.registry
+        listed = registry.identities.ListDevices(identities_pb2.ListDevicesRequest(user_id=user_id))
+        (device,) = (each for response in listed for each in response.devices)
+        registry.identities.RemoveDevice(
+            identities_pb2.RemoveDeviceRequest(device_id=device.id, reason="lost")
+        )
+        expect(page.get_by_text("no longer yours to approve with")).to_be_visible(timeout=90_000)

@@ -1,0 +1,81 @@
+"""The pages of a keystore in a real Chromium, and the person before it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from cloudcard.registry.v1 import people_pb2
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.shared.processes import Nursery
+from support.keystore_process import KeystoreProcess
+
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1100, "height": 800}
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A keystore that serves pages, and a browser."""
+
+    keystore: KeystoreProcess
+    origin: str
+    browser: Browser
+
+    @contextmanager
+    def page(self, width: int = PHONE["width"]) -> Iterator[Page]:
+        """A page of a browser that nobody has used before. An error in it, and a request to
+        another host, fail the test.
+        """
+        size = PHONE if width == PHONE["width"] else DESK
+        context = self.browser.new_context(viewport=size)  # type: ignore[arg-type]
+        wrong: list[str] = []
+        context.on("weberror", lambda error: wrong.append(str(error.error)))
+        context.on("request", lambda asked: self._note(asked.url, wrong))
+        context.on(
+            "console",
+            lambda said: wrong.append(said.text) if "Security Policy" in said.text else None,
+        )
+        page = context.new_page()
+        try:
+            yield page
+        finally:
+            context.close()
+        assert wrong == []
+
+    def _note(self, url: str, wrong: list[str]) -> None:
+        if not url.startswith((self.origin, "blob:", "data:")):
+            wrong.append(f"a request to {url}")
+
+    def invited(self, name: str) -> tuple[str, str]:
+        """A new person: the identifier, and the token for a phone."""
+        asked = people_pb2.CreateUserRequest(display_name=name)
+        made = self.keystore.registry.people.CreateUser(asked)
+        return made.user.id, made.device_token.text
+
+    def enrol(self, page: Page, token: str) -> None:
+        """Open the link of an invitation, and set the phone up."""
+        page.goto(f"{self.origin}/authenticator#{token}")
+        page.get_by_role("button", name="Set up this phone").click()
+        expect(page.get_by_text("This phone is connected.")).to_be_visible()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Site]:
+    """A keystore with pages on a port of its own, and a browser."""
+    (port,) = free_ports(1)
+    with Nursery(folder / "logs") as nursery, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=list(FLAGS)
+        )
+        try:
+            keystore = KeystoreProcess(folder, nursery, ("--web", f"127.0.0.1:{port}"))
+            yield Site(keystore, f"http://127.0.0.1:{port}", browser)
+        finally:
+            browser.close()

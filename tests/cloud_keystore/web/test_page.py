@@ -160,6 +160,7 @@ def test_a_request_that_is_withdrawn_goes_from_the_screen(new_holder: NewHolder)
         asked = workstation_pb2.CancelOperationRequest(operation_id=made.id)
         di.workstation.stub.CancelOperation(asked, timeout=60)
         expect(di.page.get_by_text("The workstation no longer asks.")).to_be_visible()
+        assert di.page.get_by_role("button", name="Approve").is_hidden()
 
 
 def test_the_page_shows_only_what_the_keystore_has_signed(new_holder: NewHolder) -> None:
@@ -233,6 +234,7 @@ def test_a_page_that_is_opened_again_is_the_same_device(new_holder: NewHolder) -
         gus.page.get_by_label("Number on the workstation's screen").fill(made.number)
         gus.page.get_by_role("button", name="Approve").click()
         expect(gus.page.get_by_role("heading", name="Approved")).to_be_visible()
+        assert gus.state(made.id) == "OPERATION_STATE_APPROVED"
 
 
 def test_a_used_token_and_a_wrong_code_are_told(site: Site) -> None:
@@ -247,6 +249,7 @@ def test_a_used_token_and_a_wrong_code_are_told(site: Site) -> None:
         second.get_by_role("textbox", name="Code").fill(token)
         second.get_by_role("button", name="Set up this phone").click()
         expect(second.get_by_text("unknown, used or expired")).to_be_visible()
+        assert second.get_by_role("button", name="Set up this phone").is_enabled()
 
 
 def test_it_can_be_installed_and_opens_without_a_network(site: Site) -> None:
@@ -274,3 +277,4 @@ def test_removed_phones_say_so(site: Site) -> None:
             identities_pb2.RemoveDeviceRequest(device_id=device.id, reason="lost")
         )
         expect(page.get_by_text("no longer yours to approve with")).to_be_visible(timeout=90_000)
+        assert page.get_by_role("button", name="Forget").is_visible()

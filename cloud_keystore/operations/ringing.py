@@ -25,6 +25,7 @@ class Shown:
     operation_id: str
     payload: bytes
     signature: bytes
+    is_claimed: bool  # by the device, whose holder then has seen the workstation's screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Ringing:
         """A request with the keystore's signature."""
         use_cases = self.admitting if isinstance(waiting, SignIn) else self.deciding
         signature = use_cases.signature(waiting.id, device)
-        return Shown(waiting.id, waiting.payload or b"", signature)
+        is_claimed = waiting.claimed_by == device.id
+        return Shown(waiting.id, waiting.payload or b"", signature, is_claimed)
 
     def closed(self, waiting: Waiting, device: Identity) -> State:
         """The state of what no longer waits."""

@@ -30,8 +30,8 @@ from cloud_keystore.run.offering.use_cases import (
     MainUseCases,
     RestUseCases,
     StatusUseCases,
-    WebUseCases,
 )
+from cloud_keystore.run.offering.web import WebUseCases
 from cloud_keystore.run.offering.wiring import SERVICES
 from cloud_keystore.run.pages import Pages
 from cloud_keystore.run.ports import Ports

@@ -53,10 +53,10 @@ from cloud_keystore.run.offering.use_cases import (
     OutsideUseCases,
     RestUseCases,
     StatusUseCases,
-    WebUseCases,
     new_issuing,
     new_spares,
 )
+from cloud_keystore.run.offering.web import WebUseCases, web_use_cases
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.presence import Presence
 from cloud_keystore.run.timekeeping import start_clock
@@ -95,7 +95,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
         enrolment=enrolment,
         status=keeping.status_use_cases(),
         rest=use_cases.rest_use_cases(main),
-        web=use_cases.web_use_cases(main, enrolment.enrolment),
+        web=web_use_cases(main, enrolment.enrolment),
         web_tls=certificate(parts.settings.web),
     )
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
@@ -149,7 +149,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
         rest = use_cases.rest_use_cases(cases)
         answered.append(answering(sockets.rest, rest, access.REST, caller=known))
     if settings.web is not None:
-        web = use_cases.web_use_cases(cases, newcomers.enrolment)
+        web = web_use_cases(cases, newcomers.enrolment)
         answered.append(answering(sockets.web, web, access.WEB, caller=known))
     if settings.tells:
         letters, one = use_cases.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)

@@ -99,6 +99,7 @@ def request(shown: Shown) -> m.Request:
         operation_id=shown.operation_id,
         payload=shown.payload,
         keystore_signature=shown.signature,
+        is_claimed=shown.is_claimed,
     )
 
 

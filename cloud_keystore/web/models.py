@@ -66,6 +66,7 @@ class Request(BaseModel):
     operation_id: str
     payload: Told
     keystore_signature: Told
+    is_claimed: bool  # by this device, which then needs no number
 
 
 class Closed(BaseModel):

@@ -21,7 +21,7 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.web import site_of
-from cloud_keystore.run.offering.use_cases import WebUseCases
+from cloud_keystore.run.offering.web import WebUseCases
 from cloud_keystore.web.origins import Origins
 from cloud_keystore.web.proofs import encoded
 from support.keystore_world import RELYING_PARTY, Enrolled, World

@@ -21,7 +21,7 @@ from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.own_tls import OwnTls
 from cloud_keystore.run.faces.rest import opened
-from cloud_keystore.run.offering.use_cases import WebUseCases
+from cloud_keystore.run.offering.web import WebUseCases
 from cloud_keystore.web.application import application
 from cloud_keystore.web.assets import Assets
 from cloud_keystore.web.authenticator import AuthenticatorCalls

@@ -165,20 +165,6 @@ class RestUseCases:
 
 
 @dataclass(frozen=True, slots=True)
-class WebUseCases:
-    """Those of the pages for people, whose browsers can be devices."""
-
-    callers: Callers
-    announcing: Announcing
-    enrolment: Enrolment
-    deciding: Deciding
-    admitting: Admitting
-    alerts: Alerts
-    cards: Life
-    passcodes: Passcodes
-
-
-@dataclass(frozen=True, slots=True)
 class MailUseCases:
     """Those of the process that sends e-mail."""
 
@@ -317,12 +303,6 @@ def main_use_cases(
 def rest_use_cases(main: MainUseCases) -> RestUseCases:
     """Those of the main port that the REST API has too."""
     return RestUseCases(**{each.name: getattr(main, each.name) for each in fields(RestUseCases)})
-
-
-def web_use_cases(main: MainUseCases, enrolment: Enrolment) -> WebUseCases:
-    """Those of the main port that pages have too, and enrolment."""
-    shared = [each.name for each in fields(WebUseCases) if each.name != "enrolment"]
-    return WebUseCases(**{each: getattr(main, each) for each in shared}, enrolment=enrolment)
 
 
 def new_issuing(parts: Parts, process: int, wake: Wake) -> Issuing:

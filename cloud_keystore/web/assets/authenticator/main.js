@@ -33,7 +33,6 @@ class Authenticator {
   #calls;
   #waiting = new Map(); // requests that the keystore has told of, in their order
   #shown = null; // the request on the screen: what is signed is this one's bytes
-  #claimed = false; // whether its code was entered here, so that no number is needed
   #listening = null;
 
   constructor(device) {
@@ -130,14 +129,13 @@ class Authenticator {
       show("home");
       this.#listCards();
     } else {
-      this.#show(request, false);
+      this.#show(request);
     }
   }
 
-  #show(request, claimed) {
+  #show(request) {
     say("");
     this.#shown = request;
-    this.#claimed = claimed;
     at("request-title").textContent = title(request.says);
     at("facts").replaceChildren(...facts(request).map(([label, value]) => {
       const row = element("div", "nhsuk-summary-list__row", "");
@@ -149,15 +147,16 @@ class Authenticator {
       return row;
     }));
     at("number").value = "";
-    at("number-group").hidden = claimed;
+    at("number-group").hidden = request.isClaimed;
     show("request");
     at("request-title").focus();
   }
 
   #submitted(event) {
     event.preventDefault();
-    const number = this.#claimed ? "" : at("number").value.trim();
-    if (!this.#claimed && !/^[0-9]{1,8}$/.test(number)) {
+    const isClaimed = this.#shown?.isClaimed === true;
+    const number = isClaimed ? "" : at("number").value.trim();
+    if (!isClaimed && !/^[0-9]{1,8}$/.test(number)) {
       say("Type the number that the workstation shows.");
       at("number").focus();
       return;
@@ -228,7 +227,7 @@ class Authenticator {
       const request = await genuine(told, this.#device.requestKey);
       at("qr-text").value = "";
       this.#waiting.set(request.id, request);
-      this.#show(request, true);
+      this.#show(request);
     } catch (error) {
       if (!this.#isRemoved(error)) say(error.message);
     }

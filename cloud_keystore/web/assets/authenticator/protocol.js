@@ -33,7 +33,7 @@ export async function genuine(told, requestKey) {
   if (!good) throw new NotGenuine("A request was not from your keystore.");
   const says = decodePayload(payload);
   if (says.operationId !== told.operation_id) throw new NotGenuine("A request carried another one's content.");
-  return Object.freeze({ id: says.operationId, payload, says, code: await checkCode(says) });
+  return Object.freeze({ id: says.operationId, payload, says, code: await checkCode(says), isClaimed: told.is_claimed === true });
 }
 
 // The device's signature over a decision about a request that is shown: over its very bytes.

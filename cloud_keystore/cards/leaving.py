@@ -26,6 +26,7 @@ from cloud_keystore.people.contacts import accounts
 from cloud_keystore.people.devices import remove_device
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
 from cloud_keystore.storage.contacts import accounts as account_rows
+from cloud_keystore.storage.credentials.portal import passwords, questions
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
 
@@ -83,6 +84,8 @@ class Leaving:
             for device in (*ended.phones, *ended.invitations):
                 topics += remove_device(connection, device, reason, now, operator.actor)
             accounts.drop(connection, ended.user, ended.accounts, now, operator.actor)
+            passwords.drop(connection, user_id)
+            questions.replace(connection, user_id, ())
             closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
             if people.change_user(connection, closed):
                 terms = {"user": user_id, "reason": reason}

@@ -31,6 +31,8 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.UserExists: HTTPStatus.CONFLICT,
         errors.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
         errors.UserClosed: HTTPStatus.CONFLICT,
+        errors.AddressUnreachable: HTTPStatus.CONFLICT,
+        errors.PortalClosed: HTTPStatus.CONFLICT,
         errors.CardNotFound: HTTPStatus.NOT_FOUND,
         errors.CardNotInUse: HTTPStatus.CONFLICT,
         errors.IllegalCardChange: HTTPStatus.CONFLICT,

@@ -17,6 +17,7 @@ from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.outbox.media import Medium, medium_of
 from cloud_keystore.model.outbox.notifications import (
+    CODED,
     INVITATIONS,
     LAST_TRY,
     Notification,
@@ -28,10 +29,12 @@ from cloud_keystore.model.outbox.notifications import (
 from cloud_keystore.model.people import User, UserState
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.portal.codes import code_of
 from cloud_keystore.storage import people
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.contacts import helping
 from cloud_keystore.storage.credentials import phone_codes
+from cloud_keystore.storage.credentials.portal import codes as mailed_codes
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications
 
@@ -140,6 +143,12 @@ class Posting:
             if token is None:
                 return "the invitation has ended"
             facts |= {"token": token.text, "until": time_in_words(token.expire_time)}
+        if leased.template in CODED:
+            code = mailed_codes.find(connection, leased.about)
+            if code is None or not code.is_live(self.clock()) or code.user_id is None:
+                return "nobody waits for it any more"
+            said = code_of(self.people.seal, code.id)
+            facts |= {"code": said, "until": time_in_words(code.expire_time)}
         body = write(TEXTS[leased.template], facts, _mail_for(self.mail, connection, user))
         return Letter(leased.id, leased.tries, address, body.subject, body.text, body.html)
 

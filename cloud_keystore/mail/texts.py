@@ -151,6 +151,46 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "What to do if it was not you",
         ),
+        Template.ADDRESS_CODE: Text(
+            "Your code to verify this address",
+            (
+                "You have asked on your phone to verify this e-mail address. Type this code into "
+                "your authenticator:",
+                "{code}",
+                "It is good once, until {until}. Give it to nobody.",
+                NOT_YOURS,
+            ),
+            "How to verify your address",
+        ),
+        Template.PASSWORD_CODE: Text(
+            "Your code to set another password",
+            (
+                "Somebody has asked to set another password for your name at the portal. If it "
+                "was you, type this code where you have asked for it:",
+                "{code}",
+                "It is good once, until {until}. Give it to nobody: nobody at your registration "
+                "authority asks for it.",
+                "If it was not you, do nothing: your password stays as it is.",
+            ),
+            "How to set another password",
+        ),
+        Template.PASSWORD_CHANGED: Text(
+            "Your password was changed",
+            ("The password for your name at the portal was changed at {time}.", NOT_YOURS),
+            "What to do if it was not you",
+        ),
+        Template.PORTAL_LOCKED: Text(
+            "Your password was given wrong too often",
+            (
+                "A wrong password was given for your name at the portal several times, last at "
+                "{time}. The portal takes none for a while, which is longer each time.",
+                "If it was you, and you have forgotten it, set another password: on your phone, "
+                "or with a code by e-mail.",
+                "If it was not you, somebody has tried to guess it: tell your registration "
+                "authority.",
+            ),
+            "How to set another password",
+        ),
         Template.PASSCODE_CHANGED: Text(
             "A passcode of your card was changed",
             ("The {passcode} of the {profile} card {card} was changed at {time}.", NOT_YOURS),

@@ -42,6 +42,14 @@ class PhoneUnreachable(KeystoreError):
     """The person has no phone number, nothing more can be sent to it, or no code is awaited."""
 
 
+class AddressUnreachable(KeystoreError):
+    """The person has no e-mail address, nothing is sent by e-mail, or no code is awaited."""
+
+
+class PortalClosed(KeystoreError):
+    """The person's policy allows no portal passwords, or what it wants for one is missing."""
+
+
 class CardNotFound(KeystoreError):
     """No such card, or not one of the caller's."""
 

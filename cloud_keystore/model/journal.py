@@ -124,6 +124,17 @@ class Kind(StrEnum):
     PHONE_CODE_SENT = "phone-code.sent"
     PHONE_CODE_WRONG = "phone-code.wrong"
     PHONE_VERIFIED = "phone.verified"
+    ADDRESS_CODE_SENT = "address-code.sent"
+    ADDRESS_CODE_WRONG = "address-code.wrong"
+    ADDRESS_VERIFIED = "address.verified"
+    PORTAL_SET = "portal-password.set"
+    PORTAL_RESET = "portal-password.reset"  # with a code by e-mail
+    PORTAL_RIGHT = "portal-password.right"
+    PORTAL_WRONG = "portal-password.wrong"  # or for a name that nobody has
+    RESET_CODE_SENT = "reset-code.sent"  # or asked for in vain
+    RESET_CODE_WRONG = "reset-code.wrong"
+    QUESTIONS_SET = "security-questions.set"
+    ANSWERS_WRONG = "security-answers.wrong"
     FEEDBACK_GIVEN = "feedback.given"
     SURVEY_ANSWERED = "survey.answered"  # by a holder
     JOURNAL_READ = "journal.read"

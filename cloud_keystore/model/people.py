@@ -77,6 +77,7 @@ class User:
     profile: str = ""  # of which cards are issued then; empty for the default one
     email_by: str = ""  # the actor who gave the address; empty if that was before this was kept
     phone_verify_time: datetime | None = None  # when somebody had the phone of this number
+    email_verify_time: datetime | None = None  # when the holder read what this address got
 
 
 @unique

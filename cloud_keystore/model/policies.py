@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.passcodes import CODE_TIME, LONGEST_CODE_TIME
+from cloud_keystore.model.portal.questions import MOST_NEEDED
 
 MOST_INPUTS = 250  # of one batch
 LONGEST_SESSION = timedelta(hours=12)
@@ -20,6 +21,10 @@ COMMITMENT = "largest_commitment_batch"
 MODELS = "passkey_models"
 CODE_SECONDS = "unlock_code_seconds"
 SURVEY = "survey_after"
+PASSWORDS = "portal_passwords"
+ANSWERS = "security_answers"
+# Terms that documents of before did not know
+ADDED = frozenset({COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS, ANSWERS})
 MOST_BEFORE_SURVEY = 1000  # authentications
 SHORTEST_CODE_TIME = timedelta(minutes=5)
 MOST_MODELS = 100
@@ -57,6 +62,8 @@ class Policy:
     passkey_models: frozenset[str] = frozenset()
     unlock_code_time: timedelta = CODE_TIME  # for which a code is good that an operator makes
     survey_after: int = 0  # authentications after which holders are asked for an NPS; 0: never
+    portal_passwords: bool = False  # whether holders can have a password for the portal
+    security_answers: int = 0  # right ones, besides a code by e-mail, to set another password
 
     def __post_init__(self) -> None:
         for largest in (self.largest_batch, self.largest_commitment_batch):
@@ -68,6 +75,10 @@ class Policy:
             raise InvalidInput("an unlock code is good for 5 minutes to 12 hours")
         if not 0 <= self.survey_after <= MOST_BEFORE_SURVEY:
             raise InvalidInput(f"holders are asked after 1 to {MOST_BEFORE_SURVEY} uses, or never")
+        if not 0 <= self.security_answers <= MOST_NEEDED:
+            raise InvalidInput(f"at most {MOST_NEEDED} security answers are needed")
+        if self.security_answers and not self.portal_passwords:
+            raise InvalidInput("a policy without portal passwords needs no security answers")
         if self.passkey_models and not self.passkeys:
             raise InvalidInput("a policy without passkeys names no models of them")
         if len(self.passkey_models) > MOST_MODELS:
@@ -112,6 +123,8 @@ def encode(policy: Policy) -> str:
         MODELS: sorted(policy.passkey_models),
         CODE_SECONDS: policy.unlock_code_time // SHORTEST_SESSION,
         SURVEY: policy.survey_after,
+        PASSWORDS: policy.portal_passwords,
+        ANSWERS: policy.security_answers,
     }
     return _written(document)
 
@@ -140,10 +153,12 @@ def decode(document: str) -> Policy:
             unlock_code_time=_number(kept.get(CODE_SECONDS, CODE_TIME // SHORTEST_SESSION))
             * SHORTEST_SESSION,
             survey_after=_number(kept.get(SURVEY, 0)),
+            portal_passwords=_flag(kept.get(PASSWORDS, False)),
+            security_answers=_number(kept.get(ANSWERS, 0)),
         )
         again = json.loads(encode(policy))
         strict = _written({name: again[name] for name in again.keys() & kept.keys()}) == document
-        strict = strict and again.keys() - kept.keys() <= {COMMITMENT, MODELS, CODE_SECONDS, SURVEY}
+        strict = strict and again.keys() - kept.keys() <= ADDED
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         strict = False
     if not strict:

@@ -201,7 +201,8 @@ class People:
                 domains.check(connection, changed.email)
                 others = [each for each in people.like(connection, changed) if each.id != user.id]
                 check_new(replace(changed, upn=""), others, by.held.sees, namesake=True)
-                changed = replace(changed, email_by=addresses.given(connection, changed, actor))
+                given_by = addresses.given(connection, changed, actor)
+                changed = replace(changed, email_by=given_by, email_verify_time=None)
             people.change_user(connection, changed)
             told = entries.about_user(Kind.USER_CHANGED, user, now, actor, changes(user, changed))
             journal.append(connection, told)

@@ -17,6 +17,7 @@ from cloud_keystore.rest import models as m
 from cloud_keystore.rest import translating
 from cloud_keystore.rest.calls import current
 from cloud_keystore.rest.cards import CardCalls
+from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.repeating import NAME
 
@@ -87,7 +88,7 @@ def who() -> m.Client:
     return translating.client(current().caller)
 
 
-def rows(people: PeopleCalls, cards: CardCalls) -> Sequence[Row]:
+def rows(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> Sequence[Row]:
     """All calls."""
     created = HTTPStatus.CREATED
     return (
@@ -114,10 +115,15 @@ def rows(people: PeopleCalls, cards: CardCalls) -> Sequence[Row]:
         Row("POST", "/v1/cards/{serial}:renew", cards.renew),
         Row("GET", "/v1/organisations", cards.list_organisations),
         Row("GET", "/v1/profiles", cards.list_profiles),
+        Row("POST", "/v1/self/password:check", own.check_password),
+        Row("POST", "/v1/self/password:change", own.change_password),
+        Row("POST", "/v1/self/password:forget", own.forget_password),
+        Row("POST", "/v1/self/password:questions", own.list_questions),
+        Row("POST", "/v1/self/password:reset", own.reset_password),
     )
 
 
-def application(people: PeopleCalls, cards: CardCalls) -> FastAPI:
+def application(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> FastAPI:
     """The API, to be put behind a gate."""
     made = FastAPI(
         title=TITLE,
@@ -129,7 +135,7 @@ def application(people: PeopleCalls, cards: CardCalls) -> FastAPI:
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    for row in rows(people, cards):
+    for row in rows(people, cards, own):
         made.add_api_route(
             row.path,
             row.serve,
@@ -153,7 +159,7 @@ def application(people: PeopleCalls, cards: CardCalls) -> FastAPI:
 def description() -> dict[str, object]:
     """The description of the API (OpenAPI 3.1), which no keystore is needed for."""
     people, cards = PeopleCalls.__new__(PeopleCalls), CardCalls.__new__(CardCalls)
-    return application(people, cards).openapi()
+    return application(people, cards, OwnCalls.__new__(OwnCalls)).openapi()
 
 
 def _described(made: FastAPI) -> dict[str, object]:

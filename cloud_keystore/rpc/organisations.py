@@ -118,6 +118,8 @@ def _policy(message: pb.Policy) -> Policy:
         passkey_models=frozenset(message.passkey_models),
         unlock_code_time=timedelta(seconds=message.unlock_code_seconds) or CODE_TIME,
         survey_after=message.survey_after,
+        portal_passwords=message.portal_passwords,
+        security_answers=message.security_answers,
     )
 
 
@@ -138,6 +140,8 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             passkey_models=sorted(policy.passkey_models),
             unlock_code_seconds=policy.unlock_code_time // timedelta(seconds=1),
             survey_after=policy.survey_after,
+            portal_passwords=policy.portal_passwords,
+            security_answers=policy.security_answers,
         ),
     )
     if version.create_time is not None:

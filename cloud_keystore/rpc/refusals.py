@@ -38,6 +38,8 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.ChangedMeanwhile: (StatusCode.ABORTED, "CHANGED_MEANWHILE"),
     errors.UserClosed: (StatusCode.FAILED_PRECONDITION, "USER_CLOSED"),
     errors.PhoneUnreachable: (StatusCode.FAILED_PRECONDITION, "PHONE_UNREACHABLE"),
+    errors.AddressUnreachable: (StatusCode.FAILED_PRECONDITION, "ADDRESS_UNREACHABLE"),
+    errors.PortalClosed: (StatusCode.FAILED_PRECONDITION, "PORTAL_CLOSED"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
     errors.ObjectNotFound: (StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND"),

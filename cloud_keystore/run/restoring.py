@@ -19,6 +19,7 @@ from cloud_keystore.storage import cards, operations, passcodes, sign_ins
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.credentials.phone_codes import phone_code
+from cloud_keystore.storage.credentials.portal.codes import mailed_code
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.enrolment import tokens
@@ -83,6 +84,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             t.administrator_proof,
             unlock_code,
             phone_code,
+            mailed_code,
             # Cards that were made after the backup can have these keys.
             spare_key,
             planned_key,

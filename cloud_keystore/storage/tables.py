@@ -49,6 +49,7 @@ user = authentic(
     Column("search", String, nullable=False, server_default=""),  # what a person is found by
     Column("phone", String, nullable=False, server_default=""),
     Column("phone_verify_time", Instant),
+    Column("email_verify_time", Instant),
     Column("organisation_id", String, nullable=False, server_default="default", index=True),
     Column("profile", String, nullable=False, server_default=""),
     Column("email_by", String, nullable=False, server_default=""),  # an actor

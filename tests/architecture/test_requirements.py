@@ -37,8 +37,6 @@ MISSING: Mapping[str, str] = {
     "USER-16": "no directory is asked for names",
     "AUTH-08": "a second phone needs an operator's invitation, not a code by e-mail",
     "AUTH-09": "the PUK gives another passcode without a phone",
-    "AUTH-13": "nobody signs in with a password",
-    "AUTH-14": "there are no security questions",
     "DEV-02": "holders do not remove phones themselves",
     "DEV-03": "there are no short codes",
     "API-01": "no test names the whole of the API",

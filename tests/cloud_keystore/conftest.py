@@ -43,6 +43,7 @@ ON_BOTH_DATABASES = {
     "test_reports",
     "test_states",
     "test_phones",
+    "test_portal_passwords",
     "test_surveys",
     "test_giving_feedback",
     "test_unlock_codes",

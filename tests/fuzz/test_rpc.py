@@ -23,6 +23,7 @@ def test_every_method_is_called() -> None:
         "WorkstationService",
         "AdministrationService",
         "AuthenticatorService",
+        "HolderService",
         "PeopleService",
         "CardService",
         "ClientService",

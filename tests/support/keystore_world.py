@@ -95,6 +95,9 @@ from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.passwords import Passwords
+from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.people.rights.custom_roles import CustomRoles
@@ -189,6 +192,9 @@ class World:
     feedback: GivingFeedback
     surveys: Surveys
     phones: Phones
+    addresses: Addresses
+    portal_passwords: Passwords
+    security_questions: Questions
     organisations: Organisations
     migrating: Migrating
     trusting: Trusting
@@ -560,6 +566,9 @@ def new_world(
         feedback=GivingFeedback(database, clock, os.urandom),
         surveys=Surveys(database, clock, os.urandom),
         phones=Phones(database, clock, os.urandom, seal),
+        addresses=Addresses(database, clock, os.urandom, seal),
+        portal_passwords=Passwords(passcodes, Questions(passcodes)),
+        security_questions=Questions(passcodes),
         organisations=organisations_,
         migrating=Migrating(database, clock, os.urandom),
         passcodes=passcodes,

@@ -36,12 +36,17 @@ class Template(StrEnum):
     EMAIL_CHANGED = "email-changed"
     LEFT = "left"
     PHONE_CODE = "phone-code"  # by which a phone number is verified
+    ADDRESS_CODE = "address-code"  # by which an e-mail address is verified
+    PASSWORD_CODE = "password-code"  # noqa: S105 (a name): by which another password is set
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
+    PORTAL_LOCKED = "portal-locked"  # for a while, by wrong passwords
     ALERT = "alert"  # was raised
     FEEDBACK = "feedback"  # of staff, for whoever looks after the service
     TEST = "test"  # that an operator has asked for
 
 
 INVITATIONS = frozenset({Template.INVITED, Template.REMINDER})
+CODED = frozenset({Template.ADDRESS_CODE, Template.PASSWORD_CODE})  # with a code in them
 
 
 @unique

@@ -30,6 +30,7 @@ class Right(StrEnum):
     POLICY = "policy"  # sets policies, adds organisations
     DOMAINS = "domains"  # which domains e-mail addresses can have
     JOURNAL = "journal"  # reads the entries of others
+    PORTAL = "portal"  # asks whether somebody's portal password is right, and lets it be changed
 
 
 @unique
@@ -44,6 +45,7 @@ class BuiltIn(StrEnum):
     LOCAL_ADMIN = "local-admin"
     AUDITOR = "auditor"
     SUPPORT = "support"
+    PORTAL = "portal"
 
 
 _UNLOCKS = frozenset({Right.VIEW, Right.UNLOCK})
@@ -59,6 +61,7 @@ RIGHTS: Mapping[str, frozenset[Right]] = MappingProxyType(
         BuiltIn.LOCAL_ADMIN: _UNLOCKS,
         BuiltIn.AUDITOR: frozenset({Right.JOURNAL}),
         BuiltIn.SUPPORT: frozenset({Right.VIEW, Right.DOMAINS}),
+        BuiltIn.PORTAL: frozenset({Right.PORTAL}),
     }
 )
 # Who can be granted roles, in the order of lists.

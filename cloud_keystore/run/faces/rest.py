@@ -11,6 +11,7 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rest.application import DESCRIBED_AT, application
 from cloud_keystore.rest.cards import CardCalls
 from cloud_keystore.rest.gate import Gate
+from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.repeating import Repeating
 from cloud_keystore.rpc.connections.addresses import network, packed
@@ -82,8 +83,9 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
         unlocking=use_cases.unlocking,
         organisations=use_cases.organisations,
     )
+    own = OwnCalls(portal_passwords=use_cases.portal_passwords)
     return Gate(
-        Repeating(application(people, cards), use_cases.repeats),
+        Repeating(application(people, cards, own), use_cases.repeats),
         use_cases.callers,
         admit=limiter.admit,
         held=limiter.call,

@@ -57,6 +57,9 @@ from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.passwords import Passwords
+from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
@@ -124,6 +127,9 @@ class MainUseCases:
     feedback: GivingFeedback
     surveys: Surveys
     phones: Phones
+    addresses: Addresses
+    portal_passwords: Passwords
+    security_questions: Questions
     reading: Reading
 
 
@@ -161,6 +167,7 @@ class RestUseCases:
     replacing: Replacing
     unlocking: Unlocking
     organisations: Organisations
+    portal_passwords: Passwords
     repeats: Repeats
 
 
@@ -184,6 +191,7 @@ def main_use_cases(
     """Make the use cases of the main port from an open keystore."""
     database, seal, clock = parts.database, parts.seal, parts.clock
     passcodes = _passcodes(parts)
+    questions = Questions(passcodes)
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
     data_objects = _data_objects(parts)
     finding = Finding(database, clock)
@@ -296,6 +304,9 @@ def main_use_cases(
         feedback=GivingFeedback(database=database, clock=clock, random=os.urandom),
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
         phones=_phones(parts),
+        addresses=Addresses(database, clock, os.urandom, seal),
+        portal_passwords=Passwords(passcodes, questions),
+        security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
 

@@ -21,6 +21,7 @@ from cloud_keystore.rpc.door import Door, Named
 from cloud_keystore.rpc.enrolment import EnrolmentServicer, RenewalServicer
 from cloud_keystore.rpc.finding import FindingServicer
 from cloud_keystore.rpc.gathering import Ask, Gatherer
+from cloud_keystore.rpc.holders.own import HolderServicer
 from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
@@ -41,7 +42,12 @@ from cloud_keystore.rpc.workstation import WorkstationServicer
 from cloud_keystore.run.offering.use_cases import EnrolmentUseCases, MainUseCases
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
-from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
+from cloudcard.authenticator.v1 import (
+    authenticator_pb2,
+    authenticator_pb2_grpc,
+    holder_pb2,
+    holder_pb2_grpc,
+)
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc, renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
     accounts_pb2,
@@ -83,6 +89,7 @@ FILES = (
     workstation_pb2,
     administration_pb2,
     authenticator_pb2,
+    holder_pb2,
     people_pb2,
     cards_pb2,
     organisations_pb2,
@@ -168,6 +175,15 @@ def add_services(
             sessions=our.sessions,
             wakeups=wakeups,
             clock=clock,
+        ),
+        server,
+    )
+    holder_pb2_grpc.add_HolderServiceServicer_to_server(
+        HolderServicer(
+            door=door(Role.DEVICE),
+            addresses=our.addresses,
+            portal_passwords=our.portal_passwords,
+            security_questions=our.security_questions,
         ),
         server,
     )

@@ -9,6 +9,7 @@ from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
 from cloud_keystore.storage.contacts import accounts, domains, helping
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
+from cloud_keystore.storage.credentials.portal import codes, passwords, questions
 from cloud_keystore.storage.enrolment import software
 from cloud_keystore.storage.issuing import (
     csrs,
@@ -38,6 +39,9 @@ assert helping.help_contact.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert phone_codes.phone_code.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
+assert codes.mailed_code.metadata is METADATA  # noqa: S101
+assert passwords.portal_password.metadata is METADATA  # noqa: S101
+assert questions.security_question.metadata is METADATA  # noqa: S101
 assert answers.survey_answer.metadata is METADATA  # noqa: S101
 assert feedback.feedback.metadata is METADATA  # noqa: S101
 assert orders.card_order.metadata is METADATA  # noqa: S101

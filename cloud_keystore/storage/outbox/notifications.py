@@ -108,6 +108,22 @@ def put(
         rows.add(connection, notification, row)
 
 
+def put_even(
+    connection: Connection,
+    template: Template,
+    user_id: str | None,
+    now: datetime,
+    once: str,
+    address: str,
+) -> None:
+    """Let an address get something; it is about what `once` names. What nobody would get is written
+    too, and cancelled when it would be sent, so that no caller sees by the time who is known.
+    """
+    if tells(connection, medium_of(template)):
+        row = _row(template, user_id, now, once, address=address, about=once)
+        rows.add(connection, notification, row)
+
+
 def about_card(
     connection: Connection,
     template: Template,

@@ -13,6 +13,8 @@ from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.policies import LONGEST_SESSION
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.credentials.phone_codes import phone_code
+from cloud_keystore.storage.credentials.portal.codes import mailed_code
+from cloud_keystore.storage.credentials.portal.passwords import portal_guess
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.databases.indexes import number
 from cloud_keystore.storage.outbox.notifications import notification
@@ -71,6 +73,9 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     # A code that nobody used ends by itself within a day.
     yield unlock_code, _oldest(unlock_code, unlock_code.c.id < first)
     yield phone_code, _oldest(phone_code, phone_code.c.id < first)
+    yield mailed_code, _oldest(mailed_code, mailed_code.c.id < first)
+    # Nobody waits for longer than a day because of one.
+    yield portal_guess, _oldest(portal_guess, portal_guess.c.id < first)
     yield notification, _oldest(notification, n.id < first, n.end_time.is_not(None))
     yield repeatable, _oldest(repeatable, repeatable.c.id < first)
 

@@ -27,7 +27,12 @@ from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
-from cloudcard.authenticator.v1 import authenticator_pb2, authenticator_pb2_grpc
+from cloudcard.authenticator.v1 import (
+    authenticator_pb2,
+    authenticator_pb2_grpc,
+    holder_pb2,
+    holder_pb2_grpc,
+)
 from cloudcard.enrolment.v1 import renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
     accounts_pb2,
@@ -61,6 +66,7 @@ from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, adm
 from support.keystore_world import OPERATOR, new_world
 from support.mail_server import MailServer, options_to, serving
 from support.polling import until
+from support.portal import EMAIL, OTHER, QUESTIONS
 from support.registry import Registry
 from support.schema import METHODS
 
@@ -96,6 +102,10 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.SendPhoneCode": Kind.PHONE_CODE_SENT,
     "AuthenticatorService.VerifyPhone": Kind.PHONE_CODE_WRONG,
     "AuthenticatorService.AnswerSurvey": Kind.SURVEY_ANSWERED,
+    "HolderService.SendAddressCode": Kind.ADDRESS_CODE_SENT,
+    "HolderService.VerifyAddress": Kind.ADDRESS_CODE_WRONG,
+    "HolderService.SetPortalPassword": Kind.PORTAL_SET,
+    "HolderService.SetSecurityQuestions": Kind.QUESTIONS_SET,
     "AuthenticatorService.AgreeToUnlock": Kind.PASSCODE_UNBLOCKED,
     "AuthenticatorService.UseUnlockCode": Kind.PASSCODE_UNBLOCKED,
     "AdministrationService.AnswerChallenge": Kind.ADMINISTRATOR_RIGHT,
@@ -197,6 +207,7 @@ UNTOLD: dict[str, str] = {
             "GetSurvey",
         )
     },
+    "HolderService.GetPortalAccess": "reads",
     **{
         f"PeopleService.{name}": "reads"
         for name in ("ListUsers", "SearchUsers", "ListPending", "ListExpiring")
@@ -331,7 +342,9 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     registry = keystore.registry
     registry.organisations.SetPolicy(
         organisations_pb2.SetPolicyRequest(
-            policy=organisations_pb2.Policy(largest_batch=1, session=TERMS, survey_after=1)
+            policy=organisations_pb2.Policy(
+                largest_batch=1, session=TERMS, survey_after=1, portal_passwords=True
+            )
         )
     )
     organisation = organisations_pb2.CreateOrganisationRequest(name="St Elsewhere")
@@ -341,6 +354,15 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     registry.people.VerifyPhone(people_pb2.VerifyPhoneRequest(user_id=user_id, code="none"))
     device.SendPhoneCode(authenticator_pb2.SendPhoneCodeRequest())
     device.VerifyPhone(authenticator_pb2.VerifyPhoneRequest(code="none"))
+    registry.people.UpdateUser(people_pb2.UpdateUserRequest(user_id=user_id, email=EMAIL))
+    own = holder_pb2_grpc.HolderServiceStub(phone_channel)
+    own.SendAddressCode(holder_pb2.SendAddressCodeRequest())
+    own.VerifyAddress(holder_pb2.VerifyAddressRequest(code="none"))
+    own.SetPortalPassword(holder_pb2.SetPortalPasswordRequest(password=OTHER))
+    questions = [
+        holder_pb2.SecurityQuestion(question=each.text, answer=each.answer) for each in QUESTIONS
+    ]
+    own.SetSecurityQuestions(holder_pb2.SetSecurityQuestionsRequest(questions=questions))
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text="good"))
     made = registry.organisations.CreateOrganisation(organisation).organisation
     registry.organisations.UpdateOrganisation(

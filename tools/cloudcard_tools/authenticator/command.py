@@ -19,6 +19,7 @@ from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.choosing import Given
 from cloudcard_tools.authenticator.nps import nps
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
+from cloudcard_tools.authenticator.portal import portal
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import facts, reported, show
 from cloudcard_tools.authenticator.sessions import sessions
@@ -244,6 +245,7 @@ authenticator.add_command(sessions)
 authenticator.add_command(sign_ins)
 authenticator.add_command(nps)
 authenticator.add_command(number.phone)
+authenticator.add_command(portal)
 
 
 def _card(message: HolderCard) -> Row:

@@ -49,6 +49,8 @@ POLICY_LABELS = {
     "passkey_models": "Models of passkeys",
     "code_seconds": "Seconds of a code",
     "survey_after": "Survey after",
+    "portal_passwords": "Portal passwords",
+    "security_answers": "Security answers",
     "set": "Set",
 }
 NOTHING_SET = "No policy is set: a passcode and an approval each time, and no sessions."
@@ -259,6 +261,20 @@ def policy() -> None:
     help="After how many authentications holders are asked whether they recommend the card; by "
     "default never (feedback nps).",
 )
+@click.option(
+    "--portal-passwords/--no-portal-passwords",
+    default=False,
+    show_default=True,
+    help="Whether holders can have a password for the portal.",
+)
+@click.option(
+    "--security-answers",
+    type=click.IntRange(0, 3),
+    default=0,
+    show_default=True,
+    help="How many security questions are answered right, besides a code by e-mail, to set "
+    "another password.",
+)
 @operator_options
 def policy_set(
     organisation: str,
@@ -274,6 +290,8 @@ def policy_set(
     passkey_models: tuple[str, ...],
     code_minutes: int,
     survey_after: int,
+    portal_passwords: bool,
+    security_answers: int,
     caller: Caller,
 ) -> None:
     """Put a new version of a policy in force at once. Options that are left out get their defaults.
@@ -299,6 +317,8 @@ def policy_set(
             passkey_models=[each.lower() for each in passkey_models],
             unlock_code_seconds=code_minutes * 60,
             survey_after=survey_after,
+            portal_passwords=portal_passwords,
+            security_answers=security_answers,
         ),
     )
     with caller.service(OrganisationServiceStub) as stub:
@@ -357,5 +377,7 @@ def _policy(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "passkey_models": " ".join(policy.passkey_models),
         "code_seconds": policy.unlock_code_seconds,
         "survey_after": policy.survey_after or None,
+        "portal_passwords": policy.portal_passwords,
+        "security_answers": policy.security_answers or None,
         "set": when(message.create_time),
     }

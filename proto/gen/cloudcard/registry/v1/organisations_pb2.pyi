@@ -72,6 +72,8 @@ class Policy(_message.Message):
     PASSKEY_MODELS_FIELD_NUMBER: _builtins.int
     UNLOCK_CODE_SECONDS_FIELD_NUMBER: _builtins.int
     SURVEY_AFTER_FIELD_NUMBER: _builtins.int
+    PORTAL_PASSWORDS_FIELD_NUMBER: _builtins.int
+    SECURITY_ANSWERS_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -86,6 +88,12 @@ class Policy(_message.Message):
     """For how many seconds an unlock code is good: 300 to 43200; 0 means 3600."""
     survey_after: _builtins.int
     """After how many authentications with a card its holder is asked whether they recommend it: 1 to 1000; 0 means never."""
+    portal_passwords: _builtins.bool
+    """Whether holders can have a password for the portal."""
+    security_answers: _builtins.int
+    """How many security questions have to be answered right, besides a mailed code, to set another password: at most 3; 0
+    means that the code is enough. Only with portal_passwords.
+    """
     @_builtins.property
     def session(self) -> _approval_pb2.SessionTerms:
         """The longest sessions that are allowed; absent if none are. Never for keys for content commitment."""
@@ -113,10 +121,12 @@ class Policy(_message.Message):
         passkey_models: _abc.Iterable[_builtins.str] | None = ...,
         unlock_code_seconds: _builtins.int = ...,
         survey_after: _builtins.int = ...,
+        portal_passwords: _builtins.bool = ...,
+        security_answers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_passwords", b"portal_passwords", "security_answers", b"security_answers", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""What people prove to the portal: passwords, mailed codes, security questions. Pure."""

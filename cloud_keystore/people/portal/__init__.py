@@ -1,0 +1,3 @@
+"""Use cases of the portal, on which people look after their own: passwords, codes by e-mail,
+security questions.
+"""

@@ -1,0 +1,93 @@
+"""Codes by e-mail: how they are made, asked for and taken."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hmac import compare_digest
+
+from sqlalchemy import Connection
+
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.model.clock import Random, new_id
+from cloud_keystore.model.errors import AddressUnreachable, TooManyCalls
+from cloud_keystore.model.outbox.media import Medium
+from cloud_keystore.model.outbox.notifications import Template
+from cloud_keystore.model.people import User
+from cloud_keystore.model.portal.codes import (
+    CODE_DIGITS,
+    CODE_TIME,
+    CODE_TRIES,
+    HOUR,
+    MOST_CODES,
+    MailedCode,
+    Purpose,
+)
+from cloud_keystore.storage.credentials.portal import codes
+from cloud_keystore.storage.outbox import notifications as outbox
+
+
+def code_of(seal: Seal, code_id: str) -> str:
+    """The digits of a code, once more."""
+    drawn = int.from_bytes(seal.derive("mailed code", code_id.encode()))
+    return f"{drawn % 10**CODE_DIGITS:0{CODE_DIGITS}}"
+
+
+def send(
+    connection: Connection,
+    template: Template,
+    purpose: Purpose,
+    who: str,
+    user: User | None,
+    now: datetime,
+    random: Random,
+) -> MailedCode:
+    """Mail a code to a user's address; for None the same is done, and nothing sent. Raises
+    AddressUnreachable if nobody is told anything by e-mail, and TooManyCalls.
+    """
+    if not outbox.tells(connection, Medium.EMAIL):
+        raise AddressUnreachable(
+            "this keystore sends no e-mail: its administrator names a mail server (cloudcard serve "
+            "--mail-server)"
+        )
+    for time, most in MOST_CODES.items():
+        # Those for another purpose would tell who is known.
+        if codes.count(connection, who, purpose, now - time) >= most:
+            raise TooManyCalls(
+                "as many codes were asked for as there may be for a while: wait an hour, or a day",
+                HOUR.total_seconds(),
+            )
+    made = MailedCode(
+        id=new_id(now, random),
+        who=who,
+        user_id=None if user is None else user.id,
+        purpose=purpose,
+        address="" if user is None else user.email,
+        tries_left=CODE_TRIES,
+        create_time=now,
+        expire_time=now + CODE_TIME,
+    )
+    codes.add(connection, made)
+    outbox.put_even(connection, template, made.user_id, now, made.id, made.address)
+    return made
+
+
+def take(
+    connection: Connection,
+    seal: Seal,
+    purpose: Purpose,
+    who: str,
+    user: User,
+    given: str,
+    now: datetime,
+) -> tuple[MailedCode | None, bool]:
+    """The code that is awaited from a user, None if there is none, and whether it was given. A
+    wrong one spends a try, in the transaction that takes it.
+    """
+    code = codes.spend_try(connection, who, purpose, now)
+    if code is None:
+        return None, False
+    fits = compare_digest(code_of(seal, code.id).encode(), given.encode(errors="replace"))
+    right = fits and bool(user.id) and code.user_id == user.id and code.address == user.email
+    if right:
+        codes.give_back(connection, code)
+    return code, right

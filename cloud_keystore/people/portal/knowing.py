@@ -1,0 +1,90 @@
+"""Whom a name means at the portal. For a name that nobody has, the same is looked up, counted and
+written as for one that somebody has, so that nobody learns by asking who is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from cloud_keystore.audit import budgets, entries
+from cloud_keystore.audit.acting import Acting
+from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.model.errors import IdentityRejected, PortalClosed
+from cloud_keystore.model.fields import emails
+from cloud_keystore.model.fields.texts import text_field
+from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.policies import Policy
+from cloud_keystore.model.portal.passwords import LONGEST_NAME
+from cloud_keystore.model.profiles import profile_named
+from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.storage import people, policies
+
+NOBODY = User(id="", display_name="", email="", create_time=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody who is called so, or NOBODY; and under what guesses and codes are counted."""
+
+    who: str
+    user: User
+    policy: Policy
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is such a person, who can use the portal."""
+        return self.user is not NOBODY
+
+    def entry(self, kind: Kind, by: Acting, details: dict[str, Detail]) -> Entry:
+        """The entry of the journal about what was done in this name."""
+        if self.is_known:
+            return entries.about_user(kind, self.user, by.now, by.actor, details)
+        return entries.about_keystore(kind, by.now, by.actor, details)
+
+
+def checked(name: str) -> str:
+    """A name in the form in which it is looked up; raises InvalidInput."""
+    return text_field("name", name, LONGEST_NAME)
+
+
+def named(by: Acting, name: str, seal: Seal) -> Named:
+    """Whom an e-mail address or account name means, among those for whom the portal acts. Raises
+    NotAllowed if it acts for nobody.
+    """
+    by.need_somewhere(Right.PORTAL)
+    budgets.check(by.connection, by.actor, by.now)
+    found = people.named(by.connection, name) or NOBODY
+    policy = policy_of(by.connection, found)
+    digest = seal.derive("portal name", emails.key(name).encode()).hex()
+    if not (by.held.has(Right.PORTAL, found.organisation_id) and policy.portal_passwords):
+        found = NOBODY
+    return Named(found.id or digest, found, policy)
+
+
+def policy_of(connection: Connection, user: User) -> Policy:
+    """The policy in force for a person."""
+    profile = profile_named(user.profile).name
+    return policies.in_force(connection, user.organisation_id, profile).policy
+
+
+def owner(connection: Connection, device: Identity, now: datetime) -> User:
+    """The holder of a device that is still active. Raises IdentityRejected, UserNotFound,
+    UserClosed.
+    """
+    budgets.check(connection, device.actor, now)
+    if not people.is_active(connection, device.id, now):
+        raise IdentityRejected("this identity is unknown or was removed: enrol again")
+    return people.present(connection, device.user_id or "")
+
+
+def check_offered(policy: Policy) -> None:
+    """Raise PortalClosed if a policy allows no passwords."""
+    if not policy.portal_passwords:
+        raise PortalClosed(
+            "your organisation has no passwords for the portal: ask your registration authority "
+            "(cloudcard ra policy set --portal-passwords)"
+        )

@@ -1,0 +1,1 @@
+"""Servicers for holders' devices, about the holders themselves."""

@@ -1,0 +1,72 @@
+"""`HolderService`: what holders do about themselves on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloud_keystore.model.portal.questions import Question
+from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.passwords import Passwords
+from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.refusals import Context
+from cloudcard.authenticator.v1 import holder_pb2 as pb
+from cloudcard.authenticator.v1 import holder_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
+    """Translates between messages and use cases."""
+
+    door: Door
+    addresses: Addresses
+    portal_passwords: Passwords
+    security_questions: Questions
+
+    async def SendAddressCode(
+        self, _request: pb.SendAddressCodeRequest, context: Context
+    ) -> pb.SendAddressCodeResponse:
+        sent = await self.door.call(context, self.addresses.send_own)
+        response = pb.SendAddressCodeResponse(email=sent.address)
+        response.expire_time.FromDatetime(sent.expire_time)
+        return response
+
+    async def VerifyAddress(
+        self, request: pb.VerifyAddressRequest, context: Context
+    ) -> pb.VerifyAddressResponse:
+        found = await self.door.call(
+            context, lambda device: self.addresses.confirm_own(request.code, device)
+        )
+        return pb.VerifyAddressResponse(
+            email=found.email, is_verified=found.is_verified, tries_left=found.tries_left
+        )
+
+    async def GetPortalAccess(
+        self, _request: pb.GetPortalAccessRequest, context: Context
+    ) -> pb.GetPortalAccessResponse:
+        found = await self.door.call(context, self.portal_passwords.look_own)
+        return pb.GetPortalAccessResponse(
+            is_offered=found.is_offered,
+            answers_needed=found.answers_needed,
+            email=found.email,
+            is_email_verified=found.is_email_verified,
+            has_password=found.has_password,
+            questions=found.questions,
+        )
+
+    async def SetPortalPassword(
+        self, request: pb.SetPortalPasswordRequest, context: Context
+    ) -> pb.SetPortalPasswordResponse:
+        chosen = await self.door.call(
+            context, lambda device: self.portal_passwords.set_own(request.password, device)
+        )
+        return pb.SetPortalPasswordResponse(is_set=chosen.is_set, policy_violation=chosen.rule)
+
+    async def SetSecurityQuestions(
+        self, request: pb.SetSecurityQuestionsRequest, context: Context
+    ) -> pb.SetSecurityQuestionsResponse:
+        chosen = tuple(Question(each.question, each.answer) for each in request.questions)
+        await self.door.call(
+            context, lambda device: self.security_questions.set_own(chosen, device)
+        )
+        return pb.SetSecurityQuestionsResponse()

@@ -1,0 +1,1 @@
+"""Rows of what people prove to the portal."""

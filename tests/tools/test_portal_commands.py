@@ -90,5 +90,5 @@ def test_what_is_typed_is_not_shown(
     monkeypatch.setattr(portal.click, "prompt", prompt)
     monkeypatch.setattr(portal.sys, "stdin", type("Terminal", (), {"isatty": lambda _: True})())
     with pytest.raises(EOFError):
-        portal._secrets(words[1:] or words, from_stdin=False)
+        portal.secrets_typed(words[1:] or words, from_stdin=False)
     assert hidden == [True]

@@ -125,6 +125,8 @@ def former(identity: Identity) -> list[Assignment]:
 
 def is_held_by(role: str, kind: people.Role) -> bool:
     """Whether identities of a kind can have a role: auditors have theirs, operators and API clients
-    the others.
+    the others, and only API clients are the portal.
     """
+    if role == BuiltIn.PORTAL:
+        return kind is people.Role.CLIENT
     return kind in HOLDERS and (kind is people.Role.AUDITOR) is (role == BuiltIn.AUDITOR)

@@ -302,7 +302,7 @@ def test_a_built_in_role_is_as_the_table_says(role: BuiltIn) -> None:
 
 def test_roles_that_somebody_cannot_have(world: World, ours: str) -> None:
     ida = agent(world, ours)
-    for role in ("boss", BuiltIn.AUDITOR):
+    for role in ("boss", BuiltIn.AUDITOR, BuiltIn.PORTAL):
         with pytest.raises(InvalidInput, match=role):
             world.roles.grant(Wish(ida.id, role, ours), actor=OPERATOR)
     past = world.clock()

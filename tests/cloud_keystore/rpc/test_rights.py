@@ -53,7 +53,7 @@ RIGHTS: Mapping[str, frozenset[Right]] = {
     **roles.RIGHTS,
     CUSTOM: frozenset({Right.VIEW, Right.PEOPLE, Right.REVOKE, Right.POLICY}),
 }
-OPERATORS_ROLES = [each for each in RIGHTS if each != BuiltIn.AUDITOR]
+OPERATORS_ROLES = [each for each in RIGHTS if each not in (BuiltIn.AUDITOR, BuiltIn.PORTAL)]
 PASSED = {grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION}  # of what was done before
 
 

@@ -84,7 +84,7 @@ def address(code: str, caller: Caller) -> None:
 @caller_options(ROLE)
 def password(password_stdin: bool, caller: Caller) -> None:
     """Set your password for the portal, the first one or another one: 12 to 128 characters."""
-    chosen = _secrets(["New password"], from_stdin=password_stdin, again=True)
+    chosen = secrets_typed(["New password"], from_stdin=password_stdin, again=True)
     with caller.service(HolderServiceStub) as stub:
         answer = stub.SetPortalPassword(pb.SetPortalPasswordRequest(password=chosen[0]))
     if not answer.is_set:
@@ -102,7 +102,7 @@ def questions(questions: tuple[str, ...], answers_stdin: bool, caller: Caller) -
     """Choose 3 to 5 QUESTIONS of your own, and answer them. Only letters and digits of answers
     count.
     """
-    answers = _secrets(questions, from_stdin=answers_stdin)
+    answers = secrets_typed(questions, from_stdin=answers_stdin)
     chosen = [
         pb.SecurityQuestion(question=question, answer=answer)
         for question, answer in zip(questions, answers, strict=True)
@@ -112,7 +112,7 @@ def questions(questions: tuple[str, ...], answers_stdin: bool, caller: Caller) -
     caller.print_facts({"questions": len(chosen)}, {"questions": "Security questions"})
 
 
-def _secrets(
+def secrets_typed(
     prompts: tuple[str, ...] | list[str], *, from_stdin: bool, again: bool = False
 ) -> list[str]:
     """What is typed for each prompt, which nobody sees. Raises click.UsageError without a

@@ -25,10 +25,10 @@ from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.status import listen
+from cloud_keystore.run.offering.rest import RestUseCases
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
     MainUseCases,
-    RestUseCases,
     StatusUseCases,
 )
 from cloud_keystore.run.offering.web import WebUseCases

@@ -46,12 +46,12 @@ from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.mailing import dispatching
 from cloud_keystore.run.network import Network
 from cloud_keystore.run.offering import access, use_cases
+from cloud_keystore.run.offering.rest import RestUseCases, rest_use_cases
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
     MailUseCases,
     MainUseCases,
     OutsideUseCases,
-    RestUseCases,
     StatusUseCases,
     new_issuing,
     new_spares,
@@ -94,7 +94,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
         main=main,
         enrolment=enrolment,
         status=keeping.status_use_cases(),
-        rest=use_cases.rest_use_cases(main),
+        rest=rest_use_cases(main),
         web=web_use_cases(main, enrolment.enrolment),
         web_tls=certificate(parts.settings.web),
     )
@@ -146,7 +146,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
         answering(sockets.status, strangers, access.STATUS, BoundedSemaphore(STATUS_CALLS)),
     ]
     if settings.rest_listen is not None:
-        rest = use_cases.rest_use_cases(cases)
+        rest = rest_use_cases(cases)
         answered.append(answering(sockets.rest, rest, access.REST, caller=known))
     if settings.web is not None:
         web = web_use_cases(cases, newcomers.enrolment)

@@ -16,7 +16,7 @@ from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rest.gate import Gate
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.rest import gate_of
-from cloud_keystore.run.offering.use_cases import RestUseCases
+from cloud_keystore.run.offering.rest import RestUseCases
 from support.keystore_world import World
 
 

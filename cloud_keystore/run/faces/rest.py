@@ -17,7 +17,7 @@ from cloud_keystore.rest.repeating import Repeating
 from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.own_tls import OwnTls
-from cloud_keystore.run.offering.use_cases import RestUseCases
+from cloud_keystore.run.offering.rest import RestUseCases
 from cloud_keystore.run.ports import CannotListen, cause, wait_until_free
 
 

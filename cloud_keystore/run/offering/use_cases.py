@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
@@ -150,28 +150,6 @@ class StatusUseCases:
 
 
 @dataclass(frozen=True, slots=True)
-class RestUseCases:
-    """Those of the REST API, for API clients."""
-
-    callers: Callers
-    announcing: Announcing
-    people: People
-    showing: Showing
-    leaving: Leaving
-    reports: Reports
-    devices: Devices
-    identities: Identities
-    issuing: Issuing
-    cards: Life
-    prolonging: Prolonging
-    replacing: Replacing
-    unlocking: Unlocking
-    organisations: Organisations
-    portal_passwords: Passwords
-    repeats: Repeats
-
-
-@dataclass(frozen=True, slots=True)
 class MailUseCases:
     """Those of the process that sends e-mail."""
 
@@ -309,11 +287,6 @@ def main_use_cases(
         security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
-
-
-def rest_use_cases(main: MainUseCases) -> RestUseCases:
-    """Those of the main port that the REST API has too."""
-    return RestUseCases(**{each.name: getattr(main, each.name) for each in fields(RestUseCases)})
 
 
 def new_issuing(parts: Parts, process: int, wake: Wake) -> Issuing:

@@ -114,6 +114,7 @@ class Listener:
     application: ASGIApp
     tls: ssl.SSLContext | None
     places: Places
+    kind: type[Connection] = Connection
     _server: asyncio.Server | None = field(default=None, init=False)
     _state: ServerState = field(default_factory=ServerState, init=False)
 
@@ -137,7 +138,7 @@ class Listener:
         config.load()
 
         def made() -> Connection:
-            connection = Connection(config, self._state, {})
+            connection = self.kind(config, self._state, {})
             connection.places = self.places
             return connection
 

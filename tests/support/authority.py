@@ -43,6 +43,12 @@ class Authority:
         constraints = x509.BasicConstraints(ca=False, path_length=None)
         return self._issue(common_name, public_key, constraints, *extensions)
 
+    def sign(
+        self, builder: x509.CertificateRevocationListBuilder
+    ) -> x509.CertificateRevocationList:
+        """A revocation list of its own."""
+        return builder.issuer_name(self.certificate.subject).sign(self._key, SHA256())
+
     def write(self, folder: Path) -> Path:
         """Its certificate as a file, PEM."""
         path = folder / "authority.pem"

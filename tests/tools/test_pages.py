@@ -27,6 +27,7 @@ RUNNERS = (
     "tests/tools/doctor/test_command.py",
     "tests/tools/test_ci_guide.py",
     "tests/tools/test_journal_guide.py",
+    "tests/tools/test_nhs_guide.py",
     "tests/tools/test_operations_guide.py",
     "tests/tools/test_pki_guide.py",
     "tests/tools/test_ra_guide.py",

@@ -57,6 +57,11 @@ COMMANDS: Mapping[str, Row] = {
         "cloudcard_tools.demo.command:demo",
         "Show the whole product at work with OpenSC's pkcs11-tool.",
     ),
+    "simulate": Row(
+        "cloudcard_tools.simulate.command:simulate",
+        "Simulators of services around the card, for developers without a network.",
+        extra="simulate",
+    ),
     "doctor": Row(
         "cloudcard_tools.doctor.command:doctor",
         "Check what this computer needs, and say what to do.",

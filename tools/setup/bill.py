@@ -34,6 +34,7 @@ STATED = {
     "charset-normalizer": "MIT",
     "h11": "MIT",
     "jinja2": "BSD-3-Clause",
+    "joserfc": "BSD-3-Clause",
     "markdown-it-py": "MIT",
     "mdurl": "MIT",
     "protobuf": "BSD-3-Clause",

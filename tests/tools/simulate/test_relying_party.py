@@ -1,0 +1,282 @@
+"""A relying party that others wrote logs somebody in at the real process, whose card is a client
+certificate over mutual TLS.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from queue import Queue
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptojwt.exception import BadSignature, UnsupportedAlgorithm
+from idpyoidc.client.oauth2.stand_alone_client import backchannel_logout
+from idpyoidc.client.rp_handler import RPHandler
+from idpyoidc.exception import MessageException, NotForMe
+from idpyoidc.message.oidc import EXPError
+
+from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.shared.processes import Nursery
+from cloudcard_tools.simulate.cis2 import places
+from support.authority import Authority
+from support.simulators import CLIENT, LOGGED_OUT, RETURN, Held, card, revocation_list, waiting_in
+
+# The party fetches keys without a look at the server's certificate, whatever it is told.
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+
+SECONDS = 10
+SCOPES = ["openid", "profile", "nationalrbacaccess", "selectedrole"]
+
+
+@dataclass
+class Party:
+    """The relying party, with a key of its own."""
+
+    issuer: str
+    trust: Path
+    handler: RPHandler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.handler = RPHandler(
+            base_url="http://localhost:9000",
+            client_configs={self.issuer: self._configuration()},
+            key_conf={"key_defs": [{"type": "RSA", "use": ["sig"]}]},
+            httpc_params={"verify": str(self.trust), "timeout": SECONDS},
+        )
+
+    @property
+    def jwks(self) -> dict[str, object]:
+        return dict(self.handler.keyjar.export_jwks())
+
+    def begin(self, **asked: object) -> str:
+        """Where somebody is sent."""
+        return str(self.handler.begin(self.issuer, req_args={"scope": SCOPES, **asked}))
+
+    def finish(self, returned: str) -> dict[str, object]:
+        """What the party knows when somebody returns to it."""
+        response = dict(parse_qsl(urlsplit(returned).query))
+        return dict(self.handler.finalize(self.issuer, response))
+
+    def told(self, body: bytes) -> str:
+        """The state of the session that a logout token ends. Raises what it raises."""
+        return str(backchannel_logout(self.handler.issuer2rp[self.issuer], request=body))
+
+    def _configuration(self) -> dict[str, object]:
+        service = "idpyoidc.client.oidc"
+        return {
+            "issuer": self.issuer,
+            "client_id": CLIENT,
+            "client_type": "oidc",
+            "redirect_uris": [RETURN],
+            "client_authn_methods": ["private_key_jwt", "bearer_header"],
+            "preference": {
+                "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+                "token_endpoint_auth_signing_alg_values_supported": ["RS512"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "response_types_supported": ["code"],
+                "scopes_supported": SCOPES,
+            },
+            "services": {
+                name: {"class": f"{service}.{path}"}
+                for name, path in (
+                    ("discovery", "provider_info_discovery.ProviderInfoDiscovery"),
+                    ("authorization", "authorization.Authorization"),
+                    ("accesstoken", "access_token.AccessToken"),
+                    ("userinfo", "userinfo.UserInfo"),
+                    ("end_session", "end_session.EndSession"),
+                )
+            },
+            "add_ons": {
+                "pkce": {
+                    "function": "idpyoidc.client.oauth2.add_on.pkce.add_support",
+                    "kwargs": {"code_challenge_length": 64, "code_challenge_method": "S256"},
+                }
+            },
+        }
+
+
+@dataclass
+class Place:
+    """The process, and a browser with a card in front of it."""
+
+    issuer: str
+    card_url: str
+    trust: Path
+    held: Path
+    party: Party
+    heard: Queue[bytes]
+    browser: requests.Session = field(default_factory=requests.Session)
+
+    @property
+    def origin(self) -> str:
+        return self.issuer.removesuffix(places.REALM)
+
+    def log_in(self, url: str) -> str:
+        """Log in with the card where a party has sent somebody; where the last page sends."""
+        page = self.get(url)
+        answer = self.get(
+            self.card_url, params={"waiting": waiting_in(page.text)}, cert=str(self.held)
+        )
+        return self.follow(answer)
+
+    def follow(self, answer: requests.Response) -> str:
+        """Choose the first role if there is a choice; where the last page sends."""
+        while (there := answer.headers.get("location", "")).startswith(self.origin):
+            answer = self.get(there)
+        if not there:
+            return self.choose(answer, 0)
+        return there
+
+    def choose(self, page: requests.Response, which: int) -> str:
+        role_id = page.text.split('name="role" value="')[1 + which].partition('"')[0]
+        form = {"waiting": waiting_in(page.text), "role": role_id}
+        answer = self.browser.post(
+            self.origin + places.ROLE,
+            form,
+            verify=str(self.trust),
+            allow_redirects=False,
+            timeout=SECONDS,
+        )
+        return answer.headers["location"]
+
+    def set_faults(self, words: str) -> None:
+        answer = self.browser.post(
+            f"{self.origin}/simulator/faults",
+            {"faults": words},
+            verify=str(self.trust),
+            allow_redirects=False,
+            timeout=SECONDS,
+        )
+        assert answer.status_code == 303
+
+    def get(self, url: str, **more: object) -> requests.Response:
+        return self.browser.get(  # type: ignore[arg-type]
+            url, verify=str(self.trust), allow_redirects=False, timeout=SECONDS, **more
+        )
+
+
+@contextmanager
+def back_channel(heard: Queue[bytes]) -> Iterator[str]:
+    """The address of a party that is told of logging out."""
+
+    class Told(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.put(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Told) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://localhost:{server.server_port}/back-channel"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("simulators")
+    authority, heard = Authority(), Queue[bytes]()
+    held: Held = card(authority)
+    crl = folder / "cards.crl"
+    crl.write_bytes(revocation_list(authority).public_bytes(Encoding.DER))
+    main, cards = free_ports(2)
+    trust = folder / "data" / "authority.pem"
+    party = Party(f"https://localhost:{main}{places.REALM}", trust)
+    with Nursery(folder / "logs") as nursery, back_channel(heard) as told_at:
+        client = {
+            "client_id": CLIENT,
+            "redirect_uris": [RETURN],
+            "post_logout_redirect_uris": [LOGGED_OUT],
+            "jwks": party.jwks,
+            "backchannel_logout_uri": told_at,
+        }
+        (folder / "clients.json").write_text(json.dumps([client]))
+        child = nursery.start_python(
+            "simulators",
+            *("-m", "cloudcard_tools", "simulate", "nhs", "--data", str(folder / "data")),
+            *("--clients", str(folder / "clients.json"), "--crl", str(crl)),
+            *("--authority", str(authority.write(folder))),
+            *("--listen", f"127.0.0.1:{main}", "--card-listen", f"127.0.0.1:{cards}"),
+        )
+        child.wait_for("Trust this", timeout=60)
+        url = f"https://localhost:{cards}{places.CARD}"
+        with requests.Session() as browser:
+            found = Place(party.issuer, url, trust, held.write(folder), party, heard, browser)
+            yield found
+
+
+def test_a_card_logs_in_changes_role_and_is_logged_out(place: Place) -> None:
+    """As a client meets the provider in a day."""
+    first = place.party.finish(place.log_in(place.party.begin()))
+    token = first["id_token"]
+    assert token["authentication_assurance_level"] == "3"  # type: ignore[index]
+    info = first["userinfo"]
+    roles = [each["person_roleid"] for each in info["nhsid_nrbac_roles"]]  # type: ignore[index]
+    assert info["selected_roleid"] == roles[0]  # type: ignore[index]
+
+    page = place.get(place.party.begin(scope=[*SCOPES, "changedrole"]))
+    second = place.party.finish(place.choose(page, 1))
+    assert second["userinfo"]["selected_roleid"] == roles[1]  # type: ignore[index]
+    assert second["id_token"]["sid"] == token["sid"]  # type: ignore[index]
+
+    asked = place.party.handler.logout(str(second["state"]), post_logout_redirect_uri=LOGGED_OUT)
+    answer = place.get(asked["url"])
+    assert answer.headers["location"].startswith(LOGGED_OUT)
+    assert place.party.told(place.heard.get(timeout=SECONDS)) == second["state"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("issuer", ValueError),
+        ("audience", NotForMe),
+        ("nonce", ValueError),
+        ("expired", EXPError),
+        ("signature", BadSignature),
+        ("unsigned", UnsupportedAlgorithm),
+        ("malformed", json.JSONDecodeError),
+    ],
+)
+def test_what_is_wrong_on_demand_is_refused(
+    place: Place, fault: str, said: type[Exception]
+) -> None:
+    """By a party that checks what it gets."""
+    returned = place.log_in(place.party.begin(prompt="login"))
+    place.set_faults(fault)
+    try:
+        with pytest.raises(said):
+            place.party.finish(returned)
+    finally:
+        place.set_faults("")
+
+
+def test_a_logout_token_for_another_client_is_refused(place: Place) -> None:
+    assert place.party.finish(place.log_in(place.party.begin(prompt="login")))["userinfo"]
+    place.set_faults("audience")
+    place.browser.post(f"{place.origin}/simulator/end", verify=str(place.trust), timeout=SECONDS)
+    place.set_faults("")
+    with pytest.raises(MessageException):
+        place.party.told(place.heard.get(timeout=SECONDS))
+
+
+def test_without_a_card_of_the_authority_nobody_comes_in(place: Place, tmp_path: Path) -> None:
+    """The stranger's certificate does not get beyond TLS."""
+    url = place.party.begin(prompt="login")
+    page = place.get(url)
+    stranger = card(Authority()).write(tmp_path)
+    with pytest.raises((requests.exceptions.SSLError, requests.exceptions.ConnectionError)):
+        place.get(place.card_url, params={"waiting": waiting_in(page.text)}, cert=str(stranger))
+    answer = place.get(place.card_url, params={"waiting": waiting_in(page.text)})
+    assert answer.status_code == 403

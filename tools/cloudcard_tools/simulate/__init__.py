@@ -1,0 +1,1 @@
+"""Simulators of the services that a card is used with, for developers without a network."""

@@ -98,6 +98,15 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "How to use your card",
         ),
+        Template.CARD_ENDS: Text(
+            "Your card ends soon",
+            (
+                "The {profile} card {card} ends in {days} days, at {until}. After that it signs "
+                "and signs in no longer.",
+                "Ask your registration authority to renew it; the card keeps its passcode.",
+            ),
+            "How to renew your card",
+        ),
         Template.LOCKED: Text(
             "Your card is locked: get a new passcode",
             (

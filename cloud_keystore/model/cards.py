@@ -48,6 +48,7 @@ class Replacement(StrEnum):
 
 SERIAL_DIGITS = 16
 RENEWED_BEFORE = timedelta(days=90)  # the end of a card, or of what its keys sign
+ENDS_DAYS = (90, 30, 7)  # before its end, when its holder is told
 IN_USE = (CardState.ACTIVE, CardState.SUSPENDED)  # its holder has finished enrolling
 # Not issued: only the registration authority sees it.
 UNISSUED = (CardState.ISSUING, CardState.FAILED, CardState.CANCELLED)
@@ -102,6 +103,11 @@ class Card:
     expire_time: datetime
     organisation_id: str = "default"
     replaces_id: str | None = None  # the card in whose place it is
+
+
+def days_left(card: Card, now: datetime) -> int:
+    """In how many whole days a card ends; 0 if it has ended."""
+    return max(0, (card.expire_time - now) // timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
+from cloud_keystore.model.cards import ENDS_DAYS, days_left
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
@@ -116,7 +118,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         self, request: pb.ListCardsRequest, context: Context
     ) -> pb.ListCardsResponse:
         entries = await self.door.call(context, lambda device: self.cards.list_of(device))
-        return pb.ListCardsResponse(cards=[_holder_card(each) for each in entries])
+        return pb.ListCardsResponse(cards=[_holder_card(each, self.clock()) for each in entries])
 
     async def ListSessions(
         self, _request: pb.ListSessionsRequest, context: Context
@@ -227,7 +229,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         unlocked = await self.door.call(
             context, lambda device: self.unlocking.agree(request.card_serial, device)
         )
-        return pb.AgreeToUnlockResponse(card=_holder_card(unlocked))
+        return pb.AgreeToUnlockResponse(card=_holder_card(unlocked, self.clock()))
 
     @property
     def _ringing(self) -> Ringing:
@@ -248,13 +250,15 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         )
 
 
-def _holder_card(entry: CardListing) -> pb.HolderCard:
+def _holder_card(entry: CardListing, now: datetime) -> pb.HolderCard:
     message = pb.HolderCard(
         serial=entry.card.serial,
         state=entry.card.state,
         passcode_state=entry.passcode_state,
     )
     message.expire_time.FromDatetime(entry.card.expire_time)
+    if entry.card.expire_time - now <= timedelta(days=max(ENDS_DAYS)):
+        message.days_left = days_left(entry.card, now)
     return message
 
 

@@ -1,5 +1,5 @@
 """Looks now and then for what ends: authorities, which get successors, and identities that were not
-renewed, of which people are warned.
+renewed, of which people are warned. Holders are reminded of cards that end.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import structlog
 
 from cloud_keystore.audit import alerts
 from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.mail import reminding
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.people import WARNING_TIME, Role
 from cloud_keystore.pki import authorities
@@ -22,6 +23,7 @@ from cloud_keystore.storage.engine import Database
 log = structlog.get_logger()
 
 LOOK_SECONDS = 60.0
+REMIND_SECONDS = 3600.0  # between two looks for cards that end
 MOST_WARNED = 500  # identities in one transaction, for which other writers wait
 MOST_COUNTED = 1000  # for the metrics, which need not tell thousands from more
 
@@ -36,6 +38,7 @@ class Ends:
     authorities: Authorities
     monotonic: Callable[[], float]
     _next_look: float = 0.0
+    _next_reminder: float = 0.0
 
     def look(self) -> None:
         """See to what ends, unless the last look was less than LOOK_SECONDS ago."""
@@ -47,6 +50,9 @@ class Ends:
             self.succeed()
         finally:
             self.warn()
+        if now >= self._next_reminder:
+            self._next_reminder = now + REMIND_SECONDS
+            reminding.remind(self.database, self.clock())
 
     def succeed(self) -> None:
         """Make the authorities that are due."""

@@ -23,6 +23,7 @@ class Template(StrEnum):
     DEVICE_REMOVED = "device-removed"
     CARD_ISSUED = "card-issued"  # and waits for its first passcode
     CARD_ACTIVE = "card-active"
+    CARD_ENDS = "card-ends"  # in some days
     LOCKED = "locked"
     UNLOCK_ASKED = "unlock-asked"
     UNLOCKED = "unlocked"

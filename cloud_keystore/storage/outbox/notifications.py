@@ -124,6 +124,11 @@ def put_even(
         rows.add(connection, notification, row)
 
 
+def is_known(connection: Connection, template: Template, once: str) -> bool:
+    """Whether somebody was told, or is to be told, what is told once."""
+    return rows.one(connection, notification, once=f"{template} {once}") is not None
+
+
 def about_card(
     connection: Connection,
     template: Template,

@@ -35,7 +35,10 @@ FACTS = {
     "new": "Ada Lovelace",
 }
 NAMELESS = {Template.TEST, Template.FEEDBACK}  # to nobody who is known
-UNTIL = {Template.UNLOCK_CODE: {"until": "2026-11-29 15:05 UTC"}}
+UNTIL = {
+    Template.UNLOCK_CODE: {"until": "2026-11-29 15:05 UTC"},
+    Template.CARD_ENDS: {"days": "89", "until": "27 February 2027, 14:04 UTC"},
+}
 TOKEN = {"token": "cc1.AbC_-9@keystore.example.org:7444", "until": "13 December 2026, 14:05 UTC"}
 LINK = re.compile(r"[a-z]+://[^\s\"<]+")
 ADDRESS = Address("mail.example.org", 587)

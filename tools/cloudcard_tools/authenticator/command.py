@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +38,7 @@ CARD_COLUMNS = {
     "expires": "Expires",
 }
 
+SOON = timedelta(days=90)  # before its end, a card is said to end in so many days
 NEW_PASSCODE = {"serial": "Card", "passcode": "Passcode"}
 
 OWN_CARDS = Words("card", "cards", "cloudcard authenticator cards")
@@ -253,7 +254,8 @@ def _card(message: HolderCard) -> Row:
         "serial": message.serial,
         "state": message.state,
         "passcode_state": message.passcode_state,
-        "expires": expiry(message.expire_time.ToDatetime(UTC), datetime.now(UTC)),
+        "expires": expiry(message.expire_time.ToDatetime(UTC), datetime.now(UTC), SOON),
+        "days_left": message.days_left if message.HasField("days_left") else None,
     }
 
 

@@ -454,12 +454,15 @@ class HolderCard(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PASSCODE_STATE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DAYS_LEFT_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     state: _builtins.str
     """The card's state: "pending", "active", "suspended" or "revoked"."""
     passcode_state: _builtins.str
     """The passcode's state: "unset", "ok" or "locked"."""
+    days_left: _builtins.int
+    """In how many whole days that is, from 90 days on: tell the holder. 0 if it has ended; absent before."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When its certificates expire."""
@@ -471,12 +474,15 @@ class HolderCard(_message.Message):
         state: _builtins.str = ...,
         passcode_state: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        days_left: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_days_left", b"_days_left", "days_left", b"days_left", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "passcode_state", b"passcode_state", "serial", b"serial", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days_left", b"_days_left", "days_left", b"days_left", "expire_time", b"expire_time", "passcode_state", b"passcode_state", "serial", b"serial", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__days_left: _TypeAlias = _typing.Literal["days_left"]  # noqa: Y015
+    _WhichOneofArgType__days_left: _TypeAlias = _typing.Literal["_days_left", b"_days_left"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__days_left) -> _WhichOneofReturnType__days_left | None: ...
 
 Global___HolderCard: _TypeAlias = HolderCard  # noqa: Y015
 

@@ -21,6 +21,7 @@ from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.cards import contents, making
+from cloud_keystore.cards.custom import choosing
 from cloud_keystore.cards.external.certifying import requests
 from cloud_keystore.cards.life import CardListing, listing_of, move_card
 from cloud_keystore.cards.making import Certifying, Order
@@ -39,15 +40,14 @@ from cloud_keystore.model.errors import (
     InvalidInput,
     KeyBackendUnavailable,
     KeystoreError,
-    RequestIdReused,
     StorageUnavailable,
 )
-from cloud_keystore.model.fields.request_ids import REUSED, check_request_id
+from cloud_keystore.model.fields.request_ids import check_request_id
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import User
-from cloud_keystore.model.profiles import PROFILES, profile_named
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.contacts import accounts
@@ -55,7 +55,7 @@ from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.issuing import csrs, external, orders
+from cloud_keystore.storage.issuing import csrs, custom_profiles, external, orders
 from cloud_keystore.storage.issuing.orders import CardOrder
 from cloud_keystore.storage.outbox import notifications as outbox
 
@@ -116,13 +116,14 @@ class Issuing:
         check_request_id(request_id)
         with acting.looking(self.database, actor, self.clock()) as by:
             user, organisation_id = _allowed(by, user_id, organisation_id)
-        profile = profile_named(profile_name or user.profile)
-        order = Order(request_id, user_id, profile, organisation_id)
+            name = profile_name or user.profile
+            profile, custom = choosing.chosen(by.connection, name, organisation_id)
+        order = Order(request_id, user_id, profile, organisation_id, custom=custom)
 
         def there(connection: Connection) -> Card | None:
             made = cards.find_by_request(connection, request_id)
             if made is not None:
-                _check_same(made, order)
+                choosing.check_same(connection, made, order)
             return made
 
         return self.make(order, there, actor)
@@ -208,12 +209,14 @@ class Issuing:
             if (made := there(connection)) is not None:
                 return made
             user = people.present(connection, order.user_id)
+            choosing.check(connection, order, user, now)
             cards.add(connection, card, order.request_id, [])
             process, lease = self.spares.process, now + LEASE_TIME
             own = CardOrder(card.id, actor, order.why, process=process, lease_time=lease)
             orders.add(connection, own)
             plan = self.spares.plan(connection, card.id, making.algorithms(order.profile))
             said: dict[str, Detail] = {"serial": card.serial, "profile": card.profile}
+            said |= choosing.keep(connection, order, card)
             begun = entries.about_card(Kind.CARD_ORDERED, card, now, actor, said)
             journal.append(connection, begun)
         return Begun(card, user, own, plan)
@@ -245,7 +248,7 @@ class Issuing:
                 raise IllegalCardChange(f"card {other.serial} is in its place")
         user = people.present(connection, card.user_id)
         cards.move(connection, card.id, CardEvent.RETRY)
-        profile = PROFILES[card.profile]
+        profile = custom_profiles.made_of(connection, card)
         later = replace(card, state=CardState.ISSUING, expire_time=making.end_of(profile, now))
         cards.prolong(connection, later)
         self.spares.end_of_card(connection, card.id)
@@ -372,13 +375,6 @@ def _allowed(by: Acting, user_id: str, organisation_id: str) -> tuple[User, str]
 
 def _is_issuing(connection: Connection, card: Card) -> bool:
     return cards.named(connection, card.serial).state is CardState.ISSUING
-
-
-def _check_same(made: Card, order: Order) -> None:
-    """Raise RequestIdReused unless a card is the one that is asked for with its request id."""
-    asked = (order.user_id, order.profile.name, order.organisation_id)
-    if (made.user_id, made.profile, made.organisation_id) != asked:
-        raise RequestIdReused(REUSED)
 
 
 def _issued(

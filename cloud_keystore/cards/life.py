@@ -16,6 +16,7 @@ from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.actors import KEYSTORE, Actor
 from cloud_keystore.model.cards import UNISSUED, Card, CardEvent, CardState, Key
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.custom.profiles import CustomProfile
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.fields.pages import CARD_COLUMNS, Page, order
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
@@ -29,7 +30,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.issuing import orders, planned_keys
+from cloud_keystore.storage.issuing import custom_profiles, orders, planned_keys
 from cloud_keystore.storage.listing import cards as listing
 from cloud_keystore.storage.listing.cards import Chosen
 from cloud_keystore.storage.outbox import notifications as outbox
@@ -61,6 +62,8 @@ class CardListing:
     user: User
     tries_left: int | None  # None: no passcode is set yet
     cause: str = ""  # why issuing it has failed
+    series: str = ""  # what people call cards of its profile
+    custom_profile: str = ""  # the name of its profile, if an organisation has defined that
 
     @property
     def passcode_state(self) -> str:
@@ -264,11 +267,18 @@ def _details(reason: str, revoked: Revoked) -> Mapping[str, Detail]:
 
 def listing_of(connection: Connection, card: Card) -> CardListing:
     """A card as lists show it."""
-    user = people.holder(connection, card)
+    user, custom = people.holder(connection, card), custom_profiles.of_card(connection, card)
+    said = _said(custom)
     if card.state in UNISSUED:
         order = orders.find(connection, card.id)
-        return CardListing(card, user, None, "" if order is None else order.cause)
-    return CardListing(card, user, passcodes.tries_left(connection, card.id, KeyRef.PIN))
+        return CardListing(card, user, None, "" if order is None else order.cause, *said)
+    tries = passcodes.tries_left(connection, card.id, KeyRef.PIN)
+    return CardListing(card, user, tries, "", *said)
+
+
+def _said(profile: CustomProfile | None) -> tuple[str, str]:
+    """The series and the name of a profile; empty for a built-in one."""
+    return ("", "") if profile is None else (profile.series, profile.name)
 
 
 def _chosen(by: Acting, wanted: Wanted) -> Chosen:
@@ -292,7 +302,14 @@ def listings_of(connection: Connection, serials: Sequence[str]) -> list[CardList
     tries = passcodes.tries_of(connection, [card.id for card in found.values()], KeyRef.PIN)
     unissued = {card.id: card.serial for card in found.values() if card.state in UNISSUED}
     causes = orders.causes(connection, unissued)
+    custom = custom_profiles.of_cards(connection, [card.id for card in found.values()])
     return [
-        CardListing(card, holders[card.user_id], tries.get(card.id), causes.get(card.serial, ""))
+        CardListing(
+            card,
+            holders[card.user_id],
+            tries.get(card.id),
+            causes.get(card.serial, ""),
+            *_said(custom.get(card.id)),
+        )
         for card in (found[serial] for serial in serials)
     ]

@@ -13,6 +13,7 @@ from cloud_keystore.cards.spares import NewKey
 from cloud_keystore.model.cards import SERIAL_DIGITS, Card, CardState, HeldKey
 from cloud_keystore.model.certificates import NOWHERE, Published
 from cloud_keystore.model.clock import Random, new_id
+from cloud_keystore.model.custom.profiles import CustomProfile
 from cloud_keystore.model.people import User
 from cloud_keystore.model.profiles import PROFILES, CardProfile, KeyTemplate
 from cloud_keystore.pki import certificates, cvc
@@ -29,6 +30,7 @@ class Order:
     organisation_id: str
     replaces_id: str | None = None
     why: str = ""
+    custom: CustomProfile | None = None  # which has made `profile` what it is
 
 
 def new_card(order: Order, now: datetime, random: Random) -> Card:

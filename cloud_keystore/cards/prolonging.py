@@ -34,7 +34,7 @@ from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, operations, passcodes
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.issuing import csrs
+from cloud_keystore.storage.issuing import csrs, custom_profiles
 from cloud_keystore.storage.sessions import Which
 
 WHY = "card renewed"
@@ -69,8 +69,8 @@ class Prolonging:
             keys = self._due(connection, card)
             retires = any(key.key_ref == KeyRef.KEY_MANAGEMENT for key in keys)
             retired = self.renewal.place_for_retired(connection, card) if retires else None
-            listing = listing_of(connection, card)
-        return Prolonged(listing, self._end(card), tuple(key.key_ref for key in keys), retired)
+            listing, end = listing_of(connection, card), self._end(connection, card)
+        return Prolonged(listing, end, tuple(key.key_ref for key in keys), retired)
 
     def renew(self, serial: str, known_end: datetime | None, *, actor: Actor) -> Prolonged:
         """Renew a card in one transaction. If it ends later than the caller knows, it was renewed
@@ -99,7 +99,7 @@ class Prolonging:
             now = self.clock()
             self.spares.keep(connection, fresh)
             withdrawn = self._close(connection, card, now)
-            changes = self.renewal.prolong(connection, present, made, self._end(card))
+            changes = self.renewal.prolong(connection, present, made, self._end(connection, card))
             after = cards.named(connection, serial)
             journal.append(connection, *_told(card, after, changes, now, actor))
             listing = listing_of(connection, after)
@@ -129,8 +129,8 @@ class Prolonging:
         # What an administrator has put on the card is the administrator's.
         return [key for key in keys if key.key_ref in templates and key.certificate]
 
-    def _end(self, card: Card) -> datetime:
-        days = PROFILES[card.profile].validity_days
+    def _end(self, connection: Connection, card: Card) -> datetime:
+        days = custom_profiles.made_of(connection, card).validity_days
         return self.clock().replace(microsecond=0) + timedelta(days=days)
 
     def _key(self, before: Key, new: NewKey) -> HeldKey:

@@ -16,12 +16,12 @@ from cloud_keystore.model.cards import UNISSUED, Card, CardEvent, CardState, Rep
 from cloud_keystore.model.clock import Clock, Random
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.pki.revocation import RevocationReason
-from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.requests import Action, Deed, Second
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing import custom_profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,8 @@ class Replacing:
                 raise IllegalCardChange(
                     f"card {serial} is {before.state}: there is none to replace"
                 )
+            profile = custom_profiles.made_of(by.connection, before)
+            custom = custom_profiles.of_card(by.connection, before)
 
         def there(connection: Connection) -> Card | None:
             return cards.in_place_of(connection, before.id)
@@ -81,10 +83,11 @@ class Replacing:
         order = Order(
             self.random(REQUEST_ID_BYTES),
             before.user_id,
-            PROFILES[before.profile],
+            profile,
             before.organisation_id,
             before.id,
             why,
+            custom,
         )
         if why == Replacement.COMPROMISED:
             self.wake(self._revoke(serial, why, actor))

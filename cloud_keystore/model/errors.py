@@ -170,6 +170,26 @@ class BuiltInRole(KeystoreError):
     """The role is built in, so that nobody changes, renames or deletes it."""
 
 
+class ProfileNotFound(KeystoreError):
+    """No such card profile."""
+
+
+class ProfileExists(KeystoreError):
+    """There is a card profile of this name in the organisation, above it or below it."""
+
+
+class ProfileInUse(KeystoreError):
+    """Cards are of the profile."""
+
+
+class BuiltInProfile(KeystoreError):
+    """The card profile is built in, so that nobody changes or deletes it."""
+
+
+class ClientOutdated(KeystoreError):
+    """The app on the holder's phone is too old for cards of the profile."""
+
+
 class SecondNeeded(KeystoreError):
     """The operation is of high risk: it waits for another operator, and the text says how."""
 

@@ -105,6 +105,9 @@ class Kind(StrEnum):
     ROLE_DEFINED = "role.defined"  # besides the built-in ones
     ROLE_CHANGED = "role.changed"
     ROLE_DELETED = "role.deleted"
+    PROFILE_DEFINED = "profile.defined"  # of cards, besides the built-in ones
+    PROFILE_CHANGED = "profile.changed"
+    PROFILE_DELETED = "profile.deleted"
     AUTHORITY_TRUSTED = "authority.trusted"  # an external one may certify cards
     AUTHORITY_DISTRUSTED = "authority.distrusted"
     EST_SERVER_CHANGED = "est-server.changed"  # where an external authority is asked

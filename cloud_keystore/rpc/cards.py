@@ -282,6 +282,8 @@ def card_message(entry: CardListing) -> pb.Card:
         tries_left=entry.tries_left or 0,
         organisation_id=entry.card.organisation_id,
         cause=entry.cause,
+        series=entry.series,
+        custom_profile=entry.custom_profile,
     )
     message.create_time.FromDatetime(entry.card.create_time)
     message.expire_time.FromDatetime(entry.card.expire_time)

@@ -35,6 +35,7 @@ ON_BOTH_DATABASES = {
     "test_importing",
     "test_domains",
     "test_custom_roles",
+    "test_custom_profiles",
     "test_requests",
     "test_leaving",
     "test_posting",

@@ -37,6 +37,7 @@ def test_every_method_is_called() -> None:
         "ExternalService",
         "ImportService",
         "NotificationService",
+        "ProfileService",
         "EnrolmentService",
         "FindingService",
         "FeedbackService",

@@ -40,6 +40,7 @@ GIVEN = {
     ("ra", "organisation", "edit"): ("some", "--name", "Ward 7"),
     ("ra", "request", "require"): ("--operation", "revoke"),
     ("ra", "role", "edit"): ("some", "--name", "ward-clerk"),
+    ("ra", "profile", "edit"): ("some", "--name", "series-8"),
 }
 
 

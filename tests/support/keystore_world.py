@@ -26,6 +26,7 @@ from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
+from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.est_servers import EstServers
@@ -226,6 +227,7 @@ class World:
     alerts: Alerts
     roles: Roles
     custom_roles: CustomRoles
+    custom_profiles: CustomProfiles
     four_eyes: FourEyes
     requests: Requests
     custody: Keys
@@ -581,6 +583,7 @@ def new_world(
         identities=Identities(database, clock, woken.extend),
         roles=roles,
         custom_roles=custom,
+        custom_profiles=CustomProfiles(database, clock, os.urandom),
         four_eyes=four_eyes,
         requests=Requests(
             database, clock, life, replacing, leaving, roles, custom, organisations_, four_eyes

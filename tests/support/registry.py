@@ -17,6 +17,7 @@ from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard.registry.v1.notifications_pb2_grpc import NotificationServiceStub
 from cloudcard.registry.v1.organisations_pb2_grpc import OrganisationServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
+from cloudcard.registry.v1.profiles_pb2_grpc import ProfileServiceStub
 from cloudcard.registry.v1.requests_pb2_grpc import RequestServiceStub
 from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
 
@@ -38,5 +39,6 @@ class Registry:
         self.alerts = AlertServiceStub(channel)
         self.notifications = NotificationServiceStub(channel)
         self.roles = RoleServiceStub(channel)
+        self.profiles = ProfileServiceStub(channel)
         self.clients = ClientServiceStub(channel)
         self.requests = RequestServiceStub(channel)

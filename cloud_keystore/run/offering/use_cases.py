@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
+from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.est_servers import EstServers
@@ -115,6 +116,7 @@ class MainUseCases:
     importing: Importing
     roles: Roles
     custom_roles: CustomRoles
+    custom_profiles: CustomProfiles
     four_eyes: FourEyes
     requests: Requests
     devices: Devices
@@ -258,6 +260,7 @@ def main_use_cases(
         importing=Importing(parts.people),
         roles=roles,
         custom_roles=custom_roles,
+        custom_profiles=CustomProfiles(database=database, clock=clock, random=os.urandom),
         four_eyes=four_eyes,
         requests=Requests(
             database=database,

@@ -34,6 +34,7 @@ from cloud_keystore.rpc.registry.external import ExternalServicer
 from cloud_keystore.rpc.registry.feedback import FeedbackServicer
 from cloud_keystore.rpc.registry.importing import ImportServicer
 from cloud_keystore.rpc.registry.notifications import NotificationServicer
+from cloud_keystore.rpc.registry.profiles import ProfileServicer
 from cloud_keystore.rpc.registry.requests import RequestServicer
 from cloud_keystore.rpc.registry.roles import RoleServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
@@ -78,6 +79,8 @@ from cloudcard.registry.v1 import (
     organisations_pb2_grpc,
     people_pb2,
     people_pb2_grpc,
+    profiles_pb2,
+    profiles_pb2_grpc,
     requests_pb2,
     requests_pb2_grpc,
     roles_pb2,
@@ -104,6 +107,7 @@ FILES = (
     importing_pb2,
     feedback_pb2,
     roles_pb2,
+    profiles_pb2,
     clients_pb2,
     requests_pb2,
     audit_pb2,
@@ -270,6 +274,9 @@ def add_services(
     roles_pb2_grpc.add_RoleServiceServicer_to_server(
         RoleServicer(door=operators, roles=our.roles, custom_roles=our.custom_roles, clock=clock),
         server,
+    )
+    profiles_pb2_grpc.add_ProfileServiceServicer_to_server(
+        ProfileServicer(door=operators, custom_profiles=our.custom_profiles), server
     )
     clients_pb2_grpc.add_ClientServiceServicer_to_server(
         ClientServicer(door=operators, clients=our.clients, identities=our.identities, clock=clock),

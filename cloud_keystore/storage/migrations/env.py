@@ -13,6 +13,7 @@ from cloud_keystore.storage.credentials.portal import codes, passwords, question
 from cloud_keystore.storage.enrolment import software
 from cloud_keystore.storage.issuing import (
     csrs,
+    custom_profiles,
     est_servers,
     external,
     orders,
@@ -50,6 +51,7 @@ assert csrs.card_csr.metadata is METADATA  # noqa: S101
 assert est_servers.est_server.metadata is METADATA  # noqa: S101
 assert external.external_authority.metadata is METADATA  # noqa: S101
 assert software.client_software.metadata is METADATA  # noqa: S101
+assert custom_profiles.custom_profile.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101
 assert organisations.branch.metadata is METADATA  # noqa: S101
 assert assignments.assignment.metadata is METADATA  # noqa: S101

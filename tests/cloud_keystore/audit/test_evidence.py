@@ -48,6 +48,7 @@ from cloudcard.registry.v1 import (
     notifications_pb2,
     organisations_pb2,
     people_pb2,
+    profiles_pb2,
     requests_pb2,
     roles_pb2,
 )
@@ -164,6 +165,9 @@ TOLD: dict[str, Kind] = {
     "RoleService.CreateRole": Kind.ROLE_DEFINED,
     "RoleService.UpdateRole": Kind.ROLE_CHANGED,
     "RoleService.DeleteRole": Kind.ROLE_DELETED,
+    "ProfileService.CreateProfile": Kind.PROFILE_DEFINED,
+    "ProfileService.UpdateProfile": Kind.PROFILE_CHANGED,
+    "ProfileService.DeleteProfile": Kind.PROFILE_DELETED,
     "ExternalService.TrustAuthority": Kind.AUTHORITY_TRUSTED,
     "ExternalService.DistrustAuthority": Kind.AUTHORITY_DISTRUSTED,
     "ExternalService.UseEstServer": Kind.EST_SERVER_CHANGED,
@@ -231,6 +235,7 @@ UNTOLD: dict[str, str] = {
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
     **{f"RequestService.List{name}": "reads" for name in ("Requests", "FourEyes")},
     **{f"RoleService.List{name}": "reads" for name in ("Roles", "Assignments")},
+    "ProfileService.ListCustomProfiles": "reads",
     **{
         f"IdentityService.List{name}": "reads"
         for name in ("Workstations", "Devices", "Operators", "Auditors")
@@ -709,6 +714,12 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     role = registry.roles.CreateRole(defined).role
     registry.roles.UpdateRole(roles_pb2.UpdateRoleRequest(role_id=role.id, name="clerk"))
     registry.roles.DeleteRole(roles_pb2.DeleteRoleRequest(role_id=role.id))
+    variant = profiles_pb2.CreateProfileRequest(name="series-8", base="v2")
+    profile = registry.profiles.CreateProfile(variant).profile
+    registry.profiles.UpdateProfile(
+        profiles_pb2.UpdateProfileRequest(profile_id=profile.id, revision=1, name="eight")
+    )
+    registry.profiles.DeleteProfile(profiles_pb2.DeleteProfileRequest(profile_id=profile.id))
     (places,) = registry.organisations.ListOrganisations(
         organisations_pb2.ListOrganisationsRequest()
     )

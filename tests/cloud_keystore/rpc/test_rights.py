@@ -35,6 +35,7 @@ from cloudcard.registry.v1 import (
     notifications_pb2,
     organisations_pb2,
     people_pb2,
+    profiles_pb2,
     requests_pb2,
     roles_pb2,
 )
@@ -73,6 +74,7 @@ class Place:
     auditor: str
     assignment: str
     role: str
+    profile: str
     alert: str
     client: str
     spare: str  # an organisation below it
@@ -101,7 +103,10 @@ READING = frozenset({Right.JOURNAL})
 staff = identities_pb2
 
 # No card of the town ends soon enough to be renewed, and all are issued.
-NEVER = {"CardService.RenewCard", "CardService.ResumeIssuing", "CardService.CancelIssuing"}
+NEVER = {
+    *("CardService.RenewCard", "CardService.ResumeIssuing", "CardService.CancelIssuing"),
+    "ProfileService.DeleteProfile",  # a card is of it
+}
 
 # Calls about one thing, or that make something in an organisation. Those that end things are last.
 THINGS: Mapping[str, Row] = {
@@ -220,6 +225,19 @@ THINGS: Mapping[str, Row] = {
     ),
     "RoleService.DeleteRole": Row(
         Right.ROLES, lambda at: roles_pb2.DeleteRoleRequest(role_id=at.role)
+    ),
+    "ProfileService.CreateProfile": Row(
+        Right.POLICY,
+        lambda at: profiles_pb2.CreateProfileRequest(
+            name=f"a{uuid4().hex[:8]}", base="v2", organisation_id=at.organisation
+        ),
+    ),
+    "ProfileService.UpdateProfile": Row(
+        Right.POLICY,
+        lambda at: profiles_pb2.UpdateProfileRequest(profile_id=at.profile, revision=1),
+    ),
+    "ProfileService.DeleteProfile": Row(
+        Right.POLICY, lambda at: profiles_pb2.DeleteProfileRequest(profile_id=at.profile)
     ),
     "RequestService.SetFourEyes": Row(
         Right.POLICY,
@@ -352,6 +370,10 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
         alerts_pb2.ListAlertsRequest(include_acknowledged=True),
     ),
     "RoleService.ListRoles": (Right.VIEW, roles_pb2.ListRolesRequest()),
+    "ProfileService.ListCustomProfiles": (
+        Right.VIEW,
+        profiles_pb2.ListCustomProfilesRequest(),
+    ),
     "RoleService.ListAssignments": (Right.ROLES, roles_pb2.ListAssignmentsRequest()),
     "RequestService.ListRequests": (
         Right.VIEW,
@@ -459,7 +481,7 @@ class Town:
     of_all: Mapping[str, grpc.Channel]  # of an RA manager and an auditor of the whole, by service
 
 
-MISSING = Place("nowhere", *(str(uuid4()) for _ in range(14)))
+MISSING = Place("nowhere", *(str(uuid4()) for _ in range(15)))
 
 
 def ask(channel: grpc.Channel, call: str, request: Message) -> list[Message]:
@@ -545,6 +567,15 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
         name=f"clerk-{name}", rights=["view"], organisation_id=own
     )
     role = registry.roles.CreateRole(asked_role).role
+    variant = profiles_pb2.CreateProfileRequest(
+        name=f"series-{name}", base="v1", organisation_id=own
+    )
+    profile = registry.profiles.CreateProfile(variant).profile
+    registry.cards.IssueCard(
+        cards_pb2.IssueCardRequest(
+            request_id=os.urandom(16), user_id=made.user.id, profile=profile.name
+        )
+    )
     (operators,) = identities.ListOperators(staff.ListOperatorsRequest())
     (auditors,) = identities.ListAuditors(staff.ListAuditorsRequest())
     (devices,) = identities.ListDevices(staff.ListDevicesRequest(user_id=made.user.id))
@@ -566,6 +597,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
         auditor=auditors.auditors[-1].id,
         assignment=next(each.id for each in granted.assignments if each.identity_id == operator),
         role=role.id,
+        profile=profile.id,
         alert=alerts.alerts[-1].id,
         client=client.id,
         spare=registry.organisations.CreateOrganisation(spare).organisation.id,

@@ -39,7 +39,7 @@ from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_option
 from cloudcard_tools.shared.finding import both
-from cloudcard_tools.shared.output import Row, Value, counted
+from cloudcard_tools.shared.output import Row, Value, counted, remarked
 
 SUBJECT_NAMES = {NameOID.SERIAL_NUMBER: "serialNumber"}
 CARD_LABELS = {
@@ -347,7 +347,9 @@ def card_row(message: pb.Card) -> dict[str, Value]:
         "guid": message.guid.hex(),
         "user_id": message.user_id,
         "user_display_name": message.user_display_name,
-        "profile": message.profile,
+        "profile": remarked(message.profile, message.series),
+        "series": message.series or None,
+        "custom_profile": message.custom_profile or None,
         "organisation": message.organisation_id,
         "state": CARD_STATE.get(message.state, "unknown"),
         "passcode": passcode,

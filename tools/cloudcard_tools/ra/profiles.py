@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import click
+import grpc
 
 from card_os.piv.names import Cipher, CipherSuite
 from cloudcard.registry.v1 import cards_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
+from cloudcard.registry.v1.profiles_pb2 import CustomProfile, ListCustomProfilesRequest
+from cloudcard.registry.v1.profiles_pb2_grpc import ProfileServiceStub
+from cloudcard_tools.ra.custom.profiles import (
+    profile_create,
+    profile_delete,
+    profile_edit,
+    profile_show,
+)
 from cloudcard_tools.ra.registry import ALGORITHM, list_options
 from cloudcard_tools.shared.caller import Caller
+from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.output import Row
 
 CIPHER: Mapping[int, str] = {
@@ -22,6 +32,7 @@ CIPHER: Mapping[int, str] = {
 CIPHER_SUITE: Mapping[int, str] = {int(suite): suite.name for suite in CipherSuite}
 COLUMNS = {
     "name": "Profile",
+    "series": "Series",
     "title": "What it is",
     "keys": "Keys",
     "serial_prefix": "Serial",
@@ -29,7 +40,16 @@ COLUMNS = {
 }
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  cloudcard ra profile list
+  cloudcard ra profile create series-8 --base v2 --series "Series 8" --oldest-client 1.10
+  cloudcard ra profile show series-8
+  cloudcard ra profile edit series-8 --oldest-client 1.11
+  cloudcard ra profile delete series-8
+"""
+)
 def profile() -> None:
     """Card profiles: what a new card is made of."""
 
@@ -37,11 +57,44 @@ def profile() -> None:
 @profile.command("list")
 @list_options(COLUMNS)
 def profile_list(caller: Caller) -> None:
-    """List card profiles. The one marked * is used if none is named."""
-    with caller.service(CardServiceStub) as stub:
-        found = stub.ListProfiles(pb.ListProfilesRequest()).profiles
+    """List card profiles: the built-in ones, and those that organisations have defined. The one
+    marked * is used if none is named.
+    """
+    with caller.service(_stubs) as (cards, profiles):
+        built_in = {
+            each.name: each for each in cards.ListProfiles(pb.ListProfilesRequest()).profiles
+        }
+        pages = listed(profiles.ListCustomProfiles, ListCustomProfilesRequest())
+        defined = [each for page in pages for each in page.profiles]
     row = _whole if caller.as_json else _in_short
-    caller.print_rows([row(each) for each in found], COLUMNS, "No profiles.")
+    rows = [row(each) for each in built_in.values()]
+    rows += [_variant(row(built_in[each.base]), each) for each in defined]
+    caller.print_rows(rows, COLUMNS, "No profiles.", spare=("features", "series"))
+
+
+for command in (profile_create, profile_edit, profile_show, profile_delete):
+    profile.add_command(command)
+
+
+def _stubs(channel: grpc.Channel) -> tuple[CardServiceStub, ProfileServiceStub]:
+    return CardServiceStub(channel), ProfileServiceStub(channel)
+
+
+def _variant(base: Row, defined: CustomProfile) -> Row:
+    """A profile that an organisation has defined, as its base is printed."""
+    return {
+        **base,
+        "name": defined.name,
+        "title": f"Of {defined.organisation_name}: as {defined.base}",
+        "default": False,
+        "base": defined.base,
+        "series": defined.series,
+        "serial_prefix": defined.serial_prefix,
+        "validity_days": defined.validity_days,
+        "oldest_client": defined.oldest_client or None,
+        "organisation": defined.organisation_name,
+        "cards": defined.cards,
+    }
 
 
 def _whole(message: pb.Profile) -> Row:
@@ -82,6 +135,7 @@ def _in_short(message: pb.Profile) -> Row:
     }
     return {
         "name": message.name + ("*" if message.default else ""),
+        "series": str(message.series),
         "title": message.title,
         "keys": _keys(message),
         "serial_prefix": f"{message.serial_prefix}…",

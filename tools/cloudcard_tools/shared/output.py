@@ -153,6 +153,21 @@ def _is_number(value: Value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+class Remarked(str):
+    """A text beside which people see another one."""
+
+    __slots__ = ("remark",)
+
+    remark: str
+
+
+def remarked(text: str, remark: str) -> Remarked:
+    """A text with a remark for people, which can be empty."""
+    made = Remarked(text)
+    made.remark = remark
+    return made
+
+
 class Ordered(str):
     """A text with an order of its own: that of another text."""
 
@@ -187,6 +202,8 @@ def _text(value: Value) -> str:
     match value:
         case Expiry() if value.warning:
             return f"{value} ({value.warning})"
+        case Remarked() if value.remark:
+            return f"{value} ({value.remark})"
         case None | "":
             return "-"
         case bool():

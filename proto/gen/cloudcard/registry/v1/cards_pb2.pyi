@@ -274,6 +274,8 @@ class Card(_message.Message):
     REPLACED_BY_SERIAL_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     EXTERNAL_ISSUER_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    CUSTOM_PROFILE_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     guid: _builtins.bytes
@@ -301,6 +303,12 @@ class Card(_message.Message):
     external_issuer: _builtins.str
     """Name of the external authority that certifies its keys, of a single card; empty if the keystore does so. Revocation
     lists and answers of the keystore know nothing of its certificates.
+    """
+    series: _builtins.str
+    """What people call cards of its profile, such as "Series 8"; empty for a built-in one."""
+    custom_profile: _builtins.str
+    """Name of the profile that an organisation has defined and that it was made from; empty for a built-in one. `profile` is
+    its base.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -333,10 +341,12 @@ class Card(_message.Message):
         replaced_by_serial: _builtins.str = ...,
         cause: _builtins.str = ...,
         external_issuer: _builtins.str = ...,
+        series: _builtins.str = ...,
+        custom_profile: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "expire_time", b"expire_time", "external_issuer", b"external_issuer", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "custom_profile", b"custom_profile", "expire_time", b"expire_time", "external_issuer", b"external_issuer", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "series", b"series", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -398,7 +408,9 @@ class IssueCardRequest(_message.Message):
     user_id: _builtins.str
     """Identifier of the holder."""
     profile: _builtins.str
-    """Name of the profile; empty means the holder's, or the keystore's default."""
+    """Name of a profile: a built-in one, or one that the organisation, or one above it, has defined. Empty means the
+    holder's, or the keystore's default.
+    """
     organisation_id: _builtins.str
     """Identifier of the organisation; empty means the holder's."""
     def __init__(

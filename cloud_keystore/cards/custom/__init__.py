@@ -1,0 +1,1 @@
+"""Card profiles that organisations define."""

@@ -1,0 +1,1 @@
+"""What organisations define for their cards."""

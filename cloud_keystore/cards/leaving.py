@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.cards.life import move_card
 from cloud_keystore.model.cards import OVER, Card, CardEvent
 from cloud_keystore.model.clock import Clock
@@ -74,37 +75,44 @@ class Leaving:
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         now = self.clock()
         with acting.changing(self.database, operator.actor, now) as by:
-            connection = by.connection
-            ended = _consequences(connection, by.user(user_id, Right.REVOKE), now)
-            topics = [user_id]
-            for card in ended.cards:
-                topics += move_card(
-                    connection, card, CardEvent.REVOKE, now, operator.actor, reason, LEFT
-                )
-            for device in (*ended.phones, *ended.invitations):
-                topics += remove_device(connection, device, reason, now, operator.actor)
-            accounts.drop(connection, ended.user, ended.accounts, now, operator.actor)
-            passwords.drop(connection, user_id)
-            questions.replace(connection, user_id, ())
-            closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
-            if people.change_user(connection, closed):
-                terms = {"user": user_id, "reason": reason}
-                at, name = closed.organisation_id, closed.display_name
-                wanted = Deed(Action.CLOSE_USER, Right.REVOKE, at, name, terms)
-                by.need_second({HighRisk.CLOSE_USER}, wanted, self.second)
-                said: dict[str, Detail] = {
-                    "reason": reason,
-                    "cards": len(ended.cards),
-                    "phones": len(ended.phones),
-                    "invitations": len(ended.invitations),
-                    "accounts": len(ended.accounts),
-                }
-                told = entries.about_user(Kind.USER_CLOSED, closed, now, operator.actor, said)
-                journal.append(connection, told)
-                outbox.put(connection, Template.LEFT, user_id, now, user_id)
-            user = people.user(connection, user_id)
+            ended, topics = close(by, user_id, reason, self.second)
         self.wake(topics)
-        return replace(ended, user=user)
+        return ended
+
+
+def close(
+    by: Acting, user_id: str, reason: str, second: Second | None = None
+) -> tuple[Consequences, list[str]]:
+    """End all that a user has, in the actor's transaction; returns what was ended, and whom to wake
+    after it. Raises UserNotFound, NotAllowed.
+    """
+    connection, now, actor = by.connection, by.now, by.actor
+    ended = _consequences(connection, by.user(user_id, Right.REVOKE), now)
+    topics = [user_id]
+    for card in ended.cards:
+        topics += move_card(connection, card, CardEvent.REVOKE, now, actor, reason, LEFT)
+    for device in (*ended.phones, *ended.invitations):
+        topics += remove_device(connection, device, reason, now, actor)
+    accounts.drop(connection, ended.user, ended.accounts, now, actor)
+    passwords.drop(connection, user_id)
+    questions.replace(connection, user_id, ())
+    closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
+    if people.change_user(connection, closed):
+        terms = {"user": user_id, "reason": reason}
+        at, name = closed.organisation_id, closed.display_name
+        wanted = Deed(Action.CLOSE_USER, Right.REVOKE, at, name, terms)
+        by.need_second({HighRisk.CLOSE_USER}, wanted, second)
+        said: dict[str, Detail] = {
+            "reason": reason,
+            "cards": len(ended.cards),
+            "phones": len(ended.phones),
+            "invitations": len(ended.invitations),
+            "accounts": len(ended.accounts),
+        }
+        told = entries.about_user(Kind.USER_CLOSED, closed, now, actor, said)
+        journal.append(connection, told)
+        outbox.put(connection, Template.LEFT, user_id, now, user_id)
+    return replace(ended, user=people.user(connection, user_id)), topics
 
 
 def _consequences(connection: Connection, user: User, now: datetime) -> Consequences:

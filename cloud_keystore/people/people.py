@@ -37,13 +37,13 @@ from cloud_keystore.model.people import (
 from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloud_keystore.people import domains, listing, roles
-from cloud_keystore.people.contacts import accounts, numbering
-from cloud_keystore.people.likeness import changes, check_new, facts
+from cloud_keystore.people.contacts import accounts, changing, numbering
+from cloud_keystore.people.likeness import check_new, facts
 from cloud_keystore.people.listing import EVERYBODY, UserListing, Wanted
 from cloud_keystore.people.roles import Grantable
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.enrolment import addresses, tokens
+from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.rights import assignments
 
@@ -193,21 +193,7 @@ class People:
                 changed = replace(changed, organisation_id=place)
             if profile is not None:
                 changed = replace(changed, profile=profile and profile_named(profile).name)
-            if changed == user:
-                return user
-            if changed.phone != user.phone:
-                changed = replace(changed, phone_verify_time=None)
-            if changed.email != user.email:  # who has shared one since before can have another name
-                domains.check(connection, changed.email)
-                others = [each for each in people.like(connection, changed) if each.id != user.id]
-                check_new(replace(changed, upn=""), others, by.held.sees, namesake=True)
-                given_by = addresses.given(connection, changed, actor)
-                changed = replace(changed, email_by=given_by, email_verify_time=None)
-            people.change_user(connection, changed)
-            told = entries.about_user(Kind.USER_CHANGED, user, now, actor, changes(user, changed))
-            journal.append(connection, told)
-            outbox.changed(connection, user, changed, now)
-        return changed
+            return changing.change(by, user, changed)
 
     def list_users(
         self, page: Page | None = None, wanted: Wanted = EVERYBODY, *, actor: Actor

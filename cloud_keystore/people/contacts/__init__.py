@@ -1,1 +1,1 @@
-"""How people are called elsewhere: Windows accounts."""
+"""How people are called elsewhere: Windows accounts; and what follows from another name."""

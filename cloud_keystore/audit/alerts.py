@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.model.actors import KEYSTORE, ActorKind
+from cloud_keystore.model.actors import KEYSTORE, Actor, ActorKind
 from cloud_keystore.model.alerts import Alert, AlertKind
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Random, new_id
@@ -192,6 +192,24 @@ def journal_budget(
         f"--limit journal-{role}."
     )
     return raise_alert(connection, AlertKind.JOURNAL_BUDGET, None, text, now, random, identity)
+
+
+def many_leave(
+    connection: Connection, directory: Actor, most: int, now: datetime, random: Random
+) -> Alert | None:
+    """Add an alert that a directory closes no more people for a while. Return None, and add
+    nothing, if such an alert is not acknowledged yet.
+    """
+    kind = AlertKind.MANY_LEAVE
+    if alerts.is_open(connection, kind):
+        return None
+    name = people.names(connection, [directory.id]).get(directory.id, directory.id)
+    text = (
+        f"The directory {name} has closed {most} people within an hour, and closes no more for a "
+        "while. Ask whoever looks after it whether all of them have left; if not, remove the "
+        "client (cloudcard ra client remove). If it has to be more, set --limit leavers."
+    )
+    return raise_alert(connection, kind, None, text, now, random)
 
 
 def card_authority(

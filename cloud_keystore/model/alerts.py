@@ -25,6 +25,7 @@ class AlertKind(StrEnum):
     JOURNAL_BUDGET = "journal-budget"  # an identity causes very many entries
     NEW_DEVICE = "new-device"
     UNDELIVERED = "undelivered"  # somebody was not told by e-mail
+    MANY_LEAVE = "many-leave"  # a directory closes very many people
 
 
 TOLD_TO_HOLDERS = frozenset(

@@ -202,6 +202,10 @@ class RequestClosed(KeystoreError):
     """The request was decided, has expired, or cannot be done any more."""
 
 
+class NoDifference(KeystoreError):
+    """No directory says something else of a person than what holds."""
+
+
 class NobodyElse(KeystoreError):
     """Nobody else could approve the operation."""
 

@@ -86,6 +86,9 @@ class Kind(StrEnum):
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"  # name, address, phone, or what cards are for
     USER_CLOSED = "user.closed"  # has left
+    DIRECTORY_ENTRY_ADDED = "directory-entry.added"  # a directory says something of somebody
+    DIRECTORY_ENTRY_REMOVED = "directory-entry.removed"
+    DIRECTORY_DECIDED = "directory.decided"  # whether what it says holds, or what was set by hand
     WINDOWS_ACCOUNT_ADDED = "windows-account.added"
     WINDOWS_ACCOUNT_ACTIVATED = "windows-account.activated"  # its holder has finished enrolling
     WINDOWS_ACCOUNT_CHANGED = "windows-account.changed"  # disabled, or back in use

@@ -85,6 +85,7 @@ class Limits:
     connections_of_one: int = 64  # of one identity
     free_mebibytes: float = 256  # of the disk, below which nothing is begun; of SQLite alone
     keep_days: float = 7  # for which rows of what is over are kept
+    leavers: int = 50  # people whom one directory closes within an hour, by all processes together
     looks: int = 8  # database queries of streams at once; the other threads are for calls
 
 
@@ -102,6 +103,7 @@ NUMBERS: Mapping[str, Callable[[Limits, float], Limits]] = MappingProxyType(
         "free": lambda limits, number: replace(limits, free_mebibytes=number),
         "keep": _keeping,
         "begun": lambda limits, number: replace(limits, begun_of_one=int(number)),
+        "leavers": lambda limits, number: replace(limits, leavers=int(number)),
     }
 )
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cloud_keystore.border.presented import PRESENTED, Presented
@@ -36,6 +37,7 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 UNKNOWN = "other"  # what the metrics call the path of a request that is for nothing that there is
 
 Admit: TypeAlias = Callable[[str, Hashable], None]  # raises TooManyCalls
+Tell: TypeAlias = Callable[[str, Problem], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Gate:
 
     `admit` counts a call against a limit, `held` holds a place for it, and `place_of` says what
     counts as one place for an address. Whoever asks for one of the paths in `public` need not say
-    who they are.
+    who they are. `tell` is how a problem is told to who asked for a path.
     """
 
     behind: ASGIApp
@@ -54,6 +56,7 @@ class Gate:
     place_of: Callable[[str], Hashable]
     metrics: Metrics
     public: Collection[str] = ()
+    tell: Tell = lambda _path, problem: problem.response()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -76,7 +79,8 @@ class Gate:
         except Exception as error:
             # Whatever is behind has told the client of its own failure, and raises it again.
             if not answer.begun:
-                await _problem(error).response()(scope, receive, answer.send)
+                told = self.tell(scope["path"], _problem(error))
+                await told(scope, receive, answer.send)
         finally:
             path = getattr(scope.get("route"), "path", UNKNOWN)
             self.metrics.calls.labels(f"{scope['method']} {path}"[:64], answer.status).inc()

@@ -73,6 +73,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.SecondNeeded: (StatusCode.FAILED_PRECONDITION, "SECOND_NEEDED"),
     errors.RequestNotFound: (StatusCode.NOT_FOUND, "REQUEST_NOT_FOUND"),
     errors.RequestClosed: (StatusCode.FAILED_PRECONDITION, "REQUEST_CLOSED"),
+    errors.NoDifference: (StatusCode.FAILED_PRECONDITION, "NO_DIFFERENCE"),
     errors.NobodyElse: (StatusCode.FAILED_PRECONDITION, "NOBODY_ELSE"),
     errors.BuiltInRole: (StatusCode.FAILED_PRECONDITION, "BUILT_IN_ROLE"),
     errors.PasscodeNeeded: (StatusCode.FAILED_PRECONDITION, "PASSCODE_NEEDED"),

@@ -45,7 +45,7 @@ from cloud_keystore.run.faces.own_tls import certificate
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.mailing import dispatching
 from cloud_keystore.run.network import Network
-from cloud_keystore.run.offering import access, use_cases
+from cloud_keystore.run.offering import access, hosts, use_cases
 from cloud_keystore.run.offering.rest import RestUseCases, rest_use_cases
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
@@ -107,7 +107,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
             tasks.append(asyncio.create_task(delivering.keep_delivering(stop)))
         if parts.settings.ca_hosts:
             errands = use_cases.outside_use_cases(parts, main).errands
-            fetching = Fetching(errands, Client(use_cases.places(parts.settings)))
+            fetching = Fetching(errands, Client(hosts.places(parts.settings)))
             tasks.append(asyncio.create_task(fetching.keep_fetching(stop)))
         await network.serve(wakeups, stop, ready, None)
         for task in tasks:
@@ -242,7 +242,7 @@ async def call_authorities(settings: Settings, custody: Socket, siblings: Siblin
     """
     line = Line(custody.path, bytes(custody.secret))
     errands = remote(OutsideUseCases, methods(OutsideUseCases, access.OUTSIDE), line).errands
-    client = Client(use_cases.places(settings))
+    client = Client(hosts.places(settings))
     await _keep_at(settings, siblings, Fetching(errands, client).keep_fetching)
 
 

@@ -32,7 +32,6 @@ MISSING: Mapping[str, str] = {
     "USER-07": "not each failure of an enrolment has a test of its code and next step",
     "USER-08": "nobody has measured how long a first enrolment takes",
     "USER-11": "there is no page of accounts",
-    "USER-16": "no directory is asked for names",
     "AUTH-08": "a second phone needs an operator's invitation, not a code by e-mail",
     "AUTH-09": "the PUK gives another passcode without a phone",
     "DEV-02": "holders do not remove phones themselves",

@@ -48,6 +48,7 @@ ON_BOTH_DATABASES = {
     "test_surveys",
     "test_giving_feedback",
     "test_unlock_codes",
+    "test_differences",
     "test_forged_certificates",
 }
 

@@ -33,6 +33,7 @@ def test_every_method_is_called() -> None:
         "AuditService",
         "AuthorityService",
         "DomainService",
+        "DirectoryService",
         "AccountService",
         "ExternalService",
         "ImportService",

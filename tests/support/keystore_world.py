@@ -27,6 +27,7 @@ from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
+from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.est_servers import EstServers
@@ -59,6 +60,7 @@ from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE, CardState, Key
 from cloud_keystore.model.journal import Entry, Kind, decode
+from cloud_keystore.model.limits import Limits
 from cloud_keystore.model.management_keys import factory_key
 from cloud_keystore.model.operations import (
     STALLED_TIME,
@@ -99,6 +101,7 @@ from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.people.rights.custom_roles import CustomRoles
@@ -222,6 +225,8 @@ class World:
     identities: Identities
     callers: Callers
     clients: Clients
+    provisioning: Provisioning
+    differences: Differences
     repeats: Repeats
     renewing: Renewing
     alerts: Alerts
@@ -590,6 +595,10 @@ def new_world(
         ),
         callers=Callers(database, clock),
         clients=Clients(database=database, clock=clock, random=os.urandom),
+        provisioning=Provisioning(
+            database, clock, os.urandom, people_, Limits().leavers, woken.extend
+        ),
+        differences=Differences(database, clock),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import grpc
@@ -35,8 +38,8 @@ LATIN = "Wilhelmina Charlotte Theodora von und zu Hohenstaufen-Löwenst"
 EMAIL = "wilhelmina.charlotte.theodora.von.und.zu.hohenstaufen@clinic.example.org"
 
 
-def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
-    """Fill a keystore; return the folder of an identity of each role."""
+def keystore_of_long_values(keystore: KeystoreProcess, rest: int) -> Mapping[str, Path]:
+    """Fill a keystore, whose REST API has a port; return the folder of an identity of each role."""
     registry = keystore.registry
     user, phone = keystore.holder(WIDE)
     registry.people.CreateUser(people_pb2.CreateUserRequest(display_name=LATIN, email=EMAIL))
@@ -45,9 +48,10 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
     account = accounts_pb2.AddAccountRequest(user_id=user, name=name, upn=EMAIL)
     registry.accounts.AddAccount(account)
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text=LATIN))
-    registry.clients.CreateClient(
+    client = registry.clients.CreateClient(
         clients_pb2.CreateClientRequest(display_name=WIDE, roles=["ra-agent-advanced", "support"])
     )
+    _say_otherwise(keystore, rest, client.token)
     registry.organisations.CreateOrganisation(
         organisations_pb2.CreateOrganisationRequest(name=LATIN)
     )
@@ -102,6 +106,19 @@ def keystore_of_long_values(keystore: KeystoreProcess) -> Mapping[str, Path]:
         "authenticator": phone.folder,
         "keys": keystore.folder / "keystore",
     }
+
+
+def _say_otherwise(keystore: KeystoreProcess, port: int, token: str) -> None:
+    """Let a directory say something else of a person than an operator does."""
+    tls = ssl.create_default_context(cafile=str(keystore.operator.folder / "ca.pem"))
+    asking = HTTPSConnection("127.0.0.1", port, context=tls, timeout=60)
+    schema = "urn:ietf:params:scim:schemas:core:2.0:User"
+    said = {"schemas": [schema], "userName": EMAIL, "displayName": WIDE}
+    asking.request("POST", "/scim/v2/Users", json.dumps(said), {"Authorization": f"Bearer {token}"})
+    user = json.loads(asking.getresponse().read())["id"]
+    asking.close()
+    change = people_pb2.UpdateUserRequest(user_id=user, display_name=f"{LATIN}in")
+    keystore.registry.people.UpdateUser(change)
 
 
 def _ask_another(keystore: KeystoreProcess, serial: str) -> None:

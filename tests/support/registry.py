@@ -9,6 +9,7 @@ from cloudcard.registry.v1.alerts_pb2_grpc import AlertServiceStub
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.clients_pb2_grpc import ClientServiceStub
+from cloudcard.registry.v1.directories_pb2_grpc import DirectoryServiceStub
 from cloudcard.registry.v1.domains_pb2_grpc import DomainServiceStub
 from cloudcard.registry.v1.external_pb2_grpc import ExternalServiceStub
 from cloudcard.registry.v1.feedback_pb2_grpc import FeedbackServiceStub
@@ -30,6 +31,7 @@ class Registry:
         self.cards = CardServiceStub(channel)
         self.organisations = OrganisationServiceStub(channel)
         self.feedback = FeedbackServiceStub(channel)
+        self.directories = DirectoryServiceStub(channel)
         self.domains = DomainServiceStub(channel)
         self.accounts = AccountServiceStub(channel)
         self.external = ExternalServiceStub(channel)

@@ -64,6 +64,7 @@ SAYS = {
     "account enable": r"^State +active$",
     "account remove": r"^Account +CORP\\ada$",
     "domain list": r"^All domains are allowed\.$",
+    "directory differences": r"^Directories say nothing else\.$",
     "user list": r"  Ada Byron .*  1  \d{16}",
     "user find": r"  [1-9]\d{11}  Ada Byron  ada@example\.org  enrolled ",
     "user show": r"^UUID +[1-9]\d{11}\nName +Ada Byron\nE-mail +ada@example\.",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from cloud_keystore.config import Address
 from cloud_keystore.http.listening import Listener, Places
+from cloud_keystore.http.problems import Problem
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rest.application import DESCRIBED_AT, application
@@ -14,6 +18,10 @@ from cloud_keystore.rest.gate import Gate
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.repeating import Repeating
+from cloud_keystore.rest.scim import application as scim
+from cloud_keystore.rest.scim.application import ScimCalls
+from cloud_keystore.rest.scim.errors import of_problem
+from cloud_keystore.rest.scim.models import AT
 from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.own_tls import OwnTls
@@ -64,6 +72,19 @@ async def opened(listener: Listener) -> None:
         raise CannotListen(f"cannot listen on {listener.address}: {why}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Both faces behind the gate, as one ASGI application."""
+
+    api: ASGIApp
+    scim: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        face = self.scim if scope["path"].startswith(AT) else self.api
+        await face(scope, receive, send)
+
+
 def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: Clock) -> Gate:
     """The API behind its gate."""
     people = PeopleCalls(
@@ -84,12 +105,22 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
         organisations=use_cases.organisations,
     )
     own = OwnCalls(portal_passwords=use_cases.portal_passwords)
+    directories = ScimCalls(use_cases.provisioning, use_cases.organisations)
     return Gate(
-        Repeating(application(people, cards, own), use_cases.repeats),
+        Faces(
+            Repeating(application(people, cards, own), use_cases.repeats),
+            scim.application(directories),
+        ),
         use_cases.callers,
         admit=limiter.admit,
         held=limiter.call,
         place_of=lambda host: network(packed(host)),
         metrics=metrics,
         public={DESCRIBED_AT},
+        tell=_told,
     )
+
+
+def _told(path: str, problem: Problem) -> Response:
+    """A problem as the face of a path tells it."""
+    return of_problem(problem) if path.startswith(AT) else problem.response()

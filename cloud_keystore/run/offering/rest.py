@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
@@ -41,6 +42,7 @@ class RestUseCases:
     replacing: Replacing
     unlocking: Unlocking
     organisations: Organisations
+    provisioning: Provisioning
     portal_passwords: Passwords
     repeats: Repeats
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
+from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.est_servers import EstServers
@@ -26,7 +26,6 @@ from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
 from cloud_keystore.cards.succession import come_into_use
 from cloud_keystore.cards.unlocking import Unlocking
-from cloud_keystore.config import Settings
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
@@ -36,7 +35,6 @@ from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.mail.notifications import Notifications
 from cloud_keystore.mail.posting import Posting
-from cloud_keystore.model.fields import hosts
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Asking
@@ -61,6 +59,7 @@ from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
@@ -71,6 +70,7 @@ from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
 from cloud_keystore.run.looks import Looks
+from cloud_keystore.run.offering.hosts import names, places
 from cloud_keystore.run.opening import Parts
 
 
@@ -122,6 +122,8 @@ class MainUseCases:
     devices: Devices
     identities: Identities
     clients: Clients
+    provisioning: Provisioning
+    differences: Differences
     repeats: Repeats
     renewing: Renewing
     notifications: Notifications
@@ -276,6 +278,15 @@ def main_use_cases(
         devices=Devices(database=database, clock=clock, wake=wake),
         identities=Identities(database=database, clock=clock, wake=wake),
         clients=Clients(database=database, clock=clock, random=os.urandom),
+        provisioning=Provisioning(
+            database=database,
+            clock=clock,
+            random=os.urandom,
+            people=parts.people,
+            leavers=parts.settings.limits.leavers,
+            wake=wake,
+        ),
+        differences=Differences(database=database, clock=clock),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),
         notifications=Notifications(
@@ -363,11 +374,6 @@ def outside_use_cases(parts: Parts, main: MainUseCases) -> OutsideUseCases:
     return OutsideUseCases(Errands(parts.database, parts.clock, parts.seal, main.certifying))
 
 
-def places(settings: Settings) -> frozenset[tuple[str, int]]:
-    """The hosts, with their ports, that the keystore may call to have certificates."""
-    return frozenset((each.host, each.port) for each in settings.ca_hosts)
-
-
 def _phones(parts: Parts) -> Phones:
     return Phones(parts.database, parts.clock, os.urandom, parts.seal)
 
@@ -375,12 +381,3 @@ def _phones(parts: Parts) -> Phones:
 def _announcing(parts: Parts) -> Announcing:
     settings = parts.settings
     return Announcing(parts.authorities, settings.relying_party, names(settings), parts.clock)
-
-
-def names(settings: Settings) -> frozenset[str]:
-    """The hosts and addresses by which clients reach the service."""
-    return frozenset(
-        {"localhost", "127.0.0.1", "::1", settings.public_host}
-        | {each.host for each in settings.service_addresses}
-        | ({own} if (own := hosts.domain(socket.gethostname())) is not None else set())
-    )

@@ -29,6 +29,7 @@ from cloud_keystore.rpc.people import PeopleServicer
 from cloud_keystore.rpc.registry.accounts import AccountServicer
 from cloud_keystore.rpc.registry.authorities import AuthorityServicer
 from cloud_keystore.rpc.registry.clients import ClientServicer
+from cloud_keystore.rpc.registry.directories import DirectoryServicer
 from cloud_keystore.rpc.registry.domains import DomainServicer
 from cloud_keystore.rpc.registry.external import ExternalServicer
 from cloud_keystore.rpc.registry.feedback import FeedbackServicer
@@ -61,6 +62,8 @@ from cloudcard.registry.v1 import (
     cards_pb2_grpc,
     clients_pb2,
     clients_pb2_grpc,
+    directories_pb2,
+    directories_pb2_grpc,
     domains_pb2,
     domains_pb2_grpc,
     external_pb2,
@@ -102,6 +105,7 @@ FILES = (
     notifications_pb2,
     finding_pb2,
     domains_pb2,
+    directories_pb2,
     accounts_pb2,
     external_pb2,
     importing_pb2,
@@ -236,6 +240,9 @@ def add_services(
     )
     domains_pb2_grpc.add_DomainServiceServicer_to_server(
         DomainServicer(door=operators, domains=our.domains), server
+    )
+    directories_pb2_grpc.add_DirectoryServiceServicer_to_server(
+        DirectoryServicer(door=operators, differences=our.differences), server
     )
     accounts_pb2_grpc.add_AccountServiceServicer_to_server(
         AccountServicer(door=operators, accounts=our.accounts), server

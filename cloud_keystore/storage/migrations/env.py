@@ -10,6 +10,7 @@ from cloud_keystore.storage.bundles import rows as bundles
 from cloud_keystore.storage.contacts import accounts, domains, helping
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
 from cloud_keystore.storage.credentials.portal import codes, passwords, questions
+from cloud_keystore.storage.directories import entries
 from cloud_keystore.storage.enrolment import software
 from cloud_keystore.storage.issuing import (
     csrs,
@@ -36,6 +37,7 @@ assert certificates.certificate.metadata is METADATA  # noqa: S101
 assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert guesses.guess.metadata is METADATA  # noqa: S101
 assert accounts.windows_account.metadata is METADATA  # noqa: S101
+assert entries.directory_entry.metadata is METADATA  # noqa: S101
 assert helping.help_contact.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert phone_codes.phone_code.metadata is METADATA  # noqa: S101

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud_keystore.approval import statement
 from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.model.directories.entries import Said
 from cloud_keystore.model.errors import KeyBackendUnavailable
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage.engine import Database
@@ -64,7 +65,7 @@ from support.exports import checked, export_of
 from support.external_ca import certify, new_authority
 from support.fake_token import on_token
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
-from support.keystore_world import OPERATOR, new_world
+from support.keystore_world import OPERATOR, World, new_world
 from support.mail_server import MailServer, options_to, serving
 from support.polling import until
 from support.portal import EMAIL, OTHER, QUESTIONS
@@ -194,6 +195,11 @@ TOLD_OF_FAILED: dict[str, Kind] = {
     "CardService.ResumeIssuing": Kind.CARD_ISSUED,
 }
 
+# What is called about somebody of whom a directory says something.
+TOLD_OF_DIRECTORIES: dict[str, Kind] = {
+    "DirectoryService.DecideDifference": Kind.DIRECTORY_DECIDED,
+}
+
 UNTOLD: dict[str, str] = {
     "AdministrationService.RequestChallenge": "opens nothing; its answer is told",
     "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
@@ -218,6 +224,7 @@ UNTOLD: dict[str, str] = {
     },
     "FindingService.Find": "reads",
     "DomainService.ListDomains": "reads",
+    "DirectoryService.ListDifferences": "reads",
     **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
     "ClientService.ListClients": "reads",
     "AccountService.ListAccounts": "reads",
@@ -248,7 +255,7 @@ UNDELIVERED = b'"alert":"undelivered"'
 
 def test_every_method_is_in_a_table() -> None:
     methods = {f"{method.containing_service.name}.{method.name}" for method in METHODS}
-    tables = (TOLD, TOLD_LATER, TOLD_OF_FAILED, UNTOLD)
+    tables = (TOLD, TOLD_LATER, TOLD_OF_FAILED, TOLD_OF_DIRECTORIES, UNTOLD)
     assert sorted(methods) == sorted(name for table in tables for name in table)
 
 
@@ -495,6 +502,15 @@ def test_what_becomes_of_a_failed_card_is_told(tmp_path: Path) -> None:
         for name, kind in TOLD_OF_FAILED.items():
             calls[name](world.issuing, failed.card.serial, actor=OPERATOR)
             assert [entry.actor for entry in world.journal(kind)] == [OPERATOR]
+
+
+def test_what_is_decided_about_a_directory_is_told(world: World) -> None:
+    directory = world.clients.add("HR", ["ra-agent"], actor=OPERATOR).listing.client.actor
+    made = world.provisioning.create(Said(user_name="ada", name="Ada"), actor=directory)
+    world.people.change_user(made.id, "Ada Byron", None, actor=OPERATOR)
+    world.differences.decide(made.id, "name", take=True, actor=OPERATOR)
+    for kind in TOLD_OF_DIRECTORIES.values():
+        assert [entry.actor for entry in world.journal(kind)] == [OPERATOR]
 
 
 def _renew(channel: grpc.Channel, own: identity.Identity) -> None:

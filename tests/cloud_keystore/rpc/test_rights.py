@@ -26,6 +26,7 @@ from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
     clients_pb2,
+    directories_pb2,
     domains_pb2,
     external_pb2,
     feedback_pb2,
@@ -102,10 +103,11 @@ GRANTING = frozenset({Right.ROLES})
 READING = frozenset({Right.JOURNAL})
 staff = identities_pb2
 
-# No card of the town ends soon enough to be renewed, and all are issued.
+# No card of the town ends soon enough to be renewed, and all are issued; no directory has a word.
 NEVER = {
     *("CardService.RenewCard", "CardService.ResumeIssuing", "CardService.CancelIssuing"),
     "ProfileService.DeleteProfile",  # a card is of it
+    "DirectoryService.DecideDifference",
 }
 
 # Calls about one thing, or that make something in an organisation. Those that end things are last.
@@ -127,6 +129,10 @@ THINGS: Mapping[str, Row] = {
     ),
     "AccountService.ListAccounts": Row(
         Right.VIEW, lambda at: accounts_pb2.ListAccountsRequest(user_id=at.user)
+    ),
+    "DirectoryService.DecideDifference": Row(
+        Right.PEOPLE,
+        lambda at: directories_pb2.DecideDifferenceRequest(user_id=at.user, field="name"),
     ),
     "PeopleService.SendPhoneCode": Row(
         Right.PEOPLE, lambda at: people_pb2.SendPhoneCodeRequest(user_id=at.user)
@@ -393,6 +399,11 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
 # Calls that tell nothing of anybody, but are for those who have a role.
 GENERAL: Mapping[str, tuple[Right, Message]] = {
     "DomainService.ListDomains": (Right.VIEW, domains_pb2.ListDomainsRequest()),
+    # There are none here; test_differences.py has some.
+    "DirectoryService.ListDifferences": (
+        Right.VIEW,
+        directories_pb2.ListDifferencesRequest(),
+    ),
     "FeedbackService.AddFeedback": (Right.VIEW, feedback_pb2.AddFeedbackRequest(text="good")),
     "ExternalService.ListExternalAuthorities": (
         Right.VIEW,

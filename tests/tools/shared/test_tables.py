@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from cloudcard_tools.__main__ import cloudcard
+from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import tables
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.shared.tables import Column, print_table
@@ -98,8 +99,10 @@ def check_whole(printed: Printed, width: int | None, text: str) -> None:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Printed]]:
     """What each command that prints a table prints, by its name."""
     folder = tmp_path_factory.mktemp("tables")
+    (port,) = free_ports(1)
     with Nursery(folder / "logs") as nursery:
-        identities = keystore_of_long_values(KeystoreProcess(folder, nursery, NOBODY_TAKES_MAIL))
+        options = (*NOBODY_TAKES_MAIL, "--rest", f"127.0.0.1:{port}")
+        identities = keystore_of_long_values(KeystoreProcess(folder, nursery, options), port)
         yield {
             f"{name}, table {number}": table
             for name, command in leaves(cloudcard)

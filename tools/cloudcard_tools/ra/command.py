@@ -12,6 +12,7 @@ from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.clients import client
 from cloudcard_tools.ra.devices import device
+from cloudcard_tools.ra.directories.deciding import directory
 from cloudcard_tools.ra.domains import domain
 from cloudcard_tools.ra.external.est import ca_est
 from cloudcard_tools.ra.external.requests import requests
@@ -43,6 +44,7 @@ Examples:
   cloudcard ra import people.csv
   cloudcard ra export users -o people.csv
   cloudcard ra domain add example.org
+  cloudcard ra directory differences
   cloudcard ra pending
   cloudcard ra expiring
   cloudcard ra report cards
@@ -79,6 +81,7 @@ ra.add_command(account)
 ra.add_command(import_people)
 ra.add_command(export)
 ra.add_command(domain)
+ra.add_command(directory)
 ra.add_command(pending)
 ra.add_command(expiring)
 ra.add_command(report)

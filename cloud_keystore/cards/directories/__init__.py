@@ -1,0 +1,1 @@
+"""What directories do by SCIM: people join, move and leave."""

@@ -1,0 +1,1 @@
+"""Rows of what directories say of people."""

@@ -1,0 +1,1 @@
+"""What directories say of people."""

@@ -82,6 +82,13 @@ class Client:
         """Put a suspended card back in use."""
         return Card.of(self.calling.post(f"/v1/cards/{quote(serial)}:resume").json)
 
+    def replace(self, serial: str, reason: str) -> Card:
+        """Issue another card in the place of one that is lost, damaged or compromised, and return
+        it. Repeated, it is the same card.
+        """
+        told = self.calling.post(f"/v1/cards/{quote(serial)}:replace", {"reason": reason}).json
+        return Card.of(_one(told, "card"))
+
     def revoke(self, serial: str, reason: str, code: str = "unspecified") -> Card:
         """Take a card out of use for ever."""
         said = {"reason": reason, "code": code}

@@ -103,10 +103,24 @@ class CardCalls:
         known = _utc("expires", asked.expires)
         return translating.renewed(self.prolonging.renew(serial, known, actor=actor))
 
+    def replace(self, serial: Serial, asked: m.Replacing) -> m.ReplacedCard:
+        """Give the holder of a card another one in its place. The card goes on until that is in
+        use, and is revoked at once if it is compromised. Repeated, it issues no other card.
+        """
+        actor = current().actor
+        if asked.dry_run:
+            return translating.replaced(self.replacing.foresee(serial, actor=actor))
+        return translating.replaced(self.replacing.replace(serial, asked.reason, actor=actor))
+
     def list_organisations(self) -> m.Organisations:
         """The organisations that the client sees, by name."""
         found = self.organisations.list_all(actor=current().actor)
         return m.Organisations(organisations=[translating.organisation(each) for each in found])
+
+    def add_organisation(self, asked: m.NewOrganisation) -> m.Organisation:
+        """Add an organisation below another one: where the client may do so, if none is named."""
+        made = self.organisations.add(asked.name, current().caller, asked.parent_id)
+        return translating.organisation(made)
 
     def list_profiles(self) -> m.Profiles:
         """What new cards can be made of."""

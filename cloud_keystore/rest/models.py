@@ -101,6 +101,20 @@ class Renewal(Asked):
     dry_run: Annotated[StrictBool, Field(description="Only tell what would change.")] = False
 
 
+class Replacing(Asked):
+    """Why a card is replaced."""
+
+    reason: Annotated[Text, Field(description="lost, damaged or compromised")]
+    dry_run: Annotated[StrictBool, Field(description="Only tell what is there.")] = False
+
+
+class NewOrganisation(Asked):
+    """An organisation to be added."""
+
+    name: Text
+    parent_id: Annotated[Text, Field(description="The one above it.")] = ""
+
+
 class Removal(Asked):
     """Why something is removed."""
 
@@ -213,6 +227,13 @@ class RenewedCard(BaseModel):
     new_expires: datetime
     renewed_keys: list[str]
     retired_key: str | None
+
+
+class ReplacedCard(BaseModel):
+    """A card that was replaced, and the one in its place; none if there is none yet."""
+
+    replaced: Card
+    card: Card | None
 
 
 class Device(BaseModel):

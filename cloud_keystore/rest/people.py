@@ -56,18 +56,18 @@ class PeopleCalls:
         ] = "",
         state: Annotated[
             Literal["pending", "enrolled", "closed"] | None,
-            Query(description="Only people in this state; a page can have fewer of them."),
+            Query(description="Only people in this state."),
         ] = None,
         limit: Limit = ITEMS,
         page_token: PageToken = "",
     ) -> m.UserPage:
         """The people whom the client sees, oldest first."""
         page = page_of("users", limit, page_token)
-        found = self.people.list_users(page, Wanted(q), actor=current().actor)
+        wanted = Wanted(q, states=() if state is None else (state,))
+        found = self.people.list_users(page, wanted, actor=current().actor)
         items, following = cut("users", found, limit, lambda each: each.user.id)
         users = [translating.listed_user(each) for each in items]
-        shown = [each for each in users if state in (None, each.state)]
-        return m.UserPage(users=shown, next_page_token=following)
+        return m.UserPage(users=users, next_page_token=following)
 
     def add_user(self, asked: m.NewUser) -> m.AddedUser:
         """Add a person, and invite the first phone. Whoever repeats this gets the same person, and

@@ -13,7 +13,7 @@ from cloud_keystore.cards import leaving, reports, showing
 from cloud_keystore.cards.expiring import Expiring
 from cloud_keystore.cards.life import CardListing
 from cloud_keystore.cards.prolonging import Prolonged
-from cloud_keystore.cards.replacing import Neighbours
+from cloud_keystore.cards.replacing import Neighbours, Replaced
 from cloud_keystore.model import cards, organisations, people
 from cloud_keystore.model.people import Identity, IdentityState, Stage, UserState
 from cloud_keystore.model.profiles import DEFAULT_PROFILE, CardProfile
@@ -106,6 +106,13 @@ def renewed(done: Prolonged) -> m.RenewedCard:
         new_expires=done.end,
         renewed_keys=[f"{each:02X}" for each in done.renewed],
         retired_key=None if done.retired is None else f"{done.retired:02X}",
+    )
+
+
+def replaced(done: Replaced) -> m.ReplacedCard:
+    """A card, and the one in its place."""
+    return m.ReplacedCard(
+        replaced=card(done.before), card=None if done.card is None else card(done.card)
     )
 
 

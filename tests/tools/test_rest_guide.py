@@ -51,7 +51,8 @@ def test_each_command_says_what_is_promised(told: str) -> None:
     wanted = (
         *(r'"id":.*cc1\.', "no phone|invited", r"\+447700900123", r"\d{4}-", "invited"),
         *("(Ada|Grace) ", r"\w+", r"\w+", "-----BEGIN CERTIFICATE", "active", "suspended"),
-        *("active", r"\d{4}-", r"\w+", "revoked", "removed", r"\d", "closed", r"^ *2 "),
+        *("active", r"\d{4}-", r"\w+"),
+        *("revoked", "removed", r"\d", "closed", r"^ *2 "),
         *("active", r"\+31201234567", "card-not-found"),
     )
     for each in wanted:

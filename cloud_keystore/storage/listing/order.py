@@ -19,13 +19,16 @@ def ordered(
     own: Column[str],
     order: Order,
     page: Page | None,
+    whole: Select[str] | None = None,
 ) -> list[str]:
     """The identifiers of a query's rows in the order of a key, and of the identifiers themselves
     where that is the same; or a page of them. Raises InvalidInput for a page after what is not
-    among them.
+    among them, or among a whole list of which they were chosen: the last one of the page before
+    can be another now.
     """
     if page is not None and page.after:
-        last = connection.execute(query.add_columns(key).where(own == page.after)).first()
+        among = query if whole is None else whole
+        last = connection.execute(among.add_columns(key).where(own == page.after)).first()
         if last is None:
             raise InvalidInput("after is no item of this list: begin with its first page")
         query = query.where(_behind(key, own, order, last[1], page.after))

@@ -106,7 +106,7 @@ def ids(
     """Identifiers of users of some organisations (None: of all), in an order, or a page of them:
     all, or those whom a text finds, who have one of some states, or a profile. Raises InvalidInput.
     """
-    query = select(u.id).where(people.belongs(within))
+    query = whole = select(u.id).where(people.belongs(within))
     if text:
         query = query.where(_finds(text))
     if states:
@@ -116,4 +116,4 @@ def ids(
     key = KEYS[order.column](now)
     if text:
         key = UNINDEXED.get(order.column, key)
-    return ordered(connection, query, key, u.id, order, page)
+    return ordered(connection, query, key, u.id, order, page, whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cloud_keystore.model.actors import ActorKind
 from cloud_keystore.model.journal import Kind
 from support.keystore_world import World
 from support.rest import Client, client_of
@@ -39,6 +40,58 @@ def test_pages_of_people(client: Client) -> None:
     assert client.get("/v1/users?page_token=x").status == 422
     assert client.get("/v1/users?state=closed").json["users"] == []
     assert client.get("/v1/users?state=asleep").kind == "invalid-input"
+
+
+def test_pages_of_people_in_a_state_are_full(client: Client) -> None:
+    """Also while those who were on the page before leave the state."""
+    people = [added(client, name=f"Person {n}", email=f"{n}@example.org") for n in range(9)]
+    for each in people[::2]:
+        client.post(f"/v1/users/{each}:close", {"reason": "left"})
+    found: list[str] = []
+    sizes: list[int] = []
+    token: object = ""
+    while token is not None:
+        page = client.get(f"/v1/users?state=pending&limit=3&page_token={token}").json
+        users, token = page["users"], page["next_page_token"]
+        assert isinstance(users, list)
+        sizes.append(len(users))
+        found += [each["id"] for each in users]
+        client.post(f"/v1/users/{found[-1]}:close", {"reason": "left"})
+    assert sorted(found) == sorted(people[1::2])
+    assert sizes == [3, 1]
+
+
+def test_a_card_is_replaced_once(world: World, client: Client) -> None:
+    user, _ = world.user()
+    serial = world.card(user)
+    foreseen = client.post(f"/v1/cards/{serial}:replace", {"reason": "lost", "dry_run": True})
+    assert foreseen.json["card"] is None
+    told = [client.post(f"/v1/cards/{serial}:replace", {"reason": "lost"}) for _ in range(2)]
+    assert [each.status for each in told] == [200, 200]
+    assert told[0].json == told[1].json
+    card, before = told[0].json["card"], told[0].json["replaced"]
+    assert isinstance(card, dict)
+    assert isinstance(before, dict)
+    assert (card["state"], before["serial"], before["state"]) == ("pending", serial, "active")
+    assert client.get(f"/v1/cards/{card['serial']}").json["replaces"] == serial
+    at_once = client.post(f"/v1/cards/{serial}:replace", {"reason": "compromised"}).json
+    assert at_once["card"] == card
+    assert client.get(f"/v1/cards/{serial}").json["state"] == "revoked"
+    assert client.post(f"/v1/cards/{serial}:replace", {"reason": "old"}).kind == "invalid-input"
+
+
+def test_organisations_are_added_below_others(world: World) -> None:
+    manager = client_of(world, "ra-manager")
+    above = manager.post("/v1/organisations", {"name": "St Elsewhere"})
+    assert above.status == 201
+    ward = {"name": "Ward 7", "parent_id": above.json["id"]}
+    made = manager.post("/v1/organisations", ward)
+    assert (made.status, made.json["parent_id"]) == (201, above.json["id"])
+    told = manager.post("/v1/organisations", ward)
+    assert (told.status, told.kind) == (409, "organisation-exists")
+    assert manager.post("/v1/organisations", {"name": "X", "parent_id": "none"}).status == 404
+    [*_, entry] = world.journal(Kind.ORGANISATION_ADDED)
+    assert (entry.actor.kind, entry.details["name"]) == (ActorKind.CLIENT, "Ward 7")
 
 
 def test_a_change_needs_what_was_seen(world: World, client: Client) -> None:

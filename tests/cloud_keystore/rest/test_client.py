@@ -74,7 +74,10 @@ def test_a_person_from_beginning_to_end(client: cloudcard_client.Client) -> None
     assert client.resume(card.serial).state == "active"
     assert [each.serial for each in client.cards()] == [card.serial]
     assert client.card(card.serial).expires == card.expires
-    assert client.revoke(card.serial, "lost").state == "revoked"
+    other = client.replace(card.serial, "damaged")
+    assert (other.state, client.card(card.serial).state) == ("active", "revoked")
+    assert client.replace(card.serial, "damaged") == other
+    assert client.revoke(other.serial, "lost").state == "revoked"
     assert client.invite(ada.id).expires > ada.created
     client.close_person(ada.id, "left")
     assert [each.name for each in client.people("ada", "closed")] == ["Ada King"]

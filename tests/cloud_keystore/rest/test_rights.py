@@ -58,6 +58,14 @@ THINGS: Mapping[str, Row] = {
     "cancel_issuing": Row(Right.ISSUE, lambda at: f"/v1/cards/{at.card}:cancel-issuing"),
     "unlock": Row(Right.UNLOCK, lambda at: f"/v1/cards/{at.card}:unlock"),
     "renew": Row(Right.ISSUE, lambda at: f"/v1/cards/{at.card}:renew", lambda _: {}),
+    "replace": Row(
+        Right.ISSUE, lambda at: f"/v1/cards/{at.card}:replace", lambda _: {"reason": "damaged"}
+    ),
+    "add_organisation": Row(
+        Right.POLICY,
+        lambda _: "/v1/organisations",
+        lambda at: {"name": f"Ward {uuid4()}", "parent_id": at.organisation},
+    ),
     "suspend": Row(Right.SUSPEND, lambda at: f"/v1/cards/{at.card}:suspend"),
     "resume": Row(Right.REVOKE, lambda at: f"/v1/cards/{at.card}:resume"),
     "revoke": Row(
@@ -148,3 +156,19 @@ def test_each_call_is_for_those_who_have_its_right_there(world: World) -> None:
             assert hidden == 404, (call, role, hidden)
     for path in PUBLIC.values():
         assert {clients[role].get(path).status for role in ROLES} == {200}
+
+
+def test_a_client_has_the_rights_of_the_role_that_an_organisation_has_defined(
+    world: World,
+) -> None:
+    """USER-24: as it is changed, from one call to the next."""
+    own, other = new_place(world, "zzown"), new_place(world, "zzother")
+    role = world.custom_roles.define(
+        "importer", ("view", "people"), own.organisation, actor=world.actor
+    )
+    client = client_of(world, role.name, place=own.organisation)
+    for call, row in THINGS.items():
+        assert (status(client, call, own) in DONE) is (row.right in role.rights), call
+        assert status(client, call, other) == 404, call
+    world.custom_roles.change(role.id, None, ("view", "suspend"), actor=world.actor)
+    assert [status(client, each, own) for each in ("add_user", "suspend")] == [403, 200]

@@ -175,6 +175,19 @@ class Chat:
     secret_file: Path | None = None  # by which messages are signed
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookTerms:
+    """Where webhooks of API clients can be, besides in the internet, and how they are known."""
+
+    inside: frozenset[str] = frozenset()  # hosts of the keystore's own network
+    roots: Path | None = None  # PEM, of their authorities; None: those of this computer
+
+    def __post_init__(self) -> None:
+        for host in self.inside:
+            if host != public_host(host):
+                raise InvalidInput(f"{host!r} is no host of a webhook: write {public_host(host)}")
+
+
 def hook_url(url: str) -> str:
     """The address of a gateway or chat; raises InvalidInput, without the address, which can be a
     secret, unless it is https, or of this computer.
@@ -254,6 +267,7 @@ class Settings:
     chat: Chat | None = None  # None: no chat is told of alerts
     # Of authorities outside of the keystore, the only ones that it calls; empty: it calls none
     ca_hosts: tuple[Address, ...] = ()
+    webhooks: WebhookTerms = WebhookTerms()
 
     def __post_init__(self) -> None:
         for host in (self.public_host, *(each.host for each in self.public_addresses)):
@@ -288,6 +302,11 @@ class Settings:
         """The media by which people are told."""
         there = {Medium.EMAIL: self.mail, Medium.SMS: self.sms, Medium.CHAT: self.chat}
         return frozenset(each for each, how in there.items() if how is not None)
+
+    @property
+    def sends(self) -> bool:
+        """Whether something is sent: to people, or to webhooks of API clients."""
+        return bool(self.tells) or self.rest_listen is not None
 
     @property
     def relying_party(self) -> RelyingParty:

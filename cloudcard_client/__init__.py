@@ -15,3 +15,6 @@ from cloudcard_client.client import Client as Client
 from cloudcard_client.models import Card as Card
 from cloudcard_client.models import Invitation as Invitation
 from cloudcard_client.models import Person as Person
+from cloudcard_client.webhooks import Happened as Happened
+from cloudcard_client.webhooks import NotGenuine as NotGenuine
+from cloudcard_client.webhooks import verify as verify

@@ -262,3 +262,15 @@ def undelivered(connection: Connection, now: datetime, random: Random) -> Alert 
         "what and why. Put right the address or the mail server, then `cloudcard ra notify retry`."
     )
     return raise_alert(connection, kind, None, text, now, random)
+
+
+def webhook_disabled(
+    connection: Connection, client: Identity, host: str, now: datetime, random: Random
+) -> Alert:
+    """Add an alert that an API client is not told of things any more."""
+    text = (
+        f"The API client {client.display_name} is told of nothing at {host} any more: nothing was "
+        "taken there for days, or it does not want anything. `cloudcard ra webhook list` says why. "
+        "When the program is well again, `cloudcard ra webhook retry` sends what was missed."
+    )
+    return raise_alert(connection, AlertKind.WEBHOOK_DISABLED, None, text, now, random, client)

@@ -10,11 +10,12 @@ from cloud_keystore.audit import budgets
 from cloud_keystore.model.journal import Entry, encode
 from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.storage import journal
+from cloud_keystore.storage.outbox import deliveries
 
 
 def append(connection: Connection, *entries: Entry) -> None:
-    """Add entries; they become durable together with the transaction, or not at all. Raises what
-    `budgets.charge` raises.
+    """Add entries; they become durable together with the transaction, or not at all, as does what
+    API clients are told of them. Raises what `budgets.charge` raises.
     """
     budgets.charge(connection, entries)
     journal.add(
@@ -34,3 +35,4 @@ def append(connection: Connection, *entries: Entry) -> None:
             for entry in entries
         ),
     )
+    deliveries.put(connection, entries)

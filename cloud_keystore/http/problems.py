@@ -39,6 +39,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.KeyNotFound: HTTPStatus.NOT_FOUND,
         errors.DeviceNotFound: HTTPStatus.NOT_FOUND,
         errors.IdentityNotFound: HTTPStatus.NOT_FOUND,
+        errors.WebhookNotFound: HTTPStatus.NOT_FOUND,
         errors.PasscodeNeeded: HTTPStatus.CONFLICT,
         errors.RequestIdReused: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.OrganisationNotFound: HTTPStatus.NOT_FOUND,

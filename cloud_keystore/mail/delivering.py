@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -69,12 +70,17 @@ class Delivering:
     async def _tell(self, letter: Letter, tried: Tried) -> None:
         """Let the outbox know. It is waited for: what it does not know, it sends once more."""
         told = (letter.notification_id, letter.tries, tried.outcome, tried.why)
-        for left in reversed(range(MOST_TELLS)):
-            try:
-                await asyncio.to_thread(self.outbox.tell, *told)
-            except StorageUnavailable:
-                if not left:
-                    raise
-                await asyncio.sleep(LOOK_SECONDS)
-            else:
-                return
+        await until_told(partial(self.outbox.tell, *told))
+
+
+async def until_told(tell: Callable[[], None]) -> None:
+    """Tell an outbox something, again and again while it cannot be told."""
+    for left in reversed(range(MOST_TELLS)):
+        try:
+            await asyncio.to_thread(tell)
+        except StorageUnavailable:
+            if not left:
+                raise
+            await asyncio.sleep(LOOK_SECONDS)
+        else:
+            return

@@ -26,6 +26,7 @@ class AlertKind(StrEnum):
     NEW_DEVICE = "new-device"
     UNDELIVERED = "undelivered"  # somebody was not told by e-mail
     MANY_LEAVE = "many-leave"  # a directory closes very many people
+    WEBHOOK_DISABLED = "webhook-disabled"  # an API client is told of nothing there any more
 
 
 TOLD_TO_HOLDERS = frozenset(

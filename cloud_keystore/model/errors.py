@@ -78,6 +78,10 @@ class IdentityNotFound(KeystoreError):
     """No such workstation, operator or auditor."""
 
 
+class WebhookNotFound(KeystoreError):
+    """No such webhook."""
+
+
 class LastOperator(KeystoreError):
     """The operator is the last RA manager of the whole: nobody else could invite another."""
 

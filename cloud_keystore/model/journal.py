@@ -100,6 +100,12 @@ class Kind(StrEnum):
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time
     IDENTITY_REMOVED = "identity.removed"
     CLIENT_ADDED = "client.added"  # a program that calls the REST API
+    WEBHOOK_ADDED = "webhook.added"  # an address at which an API client is told of things
+    WEBHOOK_REMOVED = "webhook.removed"
+    WEBHOOK_ROTATED = "webhook.rotated"  # it has another secret
+    WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_RETRIED = "webhook.retried"  # what has failed is sent again, and it is in use again
+    WEBHOOK_DISABLED = "webhook.disabled"  # nothing was taken there
     IDENTITY_CHANGED = "identity.changed"  # the organisation to which it belongs
     ORGANISATION_ADDED = "organisation.added"
     ORGANISATION_CHANGED = "organisation.changed"  # name, place, or whom people ask for help

@@ -20,6 +20,7 @@ from cloud_keystore.rest.cards import CardCalls
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.repeating import NAME
+from cloud_keystore.rest.webhooks import WebhookCalls, happened
 
 TITLE, VERSION = "cloudcard", "1"
 DESCRIPTION = "The registration authority's REST API. docs/rest.md shows how to use it."
@@ -88,7 +89,9 @@ def who() -> m.Client:
     return translating.client(current().caller)
 
 
-def rows(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> Sequence[Row]:
+def rows(
+    people: PeopleCalls, cards: CardCalls, own: OwnCalls, webhooks: WebhookCalls
+) -> Sequence[Row]:
     """All calls."""
     created = HTTPStatus.CREATED
     return (
@@ -122,10 +125,20 @@ def rows(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> Sequence[Row]:
         Row("POST", "/v1/self/password:forget", own.forget_password),
         Row("POST", "/v1/self/password:questions", own.list_questions),
         Row("POST", "/v1/self/password:reset", own.reset_password),
+        Row("GET", "/v1/webhooks", webhooks.list_webhooks),
+        Row("POST", "/v1/webhooks", webhooks.add_webhook, created),
+        Row("GET", "/v1/webhooks/{webhook_id}", webhooks.show_webhook),
+        Row("DELETE", "/v1/webhooks/{webhook_id}", webhooks.remove_webhook, HTTPStatus.NO_CONTENT),
+        Row("POST", "/v1/webhooks/{webhook_id}:rotate-secret", webhooks.rotate_secret),
+        Row("POST", "/v1/webhooks/{webhook_id}:test", webhooks.test_webhook, HTTPStatus.ACCEPTED),
+        Row("GET", "/v1/webhooks/{webhook_id}/deliveries", webhooks.list_deliveries),
+        Row("POST", "/v1/webhooks/{webhook_id}:retry", webhooks.retry_deliveries),
     )
 
 
-def application(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> FastAPI:
+def application(
+    people: PeopleCalls, cards: CardCalls, own: OwnCalls, webhooks: WebhookCalls
+) -> FastAPI:
     """The API, to be put behind a gate."""
     made = FastAPI(
         title=TITLE,
@@ -137,7 +150,7 @@ def application(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> FastAPI
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    for row in rows(people, cards, own):
+    for row in rows(people, cards, own, webhooks):
         made.add_api_route(
             row.path,
             row.serve,
@@ -152,6 +165,16 @@ def application(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> FastAPI
                 for each in row.refusals
             },
         )
+    made.webhooks.add_api_route(
+        "happened",
+        happened,
+        methods=["POST"],
+        operation_id=happened.__name__,
+        summary="Something has happened",
+        description=" ".join((happened.__doc__ or "").split()),
+        status_code=HTTPStatus.NO_CONTENT,
+        response_description="Taken; any other status but 2xx, and it is sent again",
+    )
     tell_problems(made)
     made.add_exception_handler(HTTPException, _no_call)
     made.openapi = lambda: _described(made)  # type: ignore[method-assign]
@@ -161,7 +184,8 @@ def application(people: PeopleCalls, cards: CardCalls, own: OwnCalls) -> FastAPI
 def description() -> dict[str, object]:
     """The description of the API (OpenAPI 3.1), which no keystore is needed for."""
     people, cards = PeopleCalls.__new__(PeopleCalls), CardCalls.__new__(CardCalls)
-    return application(people, cards, OwnCalls.__new__(OwnCalls)).openapi()
+    own, webhooks = OwnCalls.__new__(OwnCalls), WebhookCalls.__new__(WebhookCalls)
+    return application(people, cards, own, webhooks).openapi()
 
 
 def _described(made: FastAPI) -> dict[str, object]:
@@ -172,6 +196,7 @@ def _described(made: FastAPI) -> dict[str, object]:
             version=made.version,
             description=made.description,
             routes=made.routes,
+            webhooks=made.webhooks.routes,
         )
         parts = found.setdefault("components", {})
         schemas = parts.setdefault("schemas", {})
@@ -183,6 +208,9 @@ def _described(made: FastAPI) -> dict[str, object]:
         for path in found["paths"].values():
             if "post" in path:
                 path["post"].setdefault("parameters", []).append(dict(REPEATABLE))
+        for hook in found["webhooks"].values():
+            hook["post"]["security"] = []  # it is signed instead
+            hook["post"]["responses"].pop("422", None)
         parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}]
         made.openapi_schema = found

@@ -45,6 +45,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.ObjectNotFound: (StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND"),
     errors.DeviceNotFound: (StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
     errors.IdentityNotFound: (StatusCode.NOT_FOUND, "IDENTITY_NOT_FOUND"),
+    errors.WebhookNotFound: (StatusCode.NOT_FOUND, "WEBHOOK_NOT_FOUND"),
     errors.LastOperator: (StatusCode.FAILED_PRECONDITION, "LAST_OPERATOR"),
     errors.AuthorityNotFound: (StatusCode.NOT_FOUND, "AUTHORITY_NOT_FOUND"),
     errors.AlertNotFound: (StatusCode.NOT_FOUND, "ALERT_NOT_FOUND"),

@@ -1,21 +1,40 @@
-"""Makes what sends to people, from the settings."""
+"""Makes what sends to people and to webhooks, from the settings."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cloud_keystore.config import Chat, Mail, Security, Settings, Sms, hook_url
 from cloud_keystore.custody.sealing.seal import read_secret
+from cloud_keystore.mail.delivering import Delivering
 from cloud_keystore.mail.dispatching import Dispatching
 from cloud_keystore.mail.hooks import CHATS, Hook, Sink, sms
 from cloud_keystore.mail.sending import Sender, Sending
+from cloud_keystore.mail.webhooks.calling import Calling
+from cloud_keystore.mail.webhooks.informing import Informing
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.outbox.media import Medium
+from cloud_keystore.run.offering.sending import MailUseCases
 
 SHORTEST_SECRET = 16
+
+
+def keep_sending(
+    cases: MailUseCases, settings: Settings
+) -> Callable[[asyncio.Event], Awaitable[None]]:
+    """What sends to people and to webhooks until told to stop; raises as `dispatching` does."""
+    delivering = Delivering(cases.posting, dispatching(settings))
+    informing = Informing(cases.signing, calling(settings))
+
+    async def send(stop: asyncio.Event) -> None:
+        await asyncio.gather(delivering.keep_delivering(stop), informing.keep_informing(stop))
+
+    return send
 
 
 def dispatching(settings: Settings) -> Dispatching:
@@ -40,6 +59,12 @@ def sending(mail: Mail) -> Sending:
     if mail.password_file is not None:
         password = _line(mail.password_file, "the password")
     return Sending(mail, utc_now, password, _tls(mail))
+
+
+def calling(settings: Settings) -> Calling:
+    """What calls webhooks; raises as `dispatching` does."""
+    terms = settings.webhooks
+    return Calling(terms.inside, _authorities(terms.roots, "webhooks"))
 
 
 def _gateway(gateway: Sms) -> Hook | Sink:
@@ -78,9 +103,11 @@ def _line(file: Path, what: str) -> str:
 def _tls(mail: Mail) -> ssl.SSLContext | None:
     if mail.security is Security.NONE:
         return None
+    return _authorities(mail.roots, "the mail server")
+
+
+def _authorities(roots: Path | None, what: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=mail.roots)
+        return ssl.create_default_context(cafile=roots)
     except (OSError, ssl.SSLError) as error:
-        raise InvalidInput(
-            f"{mail.roots} has no certificates to know the mail server by ({error})"
-        ) from None
+        raise InvalidInput(f"{roots} has no certificates to know {what} by ({error})") from None

@@ -26,7 +26,6 @@ from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.est.client import Client
 from cloud_keystore.est.fetching import Fetching
-from cloud_keystore.mail.delivering import Delivering
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
@@ -43,15 +42,14 @@ from cloud_keystore.run.confining import confine
 from cloud_keystore.run.ends import Ends
 from cloud_keystore.run.faces.own_tls import certificate
 from cloud_keystore.run.looks import Looks
-from cloud_keystore.run.mailing import dispatching
+from cloud_keystore.run.mailing import keep_sending
 from cloud_keystore.run.network import Network
-from cloud_keystore.run.offering import access, hosts, use_cases
+from cloud_keystore.run.offering import access, hosts, sending, use_cases
 from cloud_keystore.run.offering.rest import RestUseCases, rest_use_cases
+from cloud_keystore.run.offering.sending import MailUseCases, OutsideUseCases
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
-    MailUseCases,
     MainUseCases,
-    OutsideUseCases,
     StatusUseCases,
     new_issuing,
     new_spares,
@@ -66,7 +64,7 @@ log = structlog.get_logger()
 
 UPKEEP_SECONDS = 1.0
 STATUS_CALLS = 2  # of strangers at the same time, so that there is room for those with an identity
-MAIL_CALLS = 1  # the process that sends e-mail makes one after another
+MAIL_CALLS = 2  # the process that sends makes one after another, for people and for webhooks
 OUTSIDE_CALLS = 1  # so does the one that calls authorities
 LAST_SECONDS = 5.0  # for what is on its way when such a process is told to stop
 
@@ -101,12 +99,11 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
     with keeping.presence.told():
         tasks = [asyncio.create_task(_keep_up(keeping.upkeep, wakeups.wake, wakeups.wake_own))]
-        if parts.settings.tells:
-            posting = use_cases.mail_use_cases(parts).posting
-            delivering = Delivering(posting, dispatching(parts.settings))
-            tasks.append(asyncio.create_task(delivering.keep_delivering(stop)))
+        if parts.settings.sends:
+            send = keep_sending(sending.mail_use_cases(parts), parts.settings)
+            tasks.append(asyncio.ensure_future(send(stop)))
         if parts.settings.ca_hosts:
-            errands = use_cases.outside_use_cases(parts, main).errands
+            errands = sending.outside_use_cases(parts, main).errands
             fetching = Fetching(errands, Client(hosts.places(parts.settings)))
             tasks.append(asyncio.create_task(fetching.keep_fetching(stop)))
         await network.serve(wakeups, stop, ready, None)
@@ -151,11 +148,11 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     if settings.web is not None:
         web = web_use_cases(cases, newcomers.enrolment)
         answered.append(answering(sockets.web, web, access.WEB, caller=known))
-    if settings.tells:
-        letters, one = use_cases.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)
+    if settings.sends:
+        letters, one = sending.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)
         answered.append(answering(sockets.mail, letters, access.MAIL, one))
     if settings.ca_hosts:
-        errands, one = use_cases.outside_use_cases(parts, cases), BoundedSemaphore(OUTSIDE_CALLS)
+        errands, one = sending.outside_use_cases(parts, cases), BoundedSemaphore(OUTSIDE_CALLS)
         answered.append(answering(sockets.outside, errands, access.OUTSIDE, one))
     relaying = asyncio.create_task(_keep_relaying(parts, telling))
     with keeping.presence.told():
@@ -225,15 +222,14 @@ async def face_people(settings: Settings, custody: Socket, siblings: Siblings) -
 
 
 async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> None:
-    """Send what people are told, as a process without a key of the keystore, which nobody can
-    call.
+    """Send what people and webhooks are told, as a process without a key of the keystore, which
+    nobody can call.
     """
-    if not settings.tells:
+    if not settings.sends:
         return
-    sender = dispatching(settings)
     line = Line(custody.path, bytes(custody.secret))
-    posting = remote(MailUseCases, methods(MailUseCases, access.MAIL), line).posting
-    await _keep_at(settings, siblings, Delivering(posting, sender).keep_delivering)
+    cases = remote(MailUseCases, methods(MailUseCases, access.MAIL), line)
+    await _keep_at(settings, siblings, keep_sending(cases, settings))
 
 
 async def call_authorities(settings: Settings, custody: Socket, siblings: Siblings) -> None:

@@ -103,6 +103,7 @@ from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
+from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
@@ -227,6 +228,7 @@ class World:
     clients: Clients
     provisioning: Provisioning
     differences: Differences
+    webhooks: Webhooks
     repeats: Repeats
     renewing: Renewing
     alerts: Alerts
@@ -599,6 +601,7 @@ def new_world(
             database, clock, os.urandom, people_, Limits().leavers, woken.extend
         ),
         differences=Differences(database, clock),
+        webhooks=Webhooks(database, clock, os.urandom, seal, frozenset()),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),

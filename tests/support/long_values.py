@@ -25,6 +25,7 @@ from cloudcard.registry.v1 import (
     organisations_pb2,
     people_pb2,
     requests_pb2,
+    webhooks_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.phone import Phone
@@ -34,6 +35,7 @@ from support.external_ca import new_authority
 from support.keystore_process import KeystoreProcess, Workstation
 
 WIDE = "王" * 60
+HOOK = f"https://{'hook-' * 10}of.example.org/{'told/' * 10}"
 LATIN = "Wilhelmina Charlotte Theodora von und zu Hohenstaufen-Löwenst"
 EMAIL = "wilhelmina.charlotte.theodora.von.und.zu.hohenstaufen@clinic.example.org"
 
@@ -52,6 +54,9 @@ def keystore_of_long_values(keystore: KeystoreProcess, rest: int) -> Mapping[str
         clients_pb2.CreateClientRequest(display_name=WIDE, roles=["ra-agent-advanced", "support"])
     )
     _say_otherwise(keystore, rest, client.token)
+    hook = webhooks_pb2.CreateWebhookRequest(client_id=client.client.id, url=HOOK)
+    told = registry.webhooks.CreateWebhook(hook).webhook.id
+    registry.webhooks.TestWebhook(webhooks_pb2.TestWebhookRequest(webhook_id=told))
     registry.organisations.CreateOrganisation(
         organisations_pb2.CreateOrganisationRequest(name=LATIN)
     )

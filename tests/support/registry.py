@@ -21,6 +21,7 @@ from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard.registry.v1.profiles_pb2_grpc import ProfileServiceStub
 from cloudcard.registry.v1.requests_pb2_grpc import RequestServiceStub
 from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
+from cloudcard.registry.v1.webhooks_pb2_grpc import WebhookServiceStub
 
 
 class Registry:
@@ -43,4 +44,5 @@ class Registry:
         self.roles = RoleServiceStub(channel)
         self.profiles = ProfileServiceStub(channel)
         self.clients = ClientServiceStub(channel)
+        self.webhooks = WebhookServiceStub(channel)
         self.requests = RequestServiceStub(channel)

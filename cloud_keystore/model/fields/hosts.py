@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 LONGEST_NAME = 253  # characters (RFC 1035, 2.3.4, without the root's dot)
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII | re.IGNORECASE)
+_UNICAST = IPv6Network("2000::/3")  # what is given out (RFC 4291, 2.4)
+# Teredo and 6to4, which carry packets to an address of IPv4
+_CARRYING = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))
 
 
 def number(text: str) -> IPv4Address | IPv6Address | None:
@@ -32,3 +35,14 @@ def domain(text: str) -> str | None:
     if len(ascii_name) > LONGEST_NAME or labels[-1].isdigit():
         return None
     return ascii_name if all(LABEL.fullmatch(each) for each in labels) else None
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is one of the internet, and not of this computer, its network, or a group.
+    IPv6 has other ways to write addresses of IPv4, which are refused.
+    """
+    if isinstance(address, IPv6Address) and (
+        address not in _UNICAST or any(address in each for each in _CARRYING)
+    ):
+        return False
+    return address.is_global and not address.is_multicast and not address.is_reserved

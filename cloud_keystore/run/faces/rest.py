@@ -22,6 +22,7 @@ from cloud_keystore.rest.scim import application as scim
 from cloud_keystore.rest.scim.application import ScimCalls
 from cloud_keystore.rest.scim.errors import of_problem
 from cloud_keystore.rest.scim.models import AT
+from cloud_keystore.rest.webhooks import WebhookCalls
 from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.own_tls import OwnTls
@@ -106,9 +107,10 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
     )
     own = OwnCalls(portal_passwords=use_cases.portal_passwords)
     directories = ScimCalls(use_cases.provisioning, use_cases.organisations)
+    webhooks = WebhookCalls(use_cases.webhooks)
     return Gate(
         Faces(
-            Repeating(application(people, cards, own), use_cases.repeats),
+            Repeating(application(people, cards, own, webhooks), use_cases.repeats),
             scim.application(directories),
         ),
         use_cases.callers,

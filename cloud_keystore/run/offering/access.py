@@ -161,6 +161,13 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "clients.list_all": OPERATOR,
         "differences.list_all": OPERATOR,
         "differences.decide": OPERATOR,
+        "webhooks.add": OPERATOR,
+        "webhooks.list_all": OPERATOR,
+        "webhooks.remove": OPERATOR,
+        "webhooks.rotate": OPERATOR,
+        "webhooks.test": OPERATOR,
+        "webhooks.deliveries_of": OPERATOR,
+        "webhooks.retry": OPERATOR,
         "identities.move": OPERATOR,
         "renewing.renew": ANY,
         "notifications.list_all": OPERATOR,
@@ -252,6 +259,14 @@ REST: Mapping[str, Access] = MappingProxyType(
         "provisioning.list_all": CLIENT,
         "provisioning.change": CLIENT,
         "provisioning.delete": CLIENT,
+        "webhooks.add": CLIENT,
+        "webhooks.list_all": CLIENT,
+        "webhooks.find": CLIENT,
+        "webhooks.remove": CLIENT,
+        "webhooks.rotate": CLIENT,
+        "webhooks.test": CLIENT,
+        "webhooks.deliveries_of": CLIENT,
+        "webhooks.retry": CLIENT,
         "repeats.begin": CLIENT,
         "repeats.settle": CLIENT,
     }
@@ -278,5 +293,12 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "passcodes.change_own": DEVICE,
     }
 )
-MAIL: Mapping[str, Access] = MappingProxyType({"posting.take": NOBODY, "posting.tell": NOBODY})
+MAIL: Mapping[str, Access] = MappingProxyType(
+    {
+        "posting.take": NOBODY,
+        "posting.tell": NOBODY,
+        "signing.take": NOBODY,
+        "signing.tell": NOBODY,
+    }
+)
 OUTSIDE: Mapping[str, Access] = MappingProxyType({"errands.take": NOBODY, "errands.tell": NOBODY})

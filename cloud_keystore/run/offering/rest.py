@@ -20,6 +20,7 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.programs.repeats import Repeats
+from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
 
@@ -44,6 +45,7 @@ class RestUseCases:
     organisations: Organisations
     provisioning: Provisioning
     portal_passwords: Passwords
+    webhooks: Webhooks
     repeats: Repeats
 
 

@@ -10,7 +10,6 @@ from cloud_keystore.cards.administration import Administration
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.external.certifying import Certifying
-from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.est_servers import EstServers
 from cloud_keystore.cards.external.trusting import Trusting
 from cloud_keystore.cards.images import Images
@@ -34,7 +33,6 @@ from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
 from cloud_keystore.mail.notifications import Notifications
-from cloud_keystore.mail.posting import Posting
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Asking
@@ -61,6 +59,7 @@ from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
+from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
@@ -124,6 +123,7 @@ class MainUseCases:
     clients: Clients
     provisioning: Provisioning
     differences: Differences
+    webhooks: Webhooks
     repeats: Repeats
     renewing: Renewing
     notifications: Notifications
@@ -151,20 +151,6 @@ class StatusUseCases:
 
     publishing: Publishing
     responding: Responding
-
-
-@dataclass(frozen=True, slots=True)
-class MailUseCases:
-    """Those of the process that sends e-mail."""
-
-    posting: Posting
-
-
-@dataclass(frozen=True, slots=True)
-class OutsideUseCases:
-    """Those of the process that calls authorities outside of the keystore."""
-
-    errands: Errands
 
 
 def main_use_cases(
@@ -287,6 +273,7 @@ def main_use_cases(
             wake=wake,
         ),
         differences=Differences(database=database, clock=clock),
+        webhooks=Webhooks(database, clock, os.urandom, seal, parts.settings.webhooks.inside),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),
         notifications=Notifications(
@@ -295,7 +282,7 @@ def main_use_cases(
         finding=finding,
         feedback=GivingFeedback(database=database, clock=clock, random=os.urandom),
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
-        phones=_phones(parts),
+        phones=Phones(database, clock, os.urandom, seal),
         addresses=Addresses(database, clock, os.urandom, seal),
         portal_passwords=Passwords(passcodes, questions),
         security_questions=questions,
@@ -360,22 +347,6 @@ def enrolment_use_cases(parts: Parts) -> EnrolmentUseCases:
 def status_use_cases(parts: Parts, publishing: Publishing) -> StatusUseCases:
     """Make the use cases of the port for whoever checks cards from an open keystore."""
     return StatusUseCases(publishing, Responding(parts.database, parts.clock, parts.authorities))
-
-
-def mail_use_cases(parts: Parts) -> MailUseCases:
-    """Make the use cases of the process that tells people from an open keystore."""
-    mail, phones = parts.settings.mail, _phones(parts)
-    posting = Posting(parts.database, parts.clock, os.urandom, parts.people, phones, mail)
-    return MailUseCases(posting)
-
-
-def outside_use_cases(parts: Parts, main: MainUseCases) -> OutsideUseCases:
-    """Make the use cases of the process that calls authorities from those of the main port."""
-    return OutsideUseCases(Errands(parts.database, parts.clock, parts.seal, main.certifying))
-
-
-def _phones(parts: Parts) -> Phones:
-    return Phones(parts.database, parts.clock, os.urandom, parts.seal)
 
 
 def _announcing(parts: Parts) -> Announcing:

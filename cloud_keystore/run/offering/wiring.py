@@ -38,6 +38,7 @@ from cloud_keystore.rpc.registry.notifications import NotificationServicer
 from cloud_keystore.rpc.registry.profiles import ProfileServicer
 from cloud_keystore.rpc.registry.requests import RequestServicer
 from cloud_keystore.rpc.registry.roles import RoleServicer
+from cloud_keystore.rpc.registry.webhooks import WebhookServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
 from cloud_keystore.rpc.workstation import WorkstationServicer
@@ -88,6 +89,8 @@ from cloudcard.registry.v1 import (
     requests_pb2_grpc,
     roles_pb2,
     roles_pb2_grpc,
+    webhooks_pb2,
+    webhooks_pb2_grpc,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 
@@ -113,6 +116,7 @@ FILES = (
     roles_pb2,
     profiles_pb2,
     clients_pb2,
+    webhooks_pb2,
     requests_pb2,
     audit_pb2,
     renewal_pb2,
@@ -288,6 +292,9 @@ def add_services(
     clients_pb2_grpc.add_ClientServiceServicer_to_server(
         ClientServicer(door=operators, clients=our.clients, identities=our.identities, clock=clock),
         server,
+    )
+    webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(
+        WebhookServicer(door=operators, webhooks=our.webhooks), server
     )
     requests_pb2_grpc.add_RequestServiceServicer_to_server(
         RequestServicer(door=operators, requests=our.requests, four_eyes=our.four_eyes), server

@@ -21,7 +21,7 @@ from cloud_keystore.storage.issuing import (
     planned_keys,
     spare_keys,
 )
-from cloud_keystore.storage.outbox import notifications
+from cloud_keystore.storage.outbox import deliveries, notifications, webhooks
 from cloud_keystore.storage.past import repeats
 from cloud_keystore.storage.revocation import certificates, lists
 from cloud_keystore.storage.rights import assignments, custom_roles, requests
@@ -61,6 +61,8 @@ assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
 assert requests.request.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101
+assert webhooks.webhook.metadata is METADATA  # noqa: S101
+assert deliveries.webhook_delivery.metadata is METADATA  # noqa: S101
 assert repeats.repeatable.metadata is METADATA  # noqa: S101
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)

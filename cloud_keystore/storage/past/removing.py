@@ -1,5 +1,5 @@
-"""Removes the rows of operations, sessions, their uses, sign-ins, codes, notifications and answers
-to API clients that were over long ago. The journal keeps what happened.
+"""Removes the rows of operations, sessions, their uses, sign-ins, codes, notifications, answers to
+API clients and what these were told that were over long ago. The journal keeps what happened.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from cloud_keystore.storage.credentials.portal.codes import mailed_code
 from cloud_keystore.storage.credentials.portal.passwords import portal_guess
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.databases.indexes import number
+from cloud_keystore.storage.outbox.deliveries import webhook_delivery
 from cloud_keystore.storage.outbox.notifications import notification
+from cloud_keystore.storage.outbox.webhooks import webhook
 from cloud_keystore.storage.past.repeats import repeatable
 from cloud_keystore.storage.sign_ins import sign_in
 
@@ -77,6 +79,9 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     # Nobody waits for longer than a day because of one.
     yield portal_guess, _oldest(portal_guess, portal_guess.c.id < first)
     yield notification, _oldest(notification, n.id < first, n.end_time.is_not(None))
+    told, to = webhook_delivery, webhook
+    yield told, _oldest(told, told.c.id < first, told.c.end_time.is_not(None))
+    yield to, _oldest(to, to.c.id < first, to.c.end_time.is_not(None))
     yield repeatable, _oldest(repeatable, repeatable.c.id < first)
 
 

@@ -52,6 +52,7 @@ from cloudcard.registry.v1 import (
     profiles_pb2,
     requests_pb2,
     roles_pb2,
+    webhooks_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.authenticator.approving import sign
@@ -155,6 +156,11 @@ TOLD: dict[str, Kind] = {
     "FeedbackService.AddFeedback": Kind.FEEDBACK_GIVEN,
     "ClientService.CreateClient": Kind.CLIENT_ADDED,
     "ClientService.RemoveClient": Kind.IDENTITY_REMOVED,
+    "WebhookService.CreateWebhook": Kind.WEBHOOK_ADDED,
+    "WebhookService.RotateWebhook": Kind.WEBHOOK_ROTATED,
+    "WebhookService.TestWebhook": Kind.WEBHOOK_TESTED,
+    "WebhookService.RetryDeliveries": Kind.WEBHOOK_RETRIED,
+    "WebhookService.RemoveWebhook": Kind.WEBHOOK_REMOVED,
     "AccountService.AddAccount": Kind.WINDOWS_ACCOUNT_ADDED,
     "AccountService.UpdateAccount": Kind.WINDOWS_ACCOUNT_CHANGED,
     "AccountService.RemoveAccount": Kind.WINDOWS_ACCOUNT_REMOVED,
@@ -227,6 +233,7 @@ UNTOLD: dict[str, str] = {
     "DirectoryService.ListDifferences": "reads",
     **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
     "ClientService.ListClients": "reads",
+    **{f"WebhookService.List{name}": "reads" for name in ("Webhooks", "Deliveries")},
     "AccountService.ListAccounts": "reads",
     **{
         f"ExternalService.List{name}": "reads"
@@ -710,12 +717,28 @@ def _ask_another(place: Place) -> None:
     list(second.ListFourEyes(requests_pb2.ListFourEyesRequest()))
 
 
+def _tell_programs(registry: Registry, client_id: str) -> None:
+    """Let an API client be told of things at a webhook, which wants nothing: it is disabled, and
+    used again.
+    """
+    pb, stub = webhooks_pb2, registry.webhooks
+    asked = pb.CreateWebhookRequest(client_id=client_id, url="https://hr.example.org/")
+    own = stub.CreateWebhook(asked).webhook.id
+    stub.RotateWebhook(pb.RotateWebhookRequest(webhook_id=own))
+    stub.TestWebhook(pb.TestWebhookRequest(webhook_id=own))
+    list(stub.ListWebhooks(pb.ListWebhooksRequest()))
+    list(stub.ListDeliveries(pb.ListDeliveriesRequest(webhook_id=own)))
+    stub.RetryDeliveries(pb.RetryDeliveriesRequest(webhook_id=own))
+    stub.RemoveWebhook(pb.RemoveWebhookRequest(webhook_id=own))
+
+
 def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> None:
     identities, cards, alerts = registry.identities, registry.cards, registry.alerts
     identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
     asked = clients_pb2.CreateClientRequest(display_name="HR system", roles=["ra-agent"])
     client = registry.clients.CreateClient(asked).client
     list(registry.clients.ListClients(clients_pb2.ListClientsRequest()))
+    _tell_programs(registry, client.id)
     registry.clients.RemoveClient(
         clients_pb2.RemoveClientRequest(client_id=client.id, reason="replaced")
     )

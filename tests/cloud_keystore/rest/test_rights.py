@@ -96,6 +96,17 @@ PORTAL = {
 }
 # What everybody who has a token is told.
 PUBLIC = {"who": "/v1/client", "list_profiles": "/v1/profiles"}
+# What each client has of its own: for it alone, whatever its roles.
+OWN = {
+    "add_webhook": "/v1/webhooks",
+    "list_webhooks": "/v1/webhooks",
+    "show_webhook": "/v1/webhooks/{}",
+    "remove_webhook": "/v1/webhooks/{}",
+    "rotate_secret": "/v1/webhooks/{}:rotate-secret",
+    "test_webhook": "/v1/webhooks/{}:test",
+    "list_deliveries": "/v1/webhooks/{}/deliveries",
+    "retry_deliveries": "/v1/webhooks/{}:retry",
+}
 
 
 class Anything:
@@ -108,11 +119,11 @@ class Anything:
         return named
 
 
-METHODS = {row.serve.__name__: row.method for row in rows(Anything(), Anything(), Anything())}  # type: ignore[arg-type]
+METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 4)}  # type: ignore[arg-type]
 
 
 def test_every_call_is_in_a_table() -> None:
-    assert THINGS.keys() | LISTS.keys() | PUBLIC.keys() | PORTAL == METHODS.keys()
+    assert {*THINGS, *LISTS, *PUBLIC, *PORTAL, *OWN} == METHODS.keys()
 
 
 def new_place(world: World, name: str, parent: str = "") -> Place:
@@ -125,6 +136,12 @@ def new_place(world: World, name: str, parent: str = "") -> Place:
     phone = world.enrol(token.text)
     world.people.add_user(f"Bo {name}", "", organisation_id=own, actor=world.actor)
     return Place(name, own, user.id, world.card(user), phone.identity.id)
+
+
+def webhook_of(client: Client) -> str:
+    added = client.post("/v1/webhooks", {"url": "https://hr.example.org/"}).json["webhook"]
+    assert isinstance(added, dict)
+    return str(added["id"])
 
 
 def status(client: Client, call: str, at: Place) -> int:
@@ -154,6 +171,17 @@ def test_each_call_is_for_those_who_have_its_right_there(world: World) -> None:
                 assert found in DONE or found == 403
             hidden = status(clients[role], call, other)
             assert hidden == 404, (call, role, hidden)
+    webhook = {"url": "https://hr.example.org/"}
+    for role in ROLES:
+        added = clients[role].post(OWN["add_webhook"], webhook)
+        assert (added.status == 201) is (Right.VIEW in RIGHTS[role]), role
+        assert clients[role].get(OWN["list_webhooks"]).status == 200
+    theirs = webhook_of(client_of(world, BuiltIn.RA_MANAGER))
+    for call, path in OWN.items():
+        if "{}" in path:
+            for role in ROLES:
+                hidden = clients[role].ask(METHODS[call], path.format(theirs)).status
+                assert hidden == 404, (call, role, hidden)
     for path in PUBLIC.values():
         assert {clients[role].get(path).status for role in ROLES} == {200}
 

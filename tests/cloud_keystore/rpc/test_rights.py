@@ -39,6 +39,7 @@ from cloudcard.registry.v1 import (
     profiles_pb2,
     requests_pb2,
     roles_pb2,
+    webhooks_pb2,
 )
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
@@ -78,6 +79,7 @@ class Place:
     profile: str
     alert: str
     client: str
+    webhook: str
     spare: str  # an organisation below it
     approvable: str = ""  # requests of the RA manager of the whole
     refusable: str = ""
@@ -101,6 +103,7 @@ TRUST, TRUSTED = "Trust", new_authority("Trust").der
 STAFF = frozenset({Right.ROLES, Right.JOURNAL})
 GRANTING = frozenset({Right.ROLES})
 READING = frozenset({Right.JOURNAL})
+HOOK = "https://hr.example.org/hook"
 staff = identities_pb2
 
 # No card of the town ends soon enough to be renewed, and all are issued; no directory has a word.
@@ -326,6 +329,26 @@ THINGS: Mapping[str, Row] = {
             display_name="HR", roles=[BuiltIn.SUPPORT], organisation_id=at.organisation
         ),
     ),
+    "WebhookService.CreateWebhook": Row(
+        Right.ROLES,
+        lambda at: webhooks_pb2.CreateWebhookRequest(client_id=at.client, url=HOOK),
+        STAFF,
+    ),
+    "WebhookService.RotateWebhook": Row(
+        Right.ROLES, lambda at: webhooks_pb2.RotateWebhookRequest(webhook_id=at.webhook), STAFF
+    ),
+    "WebhookService.TestWebhook": Row(
+        Right.ROLES, lambda at: webhooks_pb2.TestWebhookRequest(webhook_id=at.webhook), STAFF
+    ),
+    "WebhookService.ListDeliveries": Row(
+        Right.ROLES, lambda at: webhooks_pb2.ListDeliveriesRequest(webhook_id=at.webhook), STAFF
+    ),
+    "WebhookService.RetryDeliveries": Row(
+        Right.ROLES, lambda at: webhooks_pb2.RetryDeliveriesRequest(webhook_id=at.webhook), STAFF
+    ),
+    "WebhookService.RemoveWebhook": Row(
+        Right.ROLES, lambda at: webhooks_pb2.RemoveWebhookRequest(webhook_id=at.webhook), STAFF
+    ),
     "ClientService.RemoveClient": Row(
         Right.ROLES,
         lambda at: clients_pb2.RemoveClientRequest(client_id=at.client, reason="old"),
@@ -360,6 +383,7 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
     "IdentityService.ListAuditors": (Right.ROLES, staff.ListAuditorsRequest()),
     "CardService.CountCards": (Right.VIEW, cards_pb2.CountCardsRequest()),
     "CardService.ListCards": (Right.VIEW, cards_pb2.ListCardsRequest()),
+    "WebhookService.ListWebhooks": (Right.ROLES, webhooks_pb2.ListWebhooksRequest()),
     "ClientService.ListClients": (Right.ROLES, clients_pb2.ListClientsRequest()),
     "OrganisationService.ListOrganisations": (
         Right.VIEW,
@@ -570,6 +594,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
             display_name=f"HR {name}", roles=[BuiltIn.SUPPORT], organisation_id=own
         )
     ).client
+    hook = webhooks_pb2.CreateWebhookRequest(client_id=client.id, url=HOOK)
     policy = organisations_pb2.Policy(largest_batch=1)
     registry.organisations.SetPolicy(
         organisations_pb2.SetPolicyRequest(organisation_id=own, policy=policy)
@@ -611,6 +636,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
         profile=profile.id,
         alert=alerts.alerts[-1].id,
         client=client.id,
+        webhook=registry.webhooks.CreateWebhook(hook).webhook.id,
         spare=registry.organisations.CreateOrganisation(spare).organisation.id,
     )
 

@@ -14,6 +14,7 @@ from support.commands import LEAVES
 IRREVERSIBLE = {
     *(("ra", kind, "remove") for kind in ("workstation", "operator", "auditor", "client")),
     ("ra", "device", "remove"),
+    ("ra", "webhook", "remove"),
     ("ra", "card", "revoke"),
     ("keys", "retire"),
     ("keys", "sweep"),

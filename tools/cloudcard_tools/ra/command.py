@@ -10,7 +10,6 @@ from cloudcard_tools.ra.accounts import account
 from cloudcard_tools.ra.alerts import alerts
 from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
-from cloudcard_tools.ra.clients import client
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.directories.deciding import directory
 from cloudcard_tools.ra.domains import domain
@@ -23,6 +22,8 @@ from cloudcard_tools.ra.notifications import notify
 from cloudcard_tools.ra.people import user
 from cloudcard_tools.ra.policies import organisation, policy
 from cloudcard_tools.ra.profiles import profile
+from cloudcard_tools.ra.programs.clients import client
+from cloudcard_tools.ra.programs.webhooks import webhook
 from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.ra.reports import expiring, pending
 from cloudcard_tools.ra.rights.requests import request
@@ -55,6 +56,7 @@ Examples:
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
   cloudcard ra operator invite "Olga Hopper"
   cloudcard ra client add "HR system" --role ra-agent
+  cloudcard ra webhook add "HR system" https://hr.example.org/hook
   cloudcard ra role grant "Olga Hopper" ra-agent --organisation "St Elsewhere"
   cloudcard ra request list
   cloudcard ra alerts list
@@ -102,4 +104,5 @@ ra.add_command(organisation)
 ra.add_command(policy)
 ra.add_command(role)
 ra.add_command(client)
+ra.add_command(webhook)
 ra.add_command(request)

@@ -247,6 +247,7 @@ def serve(  # one argument for each option
             chat=hooks.chat,
             ca_hosts=ca_hosts,
             web=web,
+            webhooks=hooks.webhooks,
         )
         if sys.platform == "linux":
             processes.supervise(settings, workers, log_format)

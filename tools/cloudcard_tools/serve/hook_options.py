@@ -1,4 +1,4 @@
-"""The options that say how the keystore gets messages to phones and into a chat."""
+"""The options that say how the keystore gets messages to phones, into a chat and to webhooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from cloud_keystore.config import Chat, ChatForm, Sms
+from cloud_keystore.config import Chat, ChatForm, Sms, WebhookTerms
 from cloud_keystore.model.errors import KeystoreError
 from cloudcard_tools.paths import FILE
 from cloudcard_tools.shared.failures import Failure
@@ -24,6 +24,7 @@ class Hooks:
 
     sms: Sms | None
     chat: Chat | None
+    webhooks: WebhookTerms
 
 
 def hook_options(command: Command) -> Command:
@@ -65,6 +66,19 @@ def hook_options(command: Command) -> Command:
         type=READ,
         help="File with a secret by which messages to the chat are signed.",
     )
+    @click.option(
+        "--webhook-host",
+        "webhook_hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Host of the keystore's own network where webhooks of API clients can be. Repeatable. "
+        "Default: they are in the internet.",
+    )
+    @click.option(
+        "--webhook-roots",
+        type=READ,
+        help="Authorities (PEM) by which webhooks are known. Default: this computer's.",
+    )
     @wraps(command)
     def with_hooks(
         sms_url: str,
@@ -73,11 +87,14 @@ def hook_options(command: Command) -> Command:
         chat_url_file: Path | None,
         chat_form: str,
         chat_secret_file: Path | None,
+        webhook_hosts: tuple[str, ...],
+        webhook_roots: Path | None,
         **others: object,
     ) -> None:
         try:
             named = sms_url or sms_secret_file or sms_file
             sms = Sms(sms_url, sms_secret_file, sms_file) if named else None
+            webhooks = WebhookTerms(frozenset(webhook_hosts), webhook_roots)
         except KeystoreError as error:
             raise Failure(str(error)) from None
         chat = None
@@ -85,6 +102,6 @@ def hook_options(command: Command) -> Command:
             chat = Chat(chat_url_file, ChatForm(chat_form), chat_secret_file)
         elif chat_secret_file is not None:
             raise Failure("--chat-secret-file goes with --chat-url-file")
-        command(hooks=Hooks(sms, chat), **others)
+        command(hooks=Hooks(sms, chat, webhooks), **others)
 
     return with_hooks

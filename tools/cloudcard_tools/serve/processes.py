@@ -106,7 +106,7 @@ def supervise(settings: Settings, workers: int, form: logs.Form) -> None:
         ]
         if settings.status_listen is not None:
             parts.append(_part("status", workers + 1, strangers, form))
-        if settings.tells:
+        if settings.sends:
             parts.append(_part("mail", workers + 2, mailer, form))
         if settings.rest_listen is not None:
             parts.append(_part("rest", workers + 3, programs, form))

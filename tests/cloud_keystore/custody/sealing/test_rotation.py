@@ -77,7 +77,8 @@ def sealed_values(database: Database) -> dict[str, list[bytes]]:
             for column in table.c:
                 if column.name.startswith("sealed"):
                     rows = connection.execute(table.select().where(column.is_not(None)))
-                    found[table.name] = [getattr(row, column.name) for row in rows]
+                    found.setdefault(table.name, [])
+                    found[table.name] += [getattr(row, column.name) for row in rows]
     return found
 
 
@@ -94,6 +95,9 @@ def test_every_sealed_value_of_a_keystore_changes(
     world.perform(operation, pc)
     world.use(world.session(serial, pc, ada[1]), pc)
     assert replace(world.issuing.spares, size=1, is_idle=lambda: True).fill()
+    client = world.clients.add("HR", ["ra-agent"], actor=world.actor).listing.client.actor
+    hook = world.webhooks.add("https://hr.example.org/", (), actor=client).listing.webhook
+    world.webhooks.rotate(hook.id, actor=client)
     before = sealed_values(world.database)
     assert all(before.values())  # there is one of each kind
 

@@ -1,0 +1,1 @@
+"""What API clients are told of at their webhooks: signed, and sent to nobody else."""

@@ -1,0 +1,1 @@
+"""Programs that call the REST API, and where they are told of what happens."""

@@ -254,10 +254,10 @@ class Settings:
     webauthn_rp_id: str = ""  # domain for which passkeys are made; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
     attestation_roots: tuple[bytes, ...] = ()  # PEM, of makers of authenticators
-
     # Plain HTTP, for whoever checks cards: lists, answers and certificates of authorities
     status_listen: Address | None = None
     rest_listen: Address | None = None
+    est_listen: Address | None = None  # of EST, for workstations
     web: Web | None = None
     http_listen: Address | None = None  # plain HTTP, for metrics and health; next port: next worker
     reflection: bool = False  # whether gRPC's reflection is served, which has no limit for a caller

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 SECRET_BYTES = 32
-SOCKETS = ("custody", "enrolment", "status", "mail", "rest", "outside", "web")
+SOCKETS = ("custody", "enrolment", "status", "mail", "rest", "outside", "web", "est")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Sockets:
     rest: Socket
     outside: Socket
     web: Socket
+    est: Socket
 
     def only(self, own: Socket) -> Socket:
         """Keep one, in a process that is to ask there alone, and give up the others."""

@@ -78,9 +78,12 @@ class Enrolment:
         registration: Registration | None = None,
         role: Role | None = None,
         said: str = "",
+        *,
+        is_named: bool = False,
     ) -> tuple[Identity, bytes]:
         """Spend a token; return the identity and its certificate (DER). A token for another role
         than `role` is refused; None takes the token's. What the client says of itself is kept.
+        With `is_named`, a request that names another than the token is for is refused.
 
         A device can register an approval key of its own, which must sign this token and this
         request for a certificate, so that neither can be exchanged. The holder's other devices are
@@ -105,6 +108,8 @@ class Enrolment:
                     f"this token is for the role {_word(invited.role)}, not {_word(role)}: it was "
                     "not used"
                 )
+            if is_named:
+                identities.check_name(csr, invited.id, invited.display_name)
             issued = identities.certify(invited.id, public_key, self.authorities.transport, now)
             certificate = issued.public_bytes(Encoding.DER)
             own_name = name if invited.role is Role.DEVICE and name else invited.display_name

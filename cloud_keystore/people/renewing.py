@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.approval import statement
@@ -45,6 +47,24 @@ class Renewing:
         statement.check_renewal(own, present, csr, signature)
         if identities.public_der(key) == own:
             raise InvalidInput("csr has the present key: make a new one")
+        return self._renewed(identity, key, {"csr": csr, "signature": signature})
+
+    def renew_same(self, identity: Identity, csr: bytes) -> bytes:
+        """Certify the present key of an identity anew, which has signed `csr`, so that nobody else
+        can have asked; returns the certificate, DER. Raises as `renew` does.
+        """
+        key = identities.requested_key(csr)
+        if identities.public_der(key) != identity.public_key:
+            raise InvalidInput(
+                "csr has another key than the certificate: ask for the same key, or enrol again "
+                "with a token"
+            )
+        identities.check_name(csr, identity.id, identity.display_name)
+        return self._renewed(identity, key, {"csr": csr})
+
+    def _renewed(
+        self, identity: Identity, key: ec.EllipticCurvePublicKey, asked: Mapping[str, bytes]
+    ) -> bytes:
         now = self.clock()
         with self.database.write() as connection:
             found = people.find_identity(connection, identity.id)
@@ -61,7 +81,7 @@ class Renewing:
             )
             if not given:
                 raise IdentityRejected("this identity has another certificate by now: use that one")
-            evidence = {"csr": csr, "signature": signature, "certificate": certificate}
+            evidence = {**asked, "certificate": certificate}
             said = {"identity": identity.id, "role": identity.role.name.lower()}
             renewed = entries.about_identity(
                 Kind.IDENTITY_RENEWED, identity, now, identity.actor, said, evidence

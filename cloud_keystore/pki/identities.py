@@ -41,6 +41,21 @@ def requested_key(csr: bytes) -> ec.EllipticCurvePublicKey:
     return key
 
 
+def check_name(csr: bytes, *names: str) -> None:
+    """Raise InvalidInput unless a request names nobody, or one of these by its common name alone.
+    The certificate says who it is for, whatever the request does.
+    """
+    try:
+        found = [each.value for each in x509.load_der_x509_csr(csr).subject]
+    except ValueError:
+        raise InvalidInput("csr has a subject that cannot be read") from None
+    if found and (len(found) > 1 or found[0] not in names):
+        raise InvalidInput(
+            "csr names another subject than this is for: leave it out, or give the name under "
+            "which the workstation was added"
+        )
+
+
 def public_der(key: ec.EllipticCurvePublicKey) -> bytes:
     """The key as SubjectPublicKeyInfo, DER."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

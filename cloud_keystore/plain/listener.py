@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from http import HTTPStatus
 
 import structlog
@@ -26,6 +28,7 @@ from cloud_keystore.plain.messages import (
 
 log = structlog.get_logger()
 
+HANDSHAKE_SECONDS = 5.0
 REQUEST_SECONDS = 10.0  # from the beginning of the connection until its request has been answered
 SENDING_SECONDS = 60.0  # until the client has taken the answer
 LARGEST_BODY = 4096
@@ -44,6 +47,7 @@ class Listener:
     address: Address
     answer: Callable[[Request, Hashable], Response]
     place_of: Callable[[str], Hashable]
+    tls: ssl.SSLContext | None = None  # None: plain HTTP
     _server: asyncio.Server | None = field(default=None, init=False)
     _places: Counter[Hashable] = field(default_factory=Counter, init=False)
     _threads: ThreadPoolExecutor = field(
@@ -53,7 +57,12 @@ class Listener:
     async def start(self) -> None:
         """Open the port; raises OSError if that is not possible."""
         self._server = await asyncio.start_server(
-            self._serve, self.address.host, self.address.port, limit=LARGEST_HEAD
+            self._serve,
+            self.address.host,
+            self.address.port,
+            limit=LARGEST_HEAD,
+            ssl=self.tls,
+            ssl_handshake_timeout=None if self.tls is None else HANDSHAKE_SECONDS,
         )
 
     @property
@@ -85,7 +94,7 @@ class Listener:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: Hashable
     ) -> None:
         async with asyncio.timeout(REQUEST_SECONDS):
-            response, with_body = await self._response(reader, place)
+            response, with_body = await self._response(reader, place, _fingerprint(writer))
         async with asyncio.timeout(SENDING_SECONDS):
             writer.write(response.head(datetime.now(UTC)))
             # In parts, so that those who take it slowly do not each have a copy of the whole.
@@ -96,13 +105,14 @@ class Listener:
             await writer.wait_closed()
 
     async def _response(
-        self, reader: asyncio.StreamReader, place: Hashable
+        self, reader: asyncio.StreamReader, place: Hashable, certificate: bytes
     ) -> tuple[Response, bool]:
         """The response to the request that comes, and whether its body is sent."""
         try:
             request = parse(await reader.readuntil(HEAD_END))
             length = request.length(LARGEST_BODY)
-            request = replace(request, body=await reader.readexactly(length))
+            body = await reader.readexactly(length)
+            request = replace(request, body=body, certificate=certificate)
         except asyncio.LimitOverrunError:
             return refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), True
         except Refused as refused:
@@ -122,3 +132,10 @@ class Listener:
             self._places[place] -= free
             if not self._places[place]:
                 del self._places[place]
+
+
+def _fingerprint(writer: asyncio.StreamWriter) -> bytes:
+    """SHA-256 of the client's certificate, which TLS has checked; empty if there is none."""
+    session = writer.get_extra_info("ssl_object")
+    der = None if session is None else session.getpeercert(binary_form=True)
+    return sha256(der).digest() if der else b""

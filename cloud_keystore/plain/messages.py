@@ -35,6 +35,7 @@ class Request:
     path: str
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     body: bytes = b""
+    certificate: bytes = b""  # SHA-256 of the client's in TLS; empty if it has shown none
 
     def length(self, most: int) -> int:
         """How many bytes the body has. Raises Refused for more than so many, and for a body whose

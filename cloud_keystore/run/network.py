@@ -24,10 +24,12 @@ from cloud_keystore.rpc.door import Named
 from cloud_keystore.rpc.gathering import Ask
 from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
+from cloud_keystore.run.faces.est import EstPort
 from cloud_keystore.run.faces.status import listen
 from cloud_keystore.run.offering.rest import RestUseCases
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
+    EstUseCases,
     MainUseCases,
     StatusUseCases,
 )
@@ -65,6 +67,7 @@ class Network:
     named: Named | None = None  # see Door
     ask_uses: Ask[UseRequest, Used] | None = None  # see Gatherer
     rest: RestUseCases | None = None
+    est: EstUseCases | None = None
     web: WebUseCases | None = None
     web_tls: ssl.SSLContext | None = None  # of a certificate that an operator gave
 
@@ -96,6 +99,9 @@ class Network:
 
             at = self.settings.rest_listen
             faces.append(await Api.start(at, self.rest, limiter, metrics, self.clock))
+        if self.est is not None and self.settings.est_listen is not None:
+            at = self.settings.est_listen
+            faces.append(await EstPort.start(at, self.est, limiter, self.clock))
         if self.web is not None and self.settings.web is not None:
             from cloud_keystore.run.faces.web import Site  # late, as above
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from threading import BoundedSemaphore
+from typing import TypeVar
 
 import structlog
 
@@ -49,6 +49,7 @@ from cloud_keystore.run.offering.rest import RestUseCases, rest_use_cases
 from cloud_keystore.run.offering.sending import MailUseCases, OutsideUseCases
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
+    EstUseCases,
     MainUseCases,
     StatusUseCases,
     new_issuing,
@@ -57,10 +58,13 @@ from cloud_keystore.run.offering.use_cases import (
 from cloud_keystore.run.offering.web import WebUseCases, web_use_cases
 from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.presence import Presence
+from cloud_keystore.run.stopping import told_to_stop
 from cloud_keystore.run.timekeeping import start_clock
 from cloud_keystore.run.upkeep import Upkeep
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 UPKEEP_SECONDS = 1.0
 STATUS_CALLS = 2  # of strangers at the same time, so that there is room for those with an identity
@@ -78,7 +82,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
     """Serve as the keystore's only process; call `ready` when both ports answer. Raises
     CannotListen, CannotProbe.
     """
-    loop, stop = asyncio.get_running_loop(), _told_to_stop()
+    loop, stop = asyncio.get_running_loop(), told_to_stop()
     loop.set_default_executor(Workers(parts.settings.limits))
     wakeups = Wakeups(loop)
     keeping = Keeping.of(parts, _number(parts, None))
@@ -93,6 +97,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
         enrolment=enrolment,
         status=keeping.status_use_cases(),
         rest=rest_use_cases(main),
+        est=use_cases.est_use_cases(main, enrolment),
         web=web_use_cases(main, enrolment.enrolment),
         web_tls=certificate(parts.settings.web),
     )
@@ -115,7 +120,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
 
 async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> None:
     """Answer over the border, as a process that holds keys and hears no network."""
-    loop, stop = asyncio.get_running_loop(), _told_to_stop()
+    loop, stop = asyncio.get_running_loop(), told_to_stop()
     telling = Telling(loop, siblings)
     siblings.listen(None)
     process = _number(parts, siblings)
@@ -145,6 +150,9 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     if settings.rest_listen is not None:
         rest = rest_use_cases(cases)
         answered.append(answering(sockets.rest, rest, access.REST, caller=known))
+    if settings.est_listen is not None:
+        est, few = use_cases.est_use_cases(cases, newcomers), BoundedSemaphore(STATUS_CALLS)
+        answered.append(answering(sockets.est, est, access.EST, few, known))
     if settings.web is not None:
         web = web_use_cases(cases, newcomers.enrolment)
         answered.append(answering(sockets.web, web, access.WEB, caller=known))
@@ -190,8 +198,7 @@ async def face_newcomers(settings: Settings, custody: Socket, siblings: Siblings
     """Serve the enrolment port, as a process without a key of the keystore but that of the port.
     Raises CannotListen.
     """
-    table = methods(EnrolmentUseCases, access.ENROLMENT, access.BRIEF)
-    cases = remote(EnrolmentUseCases, table, Line(custody.path, bytes(custody.secret)))
+    cases = _asked(EnrolmentUseCases, access.ENROLMENT, custody)
     await _face(settings, siblings, enrolment=cases)
 
 
@@ -199,16 +206,17 @@ async def face_strangers(settings: Settings, custody: Socket, siblings: Siblings
     """Serve the port for whoever checks cards, as a process without a key of the keystore. Raises
     CannotListen.
     """
-    table = methods(StatusUseCases, access.STATUS)
-    cases = remote(StatusUseCases, table, Line(custody.path, bytes(custody.secret)))
-    await _face(settings, siblings, status=cases)
+    await _face(settings, siblings, status=_asked(StatusUseCases, access.STATUS, custody))
 
 
 async def face_programs(settings: Settings, custody: Socket, siblings: Siblings) -> None:
     """Serve the REST API, as a process without a key of the keystore. Raises CannotListen."""
-    table = methods(RestUseCases, access.REST)
-    cases = remote(RestUseCases, table, Line(custody.path, bytes(custody.secret)))
-    await _face(settings, siblings, rest=cases)
+    await _face(settings, siblings, rest=_asked(RestUseCases, access.REST, custody))
+
+
+async def face_workstations(settings: Settings, custody: Socket, siblings: Siblings) -> None:
+    """Serve EST, as a process without a key of the keystore. Raises CannotListen."""
+    await _face(settings, siblings, est=_asked(EstUseCases, access.EST, custody))
 
 
 async def face_people(settings: Settings, custody: Socket, siblings: Siblings) -> None:
@@ -216,8 +224,7 @@ async def face_people(settings: Settings, custody: Socket, siblings: Siblings) -
     and InvalidInput for a certificate that cannot be used.
     """
     tls = certificate(settings.web)
-    table = methods(WebUseCases, access.WEB)
-    cases = remote(WebUseCases, table, Line(custody.path, bytes(custody.secret)))
+    cases = _asked(WebUseCases, access.WEB, custody)
     await _face(settings, siblings, web=cases, web_tls=tls)
 
 
@@ -227,8 +234,7 @@ async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> 
     """
     if not settings.sends:
         return
-    line = Line(custody.path, bytes(custody.secret))
-    cases = remote(MailUseCases, methods(MailUseCases, access.MAIL), line)
+    cases = _asked(MailUseCases, access.MAIL, custody)
     await _keep_at(settings, siblings, keep_sending(cases, settings))
 
 
@@ -236,10 +242,15 @@ async def call_authorities(settings: Settings, custody: Socket, siblings: Siblin
     """Ask authorities outside of the keystore for certificates, as a process without a key of the
     keystore, which nobody can call.
     """
-    line = Line(custody.path, bytes(custody.secret))
-    errands = remote(OutsideUseCases, methods(OutsideUseCases, access.OUTSIDE), line).errands
+    errands = _asked(OutsideUseCases, access.OUTSIDE, custody).errands
     client = Client(hosts.places(settings))
     await _keep_at(settings, siblings, Fetching(errands, client).keep_fetching)
+
+
+def _asked(use_cases: type[T], table: Mapping[str, Access], custody: Socket) -> T:
+    """Use cases that custody has, for a process of one port."""
+    line = Line(custody.path, bytes(custody.secret))
+    return remote(use_cases, methods(use_cases, table, access.BRIEF), line)
 
 
 async def _keep_at(
@@ -247,7 +258,7 @@ async def _keep_at(
 ) -> None:
     """Do what calls others until told to stop."""
     confine(settings)
-    stop = _told_to_stop()
+    stop = told_to_stop()
     siblings.listen(None)
     telling = asyncio.create_task(siblings.keep_telling())
     siblings.tell_ready()
@@ -268,13 +279,14 @@ async def _face(
     enrolment: EnrolmentUseCases | None = None,
     status: StatusUseCases | None = None,
     rest: RestUseCases | None = None,
+    est: EstUseCases | None = None,
     web: WebUseCases | None = None,
     web_tls: ssl.SSLContext | None = None,
     named: Named | None = None,
     ask_uses: Ask[UseRequest, Used] | None = None,
 ) -> None:
     confine(settings)
-    loop, stop = asyncio.get_running_loop(), _told_to_stop()
+    loop, stop = asyncio.get_running_loop(), told_to_stop()
     loop.set_default_executor(Workers(settings.limits))
     wakeups = Wakeups(loop)
     siblings.listen(wakeups)
@@ -283,7 +295,7 @@ async def _face(
         traces = from_environment(os.environ)
         closing.callback(traces.close)
         clock, ports = start_clock(), (main, enrolment, status)
-        network = Network(settings, clock, traces, *ports, named, ask_uses, rest, web, web_tls)
+        network = Network(settings, clock, traces, *ports, named, ask_uses, rest, est, web, web_tls)
         await network.serve(wakeups, stop, siblings.tell_ready, siblings)
         telling.cancel()
         siblings.tell_end()
@@ -353,17 +365,6 @@ class Keeping:
     def status_use_cases(self) -> StatusUseCases:
         """The use cases of the port for whoever checks cards."""
         return use_cases.status_use_cases(self.parts, self.publishing)
-
-
-def _told_to_stop() -> asyncio.Event:
-    """An event that is set by SIGINT and SIGTERM."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows' event loop has no signal handlers
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    return stop
 
 
 def _number(parts: Parts, siblings: Siblings | None) -> int:

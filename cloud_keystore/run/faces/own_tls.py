@@ -48,26 +48,37 @@ def certificate(web: Web | None) -> ssl.SSLContext | None:
 
 @dataclass(frozen=True, slots=True)
 class OwnTls:
-    """TLS with a certificate that custody issues."""
+    """TLS with a certificate that custody issues. With `asks_clients`, clients can show those of
+    identities, or none.
+    """
 
     certifying: Certifying
     context: ssl.SSLContext
+    asks_clients: bool = False
 
     @classmethod
-    def of(cls, announcing: Announcing, clock: Clock) -> OwnTls:
+    def of(cls, announcing: Announcing, clock: Clock, *, asks_clients: bool = False) -> OwnTls:
         """TLS with a new key and its certificate."""
-        made = cls(Certifying(announcing, clock), _server_context())
-        made.certifying.changed()
-        load_pair(made.context, *made.certifying.pair())
+        made = cls(Certifying(announcing, clock), _server_context(), asks_clients)
+        if asks_clients:
+            made.context.verify_mode = ssl.CERT_OPTIONAL
+        made.look()
         return made
+
+    def look(self) -> None:
+        """Use the present certificate in each new handshake."""
+        if (certified := self.certifying.changed()) is None:
+            return
+        load_pair(self.context, *self.certifying.pair())
+        if self.asks_clients:
+            self.context.load_verify_locations(cadata=b"".join(certified.trusted))
 
     async def keep_certified(self) -> None:
         """Renew the certificate in time, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                if await asyncio.to_thread(self.certifying.changed) is not None:
-                    load_pair(self.context, *self.certifying.pair())
+                await asyncio.to_thread(self.look)
             # Custody starts again; the next look asks it.
             except KeystoreError as error:
                 log.warning("the certificate was not looked after", error=type(error).__name__)

@@ -293,6 +293,15 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "passcodes.change_own": DEVICE,
     }
 )
+EST: Mapping[str, Access] = MappingProxyType(
+    {
+        "callers.identify": NOBODY,
+        "announcing.terms": NOBODY,
+        "announcing.certify": NOBODY,
+        "enrolment.enrol": NOBODY,  # a token says who enrols
+        "renewing.renew_same": WORKSTATION,
+    }
+)
 MAIL: Mapping[str, Access] = MappingProxyType(
     {
         "posting.take": NOBODY,

@@ -146,6 +146,16 @@ class EnrolmentUseCases:
 
 
 @dataclass(frozen=True, slots=True)
+class EstUseCases:
+    """Those of the port of EST, for workstations that have a token or a certificate."""
+
+    callers: Callers
+    announcing: Announcing
+    enrolment: Enrolment
+    renewing: Renewing
+
+
+@dataclass(frozen=True, slots=True)
 class StatusUseCases:
     """Those of the port for whoever checks cards, who says nothing of itself."""
 
@@ -288,6 +298,11 @@ def main_use_cases(
         security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
     )
+
+
+def est_use_cases(main: MainUseCases, enrolment: EnrolmentUseCases) -> EstUseCases:
+    """Those of the ports of gRPC that the port of EST has too."""
+    return EstUseCases(main.callers, main.announcing, enrolment.enrolment, main.renewing)
 
 
 def new_issuing(parts: Parts, process: int, wake: Wake) -> Issuing:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_keystore.approval import statement
 from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Entry, Kind
 from cloud_keystore.pki.building import ca
 from cloud_keystore.pki.identities import certify
@@ -102,6 +104,30 @@ def test_a_renewal_by_another_key(renewed: tuple[World, Enrolled], export: Expor
     stranger = ec.generate_private_key(ec.SECP256R1())
     edit(export, at, lambda entry: by_thief(entry, stranger, present))
     assert findings(export)[0] == UNSIGNED
+
+
+def test_a_renewal_for_another_key_that_nobody_has_signed(
+    renewed: tuple[World, Enrolled], export: Export
+) -> None:
+    """The request alone proves the same key, and no other one."""
+    _, pc = renewed
+    at = last(export, Kind.IDENTITY_RENEWED, pc.identity.id)
+    edit(export, at, lambda entry: evidenced(by_thief(entry, pc.private, b""), signature=b""))
+    assert findings(export)[0] == UNSIGNED
+
+
+def test_the_present_key_needs_its_request_alone(tmp_path: Path) -> None:
+    """As in EST: the key has signed the request for itself."""
+    world = audited_world(tmp_path)
+    pc = world.workstation()
+    certificate = world.renewing.renew_same(pc.identity, csr(pc.private))
+    again = world.rekeyed(replace(pc, certificate=certificate))
+    assert again.identity.public_key == pc.identity.public_key
+    with pytest.raises(InvalidInput, match="another key"):
+        world.renewing.renew_same(again.identity, csr(ec.generate_private_key(ec.SECP256R1())))
+    world.take_in()
+    assert findings(exported(world)) == []
+    world.database.close()
 
 
 def test_a_renewal_by_the_next_key(renewed: tuple[World, Enrolled], export: Export) -> None:

@@ -108,6 +108,14 @@ Examples:
     help="Address of the REST API (TLS), such as 0.0.0.0:7447. Default: none.",
 )
 @click.option(
+    "--est",
+    "est_listen",
+    default="",
+    metavar="HOST:PORT",
+    help="Address of EST (RFC 7030, TLS), by which workstations enrol too, such as 0.0.0.0:7448. "
+    "Default: none.",
+)
+@click.option(
     "--webauthn-rp-id",
     default="",
     help="Domain that passkeys are made for; by default --public-host, if it is a name. "
@@ -194,6 +202,7 @@ def serve(  # one argument for each option
     status_listen: str,
     status_url: str,
     rest_listen: str,
+    est_listen: str,
     webauthn_rp_id: str,
     webauthn_origin: str,
     attestation_files: tuple[Path, ...],
@@ -230,6 +239,7 @@ def serve(  # one argument for each option
             published=Published(crl_url, ca_url, status_url.removesuffix("/")),
             status_listen=Address.parse(status_listen) if status_listen else None,
             rest_listen=Address.parse(rest_listen) if rest_listen else None,
+            est_listen=Address.parse(est_listen) if est_listen else None,
             webauthn_rp_id=webauthn_rp_id,
             webauthn_origin=webauthn_origin,
             attestation_roots=tuple(

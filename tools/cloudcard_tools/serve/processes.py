@@ -87,6 +87,10 @@ def supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             asked = sockets.only(sockets.rest)
             asyncio.run(serving.face_programs(settings, asked, siblings))
 
+        def workstations(siblings: Siblings) -> None:
+            asked = sockets.only(sockets.est)
+            asyncio.run(serving.face_workstations(settings, asked, siblings))
+
         def people(siblings: Siblings) -> None:
             asked = sockets.only(sockets.web)
             asyncio.run(serving.face_people(settings, asked, siblings))
@@ -114,6 +118,8 @@ def supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             parts.append(_part("outside", workers + 4, caller, form))
         if settings.web is not None:
             parts.append(_part("web", workers + 5, people, form))
+        if settings.est_listen is not None:
+            parts.append(_part("est", workers + 6, workstations, form))
         Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 
 

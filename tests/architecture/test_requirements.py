@@ -28,8 +28,6 @@ MISSING: Mapping[str, str] = {
     "CARD-01": "tests of OpenSC use cards whose keys are here; none looks for keys on the PC",
     "CARD-09": "doctor says cause and fix, but no page shows the same",
     "CARD-10": "commands say at once that nobody answers, but no page has a button to try again",
-    "CARD-14": "the order of 10,000 entries a second is not measured",
-    "USER-07": "not each failure of an enrolment has a test of its code and next step",
     "USER-08": "nobody has measured how long a first enrolment takes",
     "USER-11": "there is no page of accounts",
     "AUTH-08": "a second phone needs an operator's invitation, not a code by e-mail",

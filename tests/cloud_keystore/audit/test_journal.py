@@ -165,6 +165,32 @@ class TestReading:
         assert len(ids) == len(set(ids)) == 25
         assert ids == sorted(ids, reverse=True)
 
+    def test_ten_thousand_entries_of_a_second_keep_their_order(self, world: World) -> None:
+        """CARD-14: as they were written, page by page too, though two share each moment; times
+        have microseconds, in UTC.
+        """
+        since, kind = world.clock(), Kind.ORGANISATION_CHANGED
+        times = [since + timedelta(microseconds=number // 2 * 200) for number in range(10_000)]
+        for begun in range(0, len(times), 500):
+            with world.database.write() as connection:
+                made = [
+                    Entry(kind, times[number], KEYSTORE, details={"n": number})
+                    for number in range(begun, begun + 500)
+                ]
+                journal.append(connection, *made)
+        world.clock.forward(seconds=1)
+        while world.take_in():
+            pass
+        written = [each for each in world.journal(kind) if each.time >= since]
+        assert [(each.details["n"], each.time) for each in written] == [*enumerate(times)]
+        assert {each.time.utcoffset() for each in written} == {timedelta(0)}
+        auditor, found = world.auditor(), list[object]()
+        query, before = Query(kinds=(kind.value,)), None
+        while page := world.reading.search(auditor, query, "", before, 500)[:500]:
+            found += [decode(row.entry).details["n"] for row in page]
+            before = (page[-1].time, page[-1].id)
+        assert found == [*reversed(range(10_000))]
+
     def test_who_reads_is_in_the_journal(self, world: World) -> None:
         auditor = world.auditor()
         world.reading.head(auditor)

@@ -14,6 +14,18 @@ from cloudcard_tools.shared.reaching import connected, split, unreachable
 ENROLMENT_HOST = "enrolment.cloudcard.invalid"
 
 
+class NoToken(Failure):
+    """What was given is no enrolment token."""
+
+    reason = "NO_TOKEN"
+
+
+class WrongKeystore(Failure):
+    """Somebody else is where the token's keystore should be."""
+
+    reason = "WRONG_KEYSTORE"
+
+
 def parse_token(text: str) -> tuple[bytes, bytes, str]:
     """Fingerprint of the enrolment certificate, secret, and address."""
     prefix, _, rest = text.strip().partition(".")
@@ -23,7 +35,9 @@ def parse_token(text: str) -> tuple[bytes, bytes, str]:
     except (binascii.Error, ValueError):
         raw = b""
     if prefix != "cc1" or len(raw) != 48 or not _is_address(address):
-        raise Failure("this is not an enrolment token: it looks like cc1.…@host:port")
+        raise NoToken(
+            "this is not an enrolment token: it looks like cc1.…@host:port; copy the whole of it"
+        )
     return raw[:32], raw[32:], address
 
 
@@ -55,7 +69,7 @@ def pinned_certificate(address: str, fingerprint: bytes) -> bytes:
     except OSError as error:
         raise unreachable(address, error) from None
     if not hmac.compare_digest(sha256(der).digest(), fingerprint):
-        raise Failure(
+        raise WrongKeystore(
             f"{address} is not the keystore that issued this token: do not go on, ask for help"
         )
     return ssl.DER_cert_to_PEM_cert(der).encode()

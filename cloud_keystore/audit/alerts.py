@@ -162,6 +162,18 @@ def new_device(
     return raise_alert(connection, AlertKind.NEW_DEVICE, None, text, now, random, device)
 
 
+def device_removed(
+    connection: Connection, device: Identity, by: Identity, now: datetime, random: Random
+) -> Alert:
+    """Add a notice, for the holder alone, that a device was removed from another one."""
+    text = (
+        f'Your phone "{device.display_name}" was removed from your phone "{by.display_name}" at '
+        f"{now:%Y-%m-%d %H:%M} UTC. If it was not you, somebody else has that phone: tell your "
+        "registration authority at once."
+    )
+    return raise_alert(connection, AlertKind.DEVICE_REMOVED, None, text, now, random, device)
+
+
 def identity_ends(
     connection: Connection, identity: Identity, end: datetime, now: datetime, random: Random
 ) -> Alert:

@@ -80,6 +80,16 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "How to enrol another phone",
         ),
+        Template.DEVICE_REMOVED_OWN: Text(
+            "Your phone was removed",
+            (
+                'The phone "{device}" was removed from your phone "{by}" at {time}, and can no '
+                "longer approve in your name.",
+                "If it was not you, somebody else has that phone: tell your registration authority "
+                "at once.",
+            ),
+            "What to do if it was not you",
+        ),
         Template.CARD_ISSUED: Text(
             "Your card is ready: choose a passcode",
             (

@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     LOCAL_OPERATOR = "local-operator"  # somebody was invited on the keystore's computer
     JOURNAL_BUDGET = "journal-budget"  # an identity causes very many entries
     NEW_DEVICE = "new-device"
+    DEVICE_REMOVED = "device-removed"  # by its holder
     UNDELIVERED = "undelivered"  # somebody was not told by e-mail
     MANY_LEAVE = "many-leave"  # a directory closes very many people
     WEBHOOK_DISABLED = "webhook-disabled"  # an API client is told of nothing there any more
@@ -38,7 +39,7 @@ TOLD_TO_HOLDERS = frozenset(
     }
 )
 # Told to the holder alone, for a time that no operator can shorten.
-NOTICES = frozenset({AlertKind.NEW_DEVICE})
+NOTICES = frozenset({AlertKind.NEW_DEVICE, AlertKind.DEVICE_REMOVED})
 NOTICE_TIME = timedelta(days=30)
 
 

@@ -91,6 +91,13 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlocked:
+    """An unlock code was right: the new PIN holds, and the card has another PUK."""
+
+    puk: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Mismatch:
     """The passcode was wrong or is blocked; says how many tries are left."""
 

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit import acting, alerts, budgets, entries, journal
 from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKey
-from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import DeviceNotFound
+from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.errors import DeviceNotFound, IdentityRejected, InvalidInput
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import Template
@@ -39,6 +39,7 @@ class Devices:
     database: Database
     clock: Clock
     wake: Wake
+    random: Random
 
     def list_of(self, user_id: str, *, actor: Actor) -> list[DeviceListing]:
         """A user's devices, oldest first, also removed ones; raises UserNotFound, NotAllowed."""
@@ -67,6 +68,42 @@ class Devices:
             )
         self.wake([device.user_id or device.id, *withdrawn])
         return listing
+
+    def list_own(self, device: Identity) -> list[Identity]:
+        """The active devices of a device's holder, oldest first, this one included."""
+        now = self.clock()
+        with self.database.read() as connection:
+            found = people.list_devices(connection, device.user_id or "")
+        return [each for each in found if each.is_active(now)]
+
+    def remove_own(self, device_id: str, device: Identity) -> Identity:
+        """Take another device of a device's holder out of use for ever. All devices of the holder
+        and the holder's address are told. Raises DeviceNotFound, and IdentityRejected if the device
+        itself was removed meanwhile; InvalidInput for the device itself.
+        """
+        now = self.clock()
+        if device_id == device.id:
+            raise InvalidInput(
+                "this is the phone that you hold: remove it from another one of yours, or ask your "
+                "registration authority"
+            )
+        with self.database.write() as connection:
+            budgets.check(connection, device.actor, now)
+            if not people.is_active(connection, device.id, now):
+                raise IdentityRejected("this identity is unknown or was removed: enrol again")
+            gone = people.find_identity(connection, device_id)
+            if gone is None or gone.role is not Role.DEVICE or gone.user_id != device.user_id:
+                raise DeviceNotFound("you have no such phone: list yours")
+            reason = f"by its holder on {device.display_name}"
+            topics = [device.user_id or device.id]
+            if gone.state is not IdentityState.REMOVED:
+                topics += remove_device(connection, gone, reason, now, device.actor)
+                alerts.device_removed(connection, gone, device, now, self.random)
+                by = device.display_name
+                outbox.about_device(connection, Template.DEVICE_REMOVED_OWN, gone, now, by=by)
+            found = people.find_identity(connection, device_id) or gone
+        self.wake(topics)
+        return found
 
 
 def remove_device(

@@ -14,7 +14,7 @@ from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.cards import ENDS_DAYS, days_left
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.operations import Assertion
-from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
+from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Unlocked, Verified
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.admitting import Admitting, OpenSignIn
@@ -184,6 +184,9 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                 request.card_serial, request.code, request.new_passcode, device
             ),
         )
+        if isinstance(outcome, Unlocked):
+            result = pb.NewPasscodeResult(is_set=True)
+            return pb.UseUnlockCodeResponse(result=result, puk=outcome.puk)
         return pb.UseUnlockCodeResponse(result=_new_passcode(outcome))
 
     async def SendPhoneCode(

@@ -32,7 +32,6 @@ MISSING: Mapping[str, str] = {
     "USER-11": "there is no page of accounts",
     "AUTH-08": "a second phone needs an operator's invitation, not a code by e-mail",
     "AUTH-09": "the PUK gives another passcode without a phone",
-    "DEV-02": "holders do not remove phones themselves",
     "DEV-03": "there are no short codes",
     "API-01": "no test names the whole of the API",
     "OPS-04": "traces go from call to approval, but no test follows one from an APDU",

@@ -586,7 +586,7 @@ def new_world(
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom, authority),
         signing_in=SigningIn(database, seal, clock, os.urandom, woken.extend),
         admitting=Admitting(database, seal, clock, woken.extend, os.urandom, authority),
-        devices=Devices(database, clock, woken.extend),
+        devices=Devices(database, clock, woken.extend, os.urandom),
         identities=Identities(database, clock, woken.extend),
         roles=roles,
         custom_roles=custom,

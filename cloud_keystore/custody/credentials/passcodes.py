@@ -181,7 +181,7 @@ class Passcodes:
         """
         if rule := violated_rule(KeyRef.PIN, passcode):
             raise InvalidInput(f"the passcode must be {rule}")
-        puk = self._new_puk()
+        puk = self.new_puk()
         with self.database.read() as connection:
             card = held(connection, serial, device)
         if card.state in (CardState.ISSUING, CardState.FAILED):
@@ -210,7 +210,7 @@ class Passcodes:
             self.activated(connection, card, now)
         return puk
 
-    def _new_puk(self) -> str:
+    def new_puk(self) -> str:
         """Eight random digits, which no guesser tries first."""
         while True:
             puk = f"{int.from_bytes(self.random(8)) % 10**8:08}"

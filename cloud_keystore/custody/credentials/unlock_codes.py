@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from card_os.piv.names import KeyRef
 from cloud_keystore.audit import acting, alerts, budgets, entries, journal
 from cloud_keystore.custody.credentials import provenance
-from cloud_keystore.custody.credentials.passcodes import NAMES, Outcome, Passcodes, held, usable
+from cloud_keystore.custody.credentials.passcodes import NAMES, Passcodes, held, usable
 from cloud_keystore.custody.credentials.provenance import Doubt
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.cards import IN_USE, Card
@@ -39,11 +39,12 @@ from cloud_keystore.model.passcodes import (
     Mismatch,
     PolicyViolation,
     UnlockCode,
-    Verified,
+    Unlocked,
     new_code,
     violated_rule,
 )
 from cloud_keystore.model.people import Identity
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import passcodes, people, policies, unlocks
@@ -118,9 +119,12 @@ class UnlockCodes:
         self.wake([card.user_id])
         return MadeCode(code, card, expire_time)
 
-    def use(self, serial: str, code: bytes, new: bytes, device: Identity) -> Outcome:
-        """Give the holder's own card, which may be suspended, another PIN, if the code is right. It
-        earns no proof. A new PIN that breaks a rule spends no try. Raises CardNotFound,
+    def use(
+        self, serial: str, code: bytes, new: bytes, device: Identity
+    ) -> Unlocked | Mismatch | PolicyViolation:
+        """Give the holder's own card, which may be suspended, another PIN, if the code is right: a
+        global PIN gets the same value, and the PUK is another one, so that nothing is left to
+        whoever knew them. A new PIN that breaks a rule spends no try. Raises CardNotFound,
         CardNotInUse, and IllegalCardChange if there is no code that counts on this phone.
         """
         own = self.passcodes
@@ -132,9 +136,14 @@ class UnlockCodes:
             spent, tries = self._spend(card, device)
             if not self._fits(spent, code):
                 return self._wrong(card, spent, tries, device)
-            self._replace(card, spent, own.hashed(card.id, KeyRef.PIN, new), device)
+            puk = own.new_puk()
+            chosen: dict[int, bytes] = {KeyRef.PIN: new, KeyRef.PUK: puk.encode()}
+            if PROFILES[card.profile].global_pin:
+                chosen[KeyRef.GLOBAL_PIN] = new
+            hashes = {each: own.hashed(card.id, each, value) for each, value in chosen.items()}
+            self._replace(card, spent, hashes, device)
         self.wake([card.user_id])
-        return Verified(b"")
+        return Unlocked(puk)
 
     def _check_card(self, connection: Connection, card: Card, actor: Actor, now: datetime) -> None:
         if card.state not in IN_USE:
@@ -207,9 +216,11 @@ class UnlockCodes:
                 outbox.about_card(connection, Template.CODE_USED_UP, card, now, code.id)
         return Mismatch(tries)
 
-    def _replace(self, card: Card, code: UnlockCode, new_hash: str, device: Identity) -> None:
-        """Set the PIN, in one transaction with the end of the code. Raises IllegalCardChange if the
-        code has ended meanwhile, and what `use` raises.
+    def _replace(
+        self, card: Card, code: UnlockCode, hashes: Mapping[int, str], device: Identity
+    ) -> None:
+        """Set the passcodes, in one transaction with the end of the code. Raises IllegalCardChange
+        if the code has ended meanwhile, and what `use` raises.
         """
         own = self.passcodes
         now = own.clock()
@@ -226,18 +237,19 @@ class UnlockCodes:
             # Meanwhile the PIN can have been chosen elsewhere.
             if (doubt := _doubt(connection, card, code, device)) is not None:
                 raise _does_not_count(card, doubt)
-            tries = passcodes.replace(
-                connection, card.id, KeyRef.PIN, new_hash, device_id=device.id
-            )
             unlocks.drop(connection, card.id)
             own.end(connection, card, None, "passcode changed")
-            said: dict[str, Detail] = {
-                "key_ref": f"{KeyRef.PIN:02X}",
-                "tries_left": tries,
-                "made_by": code.made_by,
-            }
-            kind = Kind.PASSCODE_UNBLOCKED
-            journal.append(connection, entries.about_card(kind, card, now, device.actor, said))
+            for key_ref, new_hash in hashes.items():
+                tries = passcodes.replace(
+                    connection, card.id, key_ref, new_hash, device_id=device.id
+                )
+                said: dict[str, Detail] = {
+                    "key_ref": f"{key_ref:02X}",
+                    "tries_left": tries,
+                    "made_by": code.made_by,
+                }
+                kind = Kind.PASSCODE_UNBLOCKED if key_ref == KeyRef.PIN else Kind.PASSCODE_SET
+                journal.append(connection, entries.about_card(kind, card, now, device.actor, said))
             what = NAMES[KeyRef.PIN]
             outbox.about_card(connection, Template.PASSCODE_CHANGED, card, now, passcode=what)
 

@@ -21,6 +21,7 @@ class Template(StrEnum):
     REMINDER = "reminder"  # of an invitation
     DEVICE_ADDED = "device-added"
     DEVICE_REMOVED = "device-removed"
+    DEVICE_REMOVED_OWN = "device-removed-own"  # by its holder
     CARD_ISSUED = "card-issued"  # and waits for its first passcode
     CARD_ACTIVE = "card-active"
     CARD_ENDS = "card-ends"  # in some days

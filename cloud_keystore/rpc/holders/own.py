@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.portal.questions import Question
+from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
@@ -19,9 +21,28 @@ class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
     """Translates between messages and use cases."""
 
     door: Door
+    devices: Devices
     addresses: Addresses
     portal_passwords: Passwords
     security_questions: Questions
+
+    async def ListDevices(
+        self, _request: pb.ListDevicesRequest, context: Context
+    ) -> pb.ListDevicesResponse:
+        found = await self.door.call(
+            context,
+            lambda device: [_device(each, device) for each in self.devices.list_own(device)],
+        )
+        return pb.ListDevicesResponse(devices=found)
+
+    async def RemoveDevice(
+        self, request: pb.RemoveDeviceRequest, context: Context
+    ) -> pb.RemoveDeviceResponse:
+        gone = await self.door.call(
+            context,
+            lambda device: _device(self.devices.remove_own(request.device_id, device), device),
+        )
+        return pb.RemoveDeviceResponse(device=gone)
 
     async def SendAddressCode(
         self, _request: pb.SendAddressCodeRequest, context: Context
@@ -70,3 +91,9 @@ class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
             context, lambda device: self.security_questions.set_own(chosen, device)
         )
         return pb.SetSecurityQuestionsResponse()
+
+
+def _device(found: Identity, asking: Identity) -> pb.Device:
+    message = pb.Device(id=found.id, display_name=found.display_name, is_this=found.id == asking.id)
+    message.create_time.FromDatetime(found.create_time)
+    return message

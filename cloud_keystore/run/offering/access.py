@@ -179,6 +179,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "phones.send_own": DEVICE,
         "phones.confirm": OPERATOR,
         "phones.confirm_own": DEVICE,
+        "devices.list_own": DEVICE,
+        "devices.remove_own": DEVICE,
         "addresses.send_own": DEVICE,
         "addresses.confirm_own": DEVICE,
         "portal_passwords.look_own": DEVICE,

@@ -271,7 +271,7 @@ def main_use_cases(
             organisations=organisations,
             four_eyes=four_eyes,
         ),
-        devices=Devices(database=database, clock=clock, wake=wake),
+        devices=Devices(database=database, clock=clock, wake=wake, random=os.urandom),
         identities=Identities(database=database, clock=clock, wake=wake),
         clients=Clients(database=database, clock=clock, random=os.urandom),
         provisioning=Provisioning(

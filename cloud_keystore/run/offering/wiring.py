@@ -193,6 +193,7 @@ def add_services(
     holder_pb2_grpc.add_HolderServiceServicer_to_server(
         HolderServicer(
             door=door(Role.DEVICE),
+            devices=our.devices,
             addresses=our.addresses,
             portal_passwords=our.portal_passwords,
             security_questions=our.security_questions,

@@ -105,6 +105,7 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.SendPhoneCode": Kind.PHONE_CODE_SENT,
     "AuthenticatorService.VerifyPhone": Kind.PHONE_CODE_WRONG,
     "AuthenticatorService.AnswerSurvey": Kind.SURVEY_ANSWERED,
+    "HolderService.RemoveDevice": Kind.IDENTITY_REMOVED,
     "HolderService.SendAddressCode": Kind.ADDRESS_CODE_SENT,
     "HolderService.VerifyAddress": Kind.ADDRESS_CODE_WRONG,
     "HolderService.SetPortalPassword": Kind.PORTAL_SET,
@@ -224,6 +225,7 @@ UNTOLD: dict[str, str] = {
         )
     },
     "HolderService.GetPortalAccess": "reads",
+    "HolderService.ListDevices": "reads",
     **{
         f"PeopleService.{name}": "reads"
         for name in ("ListUsers", "SearchUsers", "ListPending", "ListExpiring")
@@ -382,6 +384,12 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
         holder_pb2.SecurityQuestion(question=each.text, answer=each.answer) for each in QUESTIONS
     ]
     own.SetSecurityQuestions(holder_pb2.SetSecurityQuestionsRequest(questions=questions))
+    another = identities_pb2.CreateDeviceTokenRequest(user_id=user_id)
+    registry.identities.CreateDeviceToken(another)
+    theirs = identities_pb2.ListDevicesRequest(user_id=user_id)
+    known = [each for page in registry.identities.ListDevices(theirs) for each in page.devices]
+    (invited,) = [each.id for each in known if each.id != own_phone.id]
+    own.RemoveDevice(holder_pb2.RemoveDeviceRequest(device_id=invited))
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text="good"))
     made = registry.organisations.CreateOrganisation(organisation).organisation
     registry.organisations.UpdateOrganisation(

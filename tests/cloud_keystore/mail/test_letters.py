@@ -31,13 +31,17 @@ FACTS = {
     "device": "Ada's <phone>",
     "reason": "lost & found",
     "who": "your registration authority",
+    "by": "Ada's tablet",
     "old": "Ada O'Brien",
     "new": "Ada Lovelace",
 }
 NAMELESS = {Template.TEST, Template.FEEDBACK}  # to nobody who is known
+CODE = {"code": "12345678", "until": "29 November 2026, 14:20 UTC"}
 UNTIL = {
     Template.UNLOCK_CODE: {"until": "2026-11-29 15:05 UTC"},
     Template.CARD_ENDS: {"days": "89", "until": "27 February 2027, 14:04 UTC"},
+    Template.ADDRESS_CODE: CODE,
+    Template.PASSWORD_CODE: CODE,
 }
 TOKEN = {"token": "cc1.AbC_-9@keystore.example.org:7444", "until": "13 December 2026, 14:05 UTC"}
 LINK = re.compile(r"[a-z]+://[^\s\"<]+")

@@ -33,6 +33,7 @@ from cloud_keystore.operations.watching import Watching
 from cloud_keystore.storage import cards, sessions, tables
 from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, SESSIONS, Enrolled, World
+from support.outbox import Told
 
 DIGEST = b"\x11" * 32
 
@@ -407,3 +408,45 @@ class TestRelay:
         disguised = replace(mallory, identity=ada[1].identity)
         with pytest.raises(ApprovalRejected):
             world.decide(operation, disguised)
+
+
+class TestRemovedByTheHolder:
+    """DEV-02: a holder removes another own phone from a phone."""
+
+    def test_it_can_do_nothing_and_everybody_is_told(self, world: World) -> None:
+        told = Told(world)
+        user, phone = told.enrolled()
+        world.clock.forward(seconds=1)
+        old = second_phone(world, user)
+        told.send()
+        listed = world.devices.list_own(phone.identity)
+        assert [each.id for each in listed] == [phone.identity.id, old.identity.id]
+        gone = world.devices.remove_own(old.identity.id, phone.identity)
+        assert gone.state is IdentityState.REMOVED
+        assert world.devices.list_own(phone.identity) == [listed[0]]
+        [letter] = told.send()
+        assert (letter.subject, letter.address) == ("Your phone was removed", user.email)
+        notices = [each.alert.kind for each in world.alerts.told_to(phone.identity)]
+        assert AlertKind.DEVICE_REMOVED in notices
+        (entry,) = world.journal(Kind.IDENTITY_REMOVED)
+        assert (entry.actor, entry.device_id) == (phone.identity.actor, old.identity.id)
+        fingerprint = old.identity.certificate_sha256
+        assert fingerprint is not None
+        with pytest.raises(IdentityRejected):
+            world.callers.identify(fingerprint, Role.DEVICE)
+        world.devices.remove_own(old.identity.id, phone.identity)
+        assert told.send() == []
+
+    def test_what_it_may_not_remove(self, world: World, ada: tuple[User, Enrolled]) -> None:
+        """The attack: a phone removes those of others, or goes on after it was removed."""
+        user, phone = ada
+        other = second_phone(world, user)
+        _, stranger = world.user("Mallory")
+        for unknown in (stranger.identity.id, world.workstation().identity.id, "nobody"):
+            with pytest.raises(DeviceNotFound):
+                world.devices.remove_own(unknown, phone.identity)
+        with pytest.raises(InvalidInput, match="that you hold"):
+            world.devices.remove_own(phone.identity.id, phone.identity)
+        world.devices.remove_own(other.identity.id, phone.identity)
+        with pytest.raises(IdentityRejected):
+            world.devices.remove_own(phone.identity.id, other.identity)

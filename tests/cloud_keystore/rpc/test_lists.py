@@ -29,7 +29,7 @@ from cloud_keystore.rpc.door import CHUNK_BYTES, chunks
 from cloud_keystore.rpc.people import MOST_USERS
 from cloud_keystore.storage.journal import Row
 from cloudcard.audit.v1 import audit_pb2
-from cloudcard.authenticator.v1 import authenticator_pb2
+from cloudcard.authenticator.v1 import authenticator_pb2, holder_pb2
 from cloudcard.registry.v1 import (
     accounts_pb2,
     cards_pb2,
@@ -82,6 +82,11 @@ WHOLE: Mapping[str, Message] = {
                 )
             ]
             * OF_ONE_PERSON
+        )
+    ),
+    "cloudcard.authenticator.v1.HolderService.ListDevices": (
+        holder_pb2.ListDevicesResponse(
+            devices=[holder_pb2.Device(id=ID, display_name=LABEL, is_this=True)] * OF_ONE_PERSON
         )
     ),
     "cloudcard.registry.v1.PeopleService.GetUser": people_pb2.GetUserResponse(

@@ -17,7 +17,8 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared.confirming import checked_passcode, new_passcode
 from cloudcard_tools.shared.failures import Failure
 
-Replace: TypeAlias = Callable[[Phone, str, str, str], pb.NewPasscodeResult]
+Answer: TypeAlias = pb.NewPasscodeResult | pb.UseUnlockCodeResponse
+Replace: TypeAlias = Callable[[Phone, str, str, str], Answer]
 
 
 class Given(Enum):
@@ -61,16 +62,22 @@ def typed(given: Given | None, *, from_stdin: bool) -> tuple[str, str]:
     return "".join(secret.split()), new
 
 
-def replace(own: Phone, serial: str, given: Given, secret: str, new: str) -> None:
-    """Give a card another passcode. Raises Failure if what was given is wrong."""
-    result = CALLS[given](own, serial, secret, new)
-    match result.WhichOneof("outcome"):
-        case "tries_left" if result.tries_left:
-            raise Failure(f"the {given.value} is wrong: {_tries(result.tries_left)} left")
+def replace(own: Phone, serial: str, given: Given, secret: str, new: str) -> str:
+    """Give a card another passcode. Returns the PUK, if that is another one too. Raises Failure if
+    what was given is wrong.
+    """
+    answer = CALLS[given](own, serial, secret, new)
+    puk = ""
+    if isinstance(answer, pb.UseUnlockCodeResponse):
+        puk, answer = answer.puk, answer.result
+    match answer.WhichOneof("outcome"):
+        case "tries_left" if answer.tries_left:
+            raise Failure(f"the {given.value} is wrong: {_tries(answer.tries_left)} left")
         case "tries_left":
             raise Failure(f"the {given.value} is locked: {LOCKED[given]}")
         case "policy_violation":
-            raise Failure(f"a passcode must be {result.policy_violation}: nothing was changed")
+            raise Failure(f"a passcode must be {answer.policy_violation}: nothing was changed")
+    return puk
 
 
 def _line() -> str:

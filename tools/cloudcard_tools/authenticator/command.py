@@ -19,6 +19,7 @@ from cloudcard_tools.authenticator.approving import Choice, register
 from cloudcard_tools.authenticator.choosing import Given
 from cloudcard_tools.authenticator.nps import nps
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
+from cloudcard_tools.authenticator.phones import phones
 from cloudcard_tools.authenticator.portal import portal
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import facts, reported, show
@@ -39,7 +40,7 @@ CARD_COLUMNS = {
 }
 
 SOON = timedelta(days=90)  # before its end, a card is said to end in so many days
-NEW_PASSCODE = {"serial": "Card", "passcode": "Passcode"}
+NEW_PASSCODE = {"serial": "Card", "passcode": "Passcode", "puk": "PUK, shown this once"}
 
 OWN_CARDS = Words("card", "cards", "cloudcard authenticator cards")
 
@@ -139,8 +140,9 @@ def passcode(card: str, given: str | None, passcode_stdin: bool, caller: Caller)
     with phone(caller) as own:
         serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
         if against is not None:
-            choosing.replace(own, serial, against, secret, new)
-            caller.print_facts({"serial": serial, "passcode": "set"}, NEW_PASSCODE)
+            puk = choosing.replace(own, serial, against, secret, new)
+            told = {"puk": puk} if puk else {}
+            caller.print_facts({"serial": serial, "passcode": "set", **told}, NEW_PASSCODE)
             return
         puk = own.set_passcode(serial, new)
     if caller.as_json:
@@ -247,6 +249,7 @@ authenticator.add_command(sign_ins)
 authenticator.add_command(nps)
 authenticator.add_command(number.phone)
 authenticator.add_command(portal)
+authenticator.add_command(phones)
 
 
 def _card(message: HolderCard) -> Row:

@@ -156,12 +156,12 @@ class Phone:
         )
         return self._stub.ResetPasscode(request, timeout=TIMEOUT_SECONDS).result
 
-    def use_code(self, serial: str, code: str, new: str) -> pb.NewPasscodeResult:
-        """Give a card a new passcode, if the unlock code is right."""
+    def use_code(self, serial: str, code: str, new: str) -> pb.UseUnlockCodeResponse:
+        """Give a card a new passcode, if the unlock code is right; the answer has another PUK."""
         request = pb.UseUnlockCodeRequest(
             card_serial=serial, code=code.encode(), new_passcode=new.encode()
         )
-        return self._stub.UseUnlockCode(request, timeout=TIMEOUT_SECONDS).result
+        return self._stub.UseUnlockCode(request, timeout=TIMEOUT_SECONDS)
 
     def unlock(self, serial: str) -> pb.HolderCard:
         """Agree to the unlock of a card. Returns the card."""

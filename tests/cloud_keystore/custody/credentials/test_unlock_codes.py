@@ -35,6 +35,7 @@ from cloud_keystore.model.passcodes import (
     MOST_CODES_OF_OPERATOR,
     Mismatch,
     PolicyViolation,
+    Unlocked,
     Verified,
     new_code,
 )
@@ -83,7 +84,7 @@ def test_a_locked_card_gets_another_pin(
     if suspended:
         world.cards.suspend(serial, actor=OPERATOR)
     code = made(world, serial)
-    assert world.unlock_codes.use(serial, code, NEW, phone.identity) == Verified(b"")
+    assert isinstance(world.unlock_codes.use(serial, code, NEW, phone.identity), Unlocked)
     if suspended:
         world.cards.resume(serial, actor=OPERATOR)
     assert not opens(world, serial, pc, PASSCODE)
@@ -105,7 +106,7 @@ def test_it_is_good_once(world: World, serial: str, phone: Enrolled) -> None:
 def test_the_newest_alone_is_good(world: World, serial: str, phone: Enrolled) -> None:
     first, second = made(world, serial), made(world, serial)
     assert world.unlock_codes.use(serial, first, NEW, phone.identity) == Mismatch(CODE_TRIES - 1)
-    assert world.unlock_codes.use(serial, second, NEW, phone.identity) == Verified(b"")
+    assert isinstance(world.unlock_codes.use(serial, second, NEW, phone.identity), Unlocked)
 
 
 def test_it_ends_with_its_tries(world: World, serial: str, phone: Enrolled, pc: Enrolled) -> None:
@@ -147,7 +148,7 @@ def test_it_ends_with_time_which_a_policy_sets(world: World, serial: str, phone:
     world.set_policy(Policy(unlock_code_time=timedelta(hours=12)))
     code = made(world, serial)
     world.clock.forward(hours=11, minutes=59)
-    assert world.unlock_codes.use(serial, code, NEW, phone.identity) == Verified(b"")
+    assert isinstance(world.unlock_codes.use(serial, code, NEW, phone.identity), Unlocked)
 
 
 def test_a_new_pin_that_breaks_a_rule_spends_no_try(
@@ -173,7 +174,7 @@ def test_the_operator_who_makes_a_code_cannot_use_it_on_a_phone_of_their_own(
         world.unlock_codes.use(serial, code, NEW, rogue.identity)
     assert opens(world, serial, pc, PASSCODE)
     # The refusal has spent no try, and the holder's phone is not shut out.
-    assert world.unlock_codes.use(serial, code, NEW, ada[1].identity) == Verified(b"")
+    assert isinstance(world.unlock_codes.use(serial, code, NEW, ada[1].identity), Unlocked)
 
 
 def test_a_phone_that_another_operator_has_invited_counts(
@@ -181,7 +182,7 @@ def test_a_phone_that_another_operator_has_invited_counts(
 ) -> None:
     code = made(world, serial)
     new = world.enrol(world.people.invite_device(ada[0].id, actor=SECOND).text)
-    assert world.unlock_codes.use(serial, code, NEW, new.identity) == Verified(b"")
+    assert isinstance(world.unlock_codes.use(serial, code, NEW, new.identity), Unlocked)
 
 
 def test_no_code_is_made_that_counts_nowhere(
@@ -214,7 +215,7 @@ def test_a_pin_chosen_elsewhere_makes_no_phone_count(
     code = made(world, serial)
     with pytest.raises(IllegalCardChange, match="does not count"):
         world.unlock_codes.use(serial, code, NEW, rogue.identity)
-    assert world.unlock_codes.use(serial, code, NEW, ada[1].identity) == Verified(b"")
+    assert isinstance(world.unlock_codes.use(serial, code, NEW, ada[1].identity), Unlocked)
 
 
 def test_a_phone_of_before_inviters_were_kept_counts_where_the_pin_was_chosen(
@@ -222,7 +223,7 @@ def test_a_phone_of_before_inviters_were_kept_counts_where_the_pin_was_chosen(
 ) -> None:
     code = made(world, serial)
     known = replace(ada[1].identity, invited_by="")
-    assert world.unlock_codes.use(serial, code, NEW, known) == Verified(b"")
+    assert isinstance(world.unlock_codes.use(serial, code, NEW, known), Unlocked)
     code = made(world, serial)
     other = world.enrol(world.people.invite_device(ada[0].id, actor=SECOND).text)
     with pytest.raises(IllegalCardChange, match="does not count"):
@@ -464,3 +465,24 @@ def test_codes_of_long_ago_are_removed(world: World, serial: str) -> None:
         with world.database.write() as connection:
             removing.remove(connection, world.clock() + timedelta(days=days - 1, seconds=-1))
             assert len(connection.execute(select(unlock_code)).all()) == left
+
+
+def test_nothing_is_left_to_whoever_knew_the_puk(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    """AUTH-10; the attack: somebody has learned PUK or global PIN, and uses them afterwards. The
+    new PUK is told on the phone alone.
+    """
+    user, phone = ada
+    serial = world.card(user, profile="global-pin")
+    code = made(world, serial)
+    outcome = world.unlock_codes.use(serial, code, NEW, phone.identity)
+    assert isinstance(outcome, Unlocked)
+    assert outcome.puk not in repr(outcome) + str(world.journal())
+    assert len(outcome.puk) == 8
+    for key_ref in (KeyRef.PIN, KeyRef.GLOBAL_PIN):
+        assert isinstance(world.passcodes.verify(serial, key_ref, NEW, pc.identity), Verified)
+    reset = world.passcodes.reset_own(serial, outcome.puk.encode(), PASSCODE, phone.identity)
+    assert reset == Verified(b"")
+    told = [each.details["key_ref"] for each in world.journal(Kind.PASSCODE_SET)[-3:]]
+    assert "81" in told

@@ -735,6 +735,9 @@ class UseUnlockCodeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULT_FIELD_NUMBER: _builtins.int
+    PUK_FIELD_NUMBER: _builtins.int
+    puk: _builtins.str
+    """The card's PUK from now on, eight digits, which are told this once; empty unless the passcode is set."""
     @_builtins.property
     def result(self) -> Global___NewPasscodeResult:
         """The outcome."""
@@ -743,10 +746,11 @@ class UseUnlockCodeResponse(_message.Message):
         self,
         *,
         result: Global___NewPasscodeResult | None = ...,
+        puk: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["puk", b"puk", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -218,7 +218,8 @@ class AuthenticatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UseUnlockCode(self, request, context):
-        """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+        """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out, and makes
+        another PUK; a global PIN gets the value of the passcode. The card
         may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

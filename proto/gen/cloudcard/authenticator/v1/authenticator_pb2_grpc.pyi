@@ -62,7 +62,8 @@ class AuthenticatorServiceStub:
     be suspended.
     """
     UseUnlockCode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.UseUnlockCodeRequest, _authenticator_pb2.UseUnlockCodeResponse]
-    """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+    """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out, and makes
+    another PUK; a global PIN gets the value of the passcode. The card
     may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
     """
     SendPhoneCode: _grpc.UnaryUnaryMultiCallable[_authenticator_pb2.SendPhoneCodeRequest, _authenticator_pb2.SendPhoneCodeResponse]
@@ -110,7 +111,8 @@ class AuthenticatorServiceAsyncStub(AuthenticatorServiceStub):
     be suspended.
     """
     UseUnlockCode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.UseUnlockCodeRequest, _authenticator_pb2.UseUnlockCodeResponse]  # type: ignore[assignment]
-    """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+    """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out, and makes
+    another PUK; a global PIN gets the value of the passcode. The card
     may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
     """
     SendPhoneCode: _aio.UnaryUnaryMultiCallable[_authenticator_pb2.SendPhoneCodeRequest, _authenticator_pb2.SendPhoneCodeResponse]  # type: ignore[assignment]
@@ -233,7 +235,8 @@ class AuthenticatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _authenticator_pb2.UseUnlockCodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authenticator_pb2.UseUnlockCodeResponse, _abc.Awaitable[_authenticator_pb2.UseUnlockCodeResponse]]:
-        """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out. The card
+        """UseUnlockCode sets a new passcode of a card of the holder, who gives the code that an operator has read out, and makes
+        another PUK; a global PIN gets the value of the passcode. The card
         may be suspended. No code counts on a phone that comes from the same operator, unless the passcode was chosen on it.
         """
 

@@ -35,6 +35,16 @@ class HolderServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListDevices = channel.unary_unary(
+                '/cloudcard.authenticator.v1.HolderService/ListDevices',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListDevicesRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListDevicesResponse.FromString,
+                _registered_method=True)
+        self.RemoveDevice = channel.unary_unary(
+                '/cloudcard.authenticator.v1.HolderService/RemoveDevice',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceResponse.FromString,
+                _registered_method=True)
         self.SendAddressCode = channel.unary_unary(
                 '/cloudcard.authenticator.v1.HolderService/SendAddressCode',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendAddressCodeRequest.SerializeToString,
@@ -65,6 +75,20 @@ class HolderServiceStub:
 class HolderServiceServicer:
     """HolderService serves enrolled devices; each call is made with the device's TLS certificate, and is about its holder.
     """
+
+    def ListDevices(self, request, context):
+        """ListDevices lists the holder's devices that are enrolled and not removed, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveDevice(self, request, context):
+        """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def SendAddressCode(self, request, context):
         """SendAddressCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries.
@@ -105,6 +129,16 @@ class HolderServiceServicer:
 
 def add_HolderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDevices,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListDevicesRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListDevicesResponse.SerializeToString,
+            ),
+            'RemoveDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveDevice,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceResponse.SerializeToString,
+            ),
             'SendAddressCode': grpc.unary_unary_rpc_method_handler(
                     servicer.SendAddressCode,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendAddressCodeRequest.FromString,
@@ -141,6 +175,60 @@ def add_HolderServiceServicer_to_server(servicer, server):
 class HolderService:
     """HolderService serves enrolled devices; each call is made with the device's TLS certificate, and is about its holder.
     """
+
+    @staticmethod
+    def ListDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.HolderService/ListDevices',
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListDevicesRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.HolderService/RemoveDevice',
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def SendAddressCode(request,

@@ -33,6 +33,10 @@ class HolderServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> HolderServiceAsyncStub: ...
+    ListDevices: _grpc.UnaryUnaryMultiCallable[_holder_pb2.ListDevicesRequest, _holder_pb2.ListDevicesResponse]
+    """ListDevices lists the holder's devices that are enrolled and not removed, oldest first."""
+    RemoveDevice: _grpc.UnaryUnaryMultiCallable[_holder_pb2.RemoveDeviceRequest, _holder_pb2.RemoveDeviceResponse]
+    """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told."""
     SendAddressCode: _grpc.UnaryUnaryMultiCallable[_holder_pb2.SendAddressCodeRequest, _holder_pb2.SendAddressCodeResponse]
     """SendAddressCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries."""
     VerifyAddress: _grpc.UnaryUnaryMultiCallable[_holder_pb2.VerifyAddressRequest, _holder_pb2.VerifyAddressResponse]
@@ -51,6 +55,10 @@ class HolderServiceAsyncStub(HolderServiceStub):
     """HolderService serves enrolled devices; each call is made with the device's TLS certificate, and is about its holder."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListDevices: _aio.UnaryUnaryMultiCallable[_holder_pb2.ListDevicesRequest, _holder_pb2.ListDevicesResponse]  # type: ignore[assignment]
+    """ListDevices lists the holder's devices that are enrolled and not removed, oldest first."""
+    RemoveDevice: _aio.UnaryUnaryMultiCallable[_holder_pb2.RemoveDeviceRequest, _holder_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
+    """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told."""
     SendAddressCode: _aio.UnaryUnaryMultiCallable[_holder_pb2.SendAddressCodeRequest, _holder_pb2.SendAddressCodeResponse]  # type: ignore[assignment]
     """SendAddressCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries."""
     VerifyAddress: _aio.UnaryUnaryMultiCallable[_holder_pb2.VerifyAddressRequest, _holder_pb2.VerifyAddressResponse]  # type: ignore[assignment]
@@ -66,6 +74,22 @@ class HolderServiceAsyncStub(HolderServiceStub):
 
 class HolderServiceServicer(metaclass=_abc_1.ABCMeta):
     """HolderService serves enrolled devices; each call is made with the device's TLS certificate, and is about its holder."""
+
+    @_abc_1.abstractmethod
+    def ListDevices(
+        self,
+        request: _holder_pb2.ListDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_holder_pb2.ListDevicesResponse, _abc.Awaitable[_holder_pb2.ListDevicesResponse]]:
+        """ListDevices lists the holder's devices that are enrolled and not removed, oldest first."""
+
+    @_abc_1.abstractmethod
+    def RemoveDevice(
+        self,
+        request: _holder_pb2.RemoveDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_holder_pb2.RemoveDeviceResponse, _abc.Awaitable[_holder_pb2.RemoveDeviceResponse]]:
+        """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told."""
 
     @_abc_1.abstractmethod
     def SendAddressCode(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,14 @@ from cloudcard_tools.simulate.faults import Fault
 from support.guides import DOCS, run_by, shows
 
 GUIDE = (DOCS / "nhs.md").read_text()
+SAMPLES = Path(__file__).parents[1] / "samples"
 NEXT = "---- next ----"
 
 
 def test_what_the_guide_shows(tmp_path: Path) -> None:
     made, *others = run_by("nhs.md", __file__)
     main, cards = free_ports(2)
+    shutil.copy(SAMPLES / "prescription.xml", tmp_path)
     subprocess.run(["bash", "-e", "-c", made.text], cwd=tmp_path, check=True, timeout=60)
     with Nursery(tmp_path / "logs") as nursery:
         nursery.start_python(
@@ -30,7 +33,10 @@ def test_what_the_guide_shows(tmp_path: Path) -> None:
             *("--clients", str(tmp_path / "clients.json"), "--data", str(tmp_path / "simulator")),
             *("--listen", f"127.0.0.1:{main}", "--card-listen", f"127.0.0.1:{cards}"),
         ).wait_for("Trust this", timeout=60)
-        typed = f"\necho '{NEXT}'\n".join(block.text for block in others)
+        typed = f"\necho '{NEXT}'\n".join(
+            f"python3 - <<'END'\n{block.text}END\n" if block.language == "python" else block.text
+            for block in others
+        )
         typed = typed.replace("localhost:8443", f"localhost:{main}")
         typed = typed.replace("~/.local/share/cloudcard", str(tmp_path))
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -37,6 +37,7 @@ STATED = {
     "jinja2": "BSD-3-Clause",
     "joserfc": "BSD-3-Clause",
     "lark": "MIT",
+    "lxml": "BSD-3-Clause",
     "markdown-it-py": "MIT",
     "mdurl": "MIT",
     "protobuf": "BSD-3-Clause",

@@ -66,7 +66,9 @@ directory_entry = authentic(
     Column("leave_time", Instant),
     Column("user_name_key", String, nullable=False),  # as user names are compared
     Column("email_key", String, nullable=False),
-    Index("directory_entry_by_user", "user_id"),
+    Index("directory_entry_by_user", "user_id", "client_id"),
+    Index("directory_entry_by_email", "client_id", "email_key"),
+    Index("directory_entry_by_user_name", "client_id", "user_name_key"),  # whatever is deleted
     Index("directory_entry_by_leaving", "client_id", "leave_time"),
     Index("directory_entry_by_external_id", "client_id", "external_id"),
     partial("directory_entry_by_name", "client_id", "user_name_key", where=THERE, unique=True),
@@ -196,24 +198,28 @@ def _shown(
     entries = (
         select(e.id)
         .select_from(directory_entry.outerjoin(t.user, u.id == e.user_id))
-        .where(own, in_sight, _entry_is(sought))
+        .where(own, in_sight, _entry_is(client_id, sought))
     )
-    known = select(e.user_id).where(own)
+    known = select(e.id).where(own, e.user_id == u.id).correlate(t.user).exists()
     others = select(u.id).where(
-        u.state == UserState.ACTIVE, people.belongs(within), u.id.not_in(known), _user_is(sought)
+        u.state == UserState.ACTIVE, people.belongs(within), not_(known), _user_is(sought)
     )
     return union_all(entries, others)
 
 
-def _entry_is(sought: Sought) -> ColumnElement[bool]:
+def _entry_is(client_id: str, sought: Sought) -> ColumnElement[bool]:
     wanted: list[ColumnElement[bool]] = [true()]
     if sought.user_name:
         wanted.append(e.user_name_key == name_key(sought.user_name))
     if sought.external_id:
         wanted.append(e.external_id == sought.external_id)
     if sought.email:
-        key = emails.key(sought.email)
-        wanted.append(or_(u.email_key == key, e.email_key == key))
+        # Two queries, each of which has an index: a condition for either reads all entries.
+        key, d = emails.key(sought.email), directory_entry.alias()
+        holders = select(u.id).where(u.email_key == key)
+        held = select(d.c.id).where(d.c.client_id == client_id, d.c.user_id.in_(holders))
+        said = select(d.c.id).where(d.c.client_id == client_id, d.c.email_key == key)
+        wanted.append(e.id.in_(union_all(held, said)))
     if sought.id:
         wanted.append(e.id == sought.id)
     return and_(*wanted)

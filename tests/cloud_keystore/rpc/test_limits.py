@@ -203,8 +203,9 @@ def test_a_limit_that_is_set() -> None:
 
 
 def test_a_limit_that_is_a_number() -> None:
-    found = with_limits(Limits(), ["message=2.5", "begun=7", "keep=2"])
+    found = with_limits(Limits(), ["message=2.5", "begun=7", "keep=2", "leavers=3"])
     assert (found.message_seconds, found.begun_of_one, found.keep_days) == (2.5, 7, 2)
+    assert found.leavers == 3
 
 
 def test_what_is_over_is_kept_for_as_long_as_refusals_count() -> None:

@@ -27,7 +27,7 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, IdentityState, User, UserState
 from cloud_keystore.storage import people
-from support.keystore_world import OPERATOR, World
+from support.keystore_world import OPERATOR, SECOND, World
 
 ADA = Said(user_name="ada@corp.example", external_id="17", name="Ada Byron", email="ada@a.example")
 BOTH = pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True)
@@ -350,6 +350,10 @@ def test_an_organisation_can_want_another_operator_for_leavers(
     with pytest.raises(SecondNeeded, match="ra request approve"):
         world.provisioning.change(ada_there.id, LEAVES, actor=directory)
     assert world.provisioning.find(ada_there.id, actor=directory) == ada_there
+    (waits,) = world.requests.list_all(decided=False, actor=SECOND)
+    world.requests.approve(waits.request.id, actor=SECOND)
+    assert user_of(world, ada_there.id).state is UserState.CLOSED
+    assert not world.provisioning.change(ada_there.id, LEAVES, actor=directory).active
 
 
 @BOTH

@@ -33,7 +33,9 @@ def upgrade() -> None:
         sa.Column("mac", sa.LargeBinary()),
     )
     for name, columns in (
-        ("directory_entry_by_user", ["user_id"]),
+        ("directory_entry_by_user", ["user_id", "client_id"]),
+        ("directory_entry_by_email", ["client_id", "email_key"]),
+        ("directory_entry_by_user_name", ["client_id", "user_name_key"]),
         ("directory_entry_by_leaving", ["client_id", "leave_time"]),
         ("directory_entry_by_external_id", ["client_id", "external_id"]),
     ):

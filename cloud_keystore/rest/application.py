@@ -17,6 +17,7 @@ from cloud_keystore.rest import models as m
 from cloud_keystore.rest import translating
 from cloud_keystore.rest.calls import current
 from cloud_keystore.rest.cards import CardCalls
+from cloud_keystore.rest.codes import CodeCalls
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.repeating import NAME
@@ -90,7 +91,11 @@ def who() -> m.Client:
 
 
 def rows(
-    people: PeopleCalls, cards: CardCalls, own: OwnCalls, webhooks: WebhookCalls
+    people: PeopleCalls,
+    cards: CardCalls,
+    own: OwnCalls,
+    codes: CodeCalls,
+    webhooks: WebhookCalls,
 ) -> Sequence[Row]:
     """All calls."""
     created = HTTPStatus.CREATED
@@ -125,6 +130,7 @@ def rows(
         Row("POST", "/v1/self/password:forget", own.forget_password),
         Row("POST", "/v1/self/password:questions", own.list_questions),
         Row("POST", "/v1/self/password:reset", own.reset_password),
+        Row("POST", "/v1/qr:validate", codes.validate_qr),
         Row("GET", "/v1/webhooks", webhooks.list_webhooks),
         Row("POST", "/v1/webhooks", webhooks.add_webhook, created),
         Row("GET", "/v1/webhooks/{webhook_id}", webhooks.show_webhook),
@@ -137,7 +143,11 @@ def rows(
 
 
 def application(
-    people: PeopleCalls, cards: CardCalls, own: OwnCalls, webhooks: WebhookCalls
+    people: PeopleCalls,
+    cards: CardCalls,
+    own: OwnCalls,
+    codes: CodeCalls,
+    webhooks: WebhookCalls,
 ) -> FastAPI:
     """The API, to be put behind a gate."""
     made = FastAPI(
@@ -150,7 +160,7 @@ def application(
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    for row in rows(people, cards, own, webhooks):
+    for row in rows(people, cards, own, codes, webhooks):
         made.add_api_route(
             row.path,
             row.serve,
@@ -185,7 +195,8 @@ def description() -> dict[str, object]:
     """The description of the API (OpenAPI 3.1), which no keystore is needed for."""
     people, cards = PeopleCalls.__new__(PeopleCalls), CardCalls.__new__(CardCalls)
     own, webhooks = OwnCalls.__new__(OwnCalls), WebhookCalls.__new__(WebhookCalls)
-    return application(people, cards, own, webhooks).openapi()
+    codes = CodeCalls.__new__(CodeCalls)
+    return application(people, cards, own, codes, webhooks).openapi()
 
 
 def _described(made: FastAPI) -> dict[str, object]:

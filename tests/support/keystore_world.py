@@ -83,6 +83,7 @@ from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.signing_in import Seen, SigningIn
+from cloud_keystore.operations.validating import Validating
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
@@ -228,6 +229,7 @@ class World:
     clients: Clients
     provisioning: Provisioning
     differences: Differences
+    validating: Validating
     webhooks: Webhooks
     repeats: Repeats
     renewing: Renewing
@@ -601,6 +603,7 @@ def new_world(
             database, clock, os.urandom, people_, Limits().leavers, woken.extend
         ),
         differences=Differences(database, clock),
+        validating=Validating(database, clock, seal, enrolment_sha256),
         webhooks=Webhooks(database, clock, os.urandom, seal, frozenset()),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database, clock, authority),

@@ -14,6 +14,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.rest.application import DESCRIBED_AT, application
 from cloud_keystore.rest.cards import CardCalls
+from cloud_keystore.rest.codes import CodeCalls
 from cloud_keystore.rest.gate import Gate
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
@@ -107,10 +108,11 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
     )
     own = OwnCalls(portal_passwords=use_cases.portal_passwords)
     directories = ScimCalls(use_cases.provisioning, use_cases.organisations)
+    codes = CodeCalls(use_cases.validating)
     webhooks = WebhookCalls(use_cases.webhooks)
     return Gate(
         Faces(
-            Repeating(application(people, cards, own, webhooks), use_cases.repeats),
+            Repeating(application(people, cards, own, codes, webhooks), use_cases.repeats),
             scim.application(directories),
         ),
         use_cases.callers,

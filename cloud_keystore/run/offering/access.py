@@ -261,6 +261,7 @@ REST: Mapping[str, Access] = MappingProxyType(
         "provisioning.list_all": CLIENT,
         "provisioning.change": CLIENT,
         "provisioning.delete": CLIENT,
+        "validating.validate": CLIENT,
         "webhooks.add": CLIENT,
         "webhooks.list_all": CLIENT,
         "webhooks.find": CLIENT,

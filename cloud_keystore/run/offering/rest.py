@@ -13,6 +13,7 @@ from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.unlocking import Unlocking
+from cloud_keystore.operations.validating import Validating
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.identities import Identities
@@ -45,6 +46,7 @@ class RestUseCases:
     organisations: Organisations
     provisioning: Provisioning
     portal_passwords: Passwords
+    validating: Validating
     webhooks: Webhooks
     repeats: Repeats
 

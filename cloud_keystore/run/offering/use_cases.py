@@ -39,6 +39,7 @@ from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.signing_in import SigningIn
+from cloud_keystore.operations.validating import Validating
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
@@ -123,6 +124,7 @@ class MainUseCases:
     clients: Clients
     provisioning: Provisioning
     differences: Differences
+    validating: Validating
     webhooks: Webhooks
     repeats: Repeats
     renewing: Renewing
@@ -283,6 +285,7 @@ def main_use_cases(
             wake=wake,
         ),
         differences=Differences(database=database, clock=clock),
+        validating=Validating(database, clock, seal, parts.people.enrolment_sha256),
         webhooks=Webhooks(database, clock, os.urandom, seal, parts.settings.webhooks.inside),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database=database, clock=clock, authorities=parts.authorities),

@@ -66,6 +66,15 @@ def invited_by(connection: Connection, secret_sha256: bytes, now: datetime) -> I
     return None if token is None else people.find_identity(connection, token["identity_id"])
 
 
+def of_secret(connection: Connection, secret_sha256: bytes) -> tuple[Identity, Terms] | None:
+    """The identity that a token is or was for, and the token's terms; None if it is unknown."""
+    token = rows.one(connection, t.token, secret_sha256=secret_sha256)
+    invited = None if token is None else people.find_identity(connection, token["identity_id"])
+    if token is None or invited is None:
+        return None
+    return invited, Terms(token["expire_time"], token["use_time"])
+
+
 def spend(connection: Connection, secret_sha256: bytes, now: datetime) -> str | None:
     """Mark a token used and return its identity, or None if it is unknown, used or expired."""
     spent = rows.change(connection, t.token, _unused(secret_sha256, now), {"use_time": now})

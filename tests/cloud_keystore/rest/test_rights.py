@@ -96,6 +96,8 @@ PORTAL = {
 }
 # What everybody who has a token is told.
 PUBLIC = {"who": "/v1/client", "list_profiles": "/v1/profiles"}
+# What is asked of whatever the client sees, and told as what is forged of everything else.
+ANYWHERE = {"validate_qr": ("/v1/qr:validate", {"text": "CLOUDCARD:1:AAAA"})}
 # What each client has of its own: for it alone, whatever its roles.
 OWN = {
     "add_webhook": "/v1/webhooks",
@@ -119,11 +121,11 @@ class Anything:
         return named
 
 
-METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 4)}  # type: ignore[arg-type]
+METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 5)}  # type: ignore[arg-type]
 
 
 def test_every_call_is_in_a_table() -> None:
-    assert {*THINGS, *LISTS, *PUBLIC, *PORTAL, *OWN} == METHODS.keys()
+    assert {*THINGS, *LISTS, *PUBLIC, *PORTAL, *ANYWHERE, *OWN} == METHODS.keys()
 
 
 def new_place(world: World, name: str, parent: str = "") -> Place:
@@ -171,6 +173,10 @@ def test_each_call_is_for_those_who_have_its_right_there(world: World) -> None:
                 assert found in DONE or found == 403
             hidden = status(clients[role], call, other)
             assert hidden == 404, (call, role, hidden)
+    for asked, body in ANYWHERE.values():
+        for role in ROLES:
+            told = clients[role].post(asked, body)
+            assert (told.status == 200) is (Right.VIEW in RIGHTS[role]), (asked, role)
     webhook = {"url": "https://hr.example.org/"}
     for role in ROLES:
         added = clients[role].post(OWN["add_webhook"], webhook)

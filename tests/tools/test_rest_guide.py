@@ -54,6 +54,8 @@ def test_each_command_says_what_is_promised(told: str) -> None:
         *("active", r"\d{4}-", r"\w+"),
         *("revoked", "removed", r"\d", "closed", r"^ *2 "),
         *("active", r"\+31201234567", "card-not-found"),
+        *("^enrolment$", "^wrong-user$", "^malformed$"),
+        *("^whsec_$", r"^webhook\.tested$", r"^[0-9a-f-]{36}$", r"^\d{4}-", "^0$", "^active$"),
     )
     for each in wanted:
         assert any(re.search(each, line) for line in said), f"{each} is not said\n{told}"

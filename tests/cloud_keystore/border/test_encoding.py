@@ -19,6 +19,7 @@ from cloud_keystore.cards.administration import Administrator
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.model.pki.est import EstServer
 from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.run.offering import access
 from cloud_keystore.run.offering.use_cases import EnrolmentUseCases, MainUseCases, StatusUseCases
@@ -42,6 +43,10 @@ def strategies() -> Iterator[None]:
     st.register_type_strategy(timedelta, st.timedeltas())
     st.register_type_strategy(CardProfile, st.sampled_from([*PROFILES.values()]))
     st.register_type_strategy(Actor, st.just(Actor(ActorKind.KEYSTORE)))
+    url = st.sampled_from(["https://est.example.org", "https://[::1]:8443/est"])
+    own_name = st.sampled_from(["", "ra"])
+    server = st.builds(EstServer, url, st.binary(), own_name, st.binary(), st.booleans())
+    st.register_type_strategy(EstServer, server)
     yield
     for kind, own in (
         (datetime, st.datetimes()),

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
+from pydantic import SecretStr
+
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
+from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.operations import State
-from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
+from cloud_keystore.model.passcodes import PASSCODE_RULE, Mismatch, PolicyViolation, Verified
 from cloud_keystore.model.people import Role
 from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
 from cloud_keystore.people.enrolment import Enrolment
@@ -39,6 +42,7 @@ class AuthenticatorCalls:
     ringing: Ringing
     cards: Life
     passcodes: Passcodes
+    unlock_codes: UnlockCodes
 
     def rows(self) -> tuple[Row, ...]:
         """All calls but the stream."""
@@ -49,6 +53,8 @@ class AuthenticatorCalls:
             Row("GET", f"{CALLS}cards", self.list_cards),
             Row("POST", f"{CALLS}cards/{{serial}}/first-passcode", self.choose_passcode),
             Row("POST", f"{CALLS}cards/{{serial}}/passcode", self.change_passcode),
+            Row("POST", f"{CALLS}cards/{{serial}}/reset", self.reset_passcode),
+            Row("POST", f"{CALLS}cards/{{serial}}/unlock", self.use_unlock_code),
         )
 
     def enrol(self, said: m.Enrolling) -> m.Enrolled:
@@ -78,19 +84,28 @@ class AuthenticatorCalls:
 
     def list_cards(self) -> m.Cards:
         """The holder's cards."""
-        return m.Cards(cards=[_card(each) for each in self.cards.list_of(current().device)])
+        found = [_card(each) for each in self.cards.list_of(current().device)]
+        return m.Cards(cards=found, passcode_rule=PASSCODE_RULE)
 
     def choose_passcode(self, serial: str, said: m.Choosing) -> m.Chosen:
         """Set the first passcode of a card."""
-        passcode = said.passcode.get_secret_value().encode()
-        return m.Chosen(puk=self.passcodes.set_first(serial, passcode, current().device))
+        puk = self.passcodes.set_first(serial, _secret(said.passcode), current().device)
+        return m.Chosen(puk=puk)
 
     def change_passcode(self, serial: str, said: m.Changing) -> m.Changed:
         """Replace a passcode."""
-        old, new = (
-            each.get_secret_value().encode() for each in (said.old_passcode, said.new_passcode)
-        )
+        old, new = _secret(said.old_passcode), _secret(said.new_passcode)
         return _changed(self.passcodes.change_own(serial, old, new, current().device))
+
+    def reset_passcode(self, serial: str, said: m.Resetting) -> m.Changed:
+        """Replace a passcode by the PUK."""
+        puk, new = _secret(said.secret), _secret(said.new_passcode)
+        return _changed(self.passcodes.reset_own(serial, puk, new, current().device))
+
+    def use_unlock_code(self, serial: str, said: m.Resetting) -> m.Changed:
+        """Replace a passcode by a code that the registration authority has read out."""
+        code, new = _secret(said.secret), _secret(said.new_passcode)
+        return _changed(self.unlock_codes.use(serial, code, new, current().device))
 
 
 def request(shown: Shown) -> m.Request:
@@ -106,6 +121,10 @@ def request(shown: Shown) -> m.Request:
 def state_name(state: State) -> str:
     """ "approved", "denied" and so on."""
     return state.name.lower()
+
+
+def _secret(said: SecretStr) -> bytes:
+    return said.get_secret_value().encode()
 
 
 def _card(listing: CardListing) -> m.Card:

@@ -109,9 +109,10 @@ class Card(BaseModel):
 
 
 class Cards(BaseModel):
-    """The holder's cards."""
+    """The holder's cards, and which passcodes they can have."""
 
     cards: list[Card]
+    passcode_rule: str
 
 
 class Choosing(Said):
@@ -124,6 +125,13 @@ class Changing(Said):
     """A passcode in place of another one."""
 
     old_passcode: Passcode
+    new_passcode: Passcode
+
+
+class Resetting(Said):
+    """A passcode in place of one that is locked or forgotten, by PUK or unlock code."""
+
+    secret: Passcode
     new_passcode: Passcode
 
 

@@ -25,7 +25,7 @@ from cloud_keystore.web.proofs import NonceNeeded, Nonces, Proof, ProofRejected
 log = structlog.get_logger()
 
 ENROLMENTS = f"{CALLS}enrolments"  # for whoever has a token, and no key that the keystore knows
-OF_CARD = re.compile(rf"{CALLS}cards/([^/]+)/(first-)?passcode")
+OF_CARD = re.compile(rf"{CALLS}cards/([^/]+)/(first-passcode|passcode|reset|unlock)")
 NONCE = "DPoP-Nonce"
 
 

@@ -93,6 +93,7 @@ def site_of(
         ringing=ringing,
         cards=use_cases.cards,
         passcodes=use_cases.passcodes,
+        unlock_codes=use_cases.unlock_codes,
     )
     streams = Streams(ringing, use_cases.alerts, wakeups, limiter.stream, limiter.looks)
     pages = Pages()

@@ -294,6 +294,8 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "cards.list_of": DEVICE,
         "passcodes.set_first": DEVICE,
         "passcodes.change_own": DEVICE,
+        "passcodes.reset_own": DEVICE,
+        "unlock_codes.use": DEVICE,
     }
 )
 EST: Mapping[str, Access] = MappingProxyType(

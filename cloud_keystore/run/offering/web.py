@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from cloud_keystore.cards.life import Life
 from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.people.alerts import Alerts
@@ -27,6 +28,7 @@ class WebUseCases:
     alerts: Alerts
     cards: Life
     passcodes: Passcodes
+    unlock_codes: UnlockCodes
 
 
 def web_use_cases(main: MainUseCases, enrolment: Enrolment) -> WebUseCases:

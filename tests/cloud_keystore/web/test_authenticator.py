@@ -67,7 +67,10 @@ def test_malformed_enrolments_are_told_what_is_wrong(world: World, body: bytes) 
 
 def test_the_key_of_the_device_opens_its_calls(device: BrowserDevice) -> None:
     told = device.send("GET", CARDS)
-    assert (told.status, told.json) == (200, {"cards": []})
+    assert (told.status, told.json) == (
+        200,
+        {"cards": [], "passcode_rule": "6 to 8 digits"},
+    )
 
 
 def test_without_a_proof_nothing_is_told(world: World) -> None:
@@ -158,10 +161,14 @@ def test_passcodes_are_chosen_changed_and_never_logged(
         assert device.send("POST", f"{path}/passcode", wrong).json["tries_left"] is not None
         right = {"old_passcode": "135790", "new_passcode": "246802"}
         assert device.send("POST", f"{path}/passcode", right).json["is_set"] is True
-        short = {"old_passcode": "246802", "new_passcode": "1"}
+        by_puk = {"secret": str(told.json["puk"]), "new_passcode": "864201"}
+        assert device.send("POST", f"{path}/reset", by_puk).json["is_set"] is True
+        no_code = device.send("POST", f"{path}/unlock", {**by_puk, "secret": "0123456789"})
+        assert (no_code.status, no_code.kind) == (409, "illegal-card-change")
+        short = {"old_passcode": "864201", "new_passcode": "1"}
         assert device.send("POST", f"{path}/passcode", short).json["rule"]
         device.send("POST", f"{path}/passcode", {"old_passcode": ["246802"]})
-    for secret in ("135790", "246802", "111111", str(told.json["puk"])):
+    for secret in ("135790", "246802", "864201", "111111", str(told.json["puk"])):
         assert secret not in str(logs)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -25,7 +26,7 @@ from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
 from cloudcard_tools.shared import identity
 from reader_bridge.remote import check_code
 from support.keystore_process import PASSCODE, Workstation
-from support.pages import Site, serving
+from support.pages import DESK, PHONE, Site, serving
 
 DIGEST = b"\x11" * 32
 NOT_ME = re.compile("This wasn.t me")
@@ -69,13 +70,13 @@ class Holder:
         return approval_pb2.OperationState.Name(found.operation.state)
 
 
-NewHolder: TypeAlias = Callable[[str], AbstractContextManager[Holder]]
+NewHolder: TypeAlias = Callable[..., AbstractContextManager[Holder]]
 
 
 @pytest.fixture
 def new_holder(site: Site) -> NewHolder:
     @contextmanager
-    def made(name: str) -> Iterator[Holder]:
+    def made(name: str, *, has_passcode: bool = True) -> Iterator[Holder]:
         user_id, token = site.invited(name)
         with site.page() as page:
             site.enrol(page, token)
@@ -83,7 +84,9 @@ def new_holder(site: Site) -> NewHolder:
                 request_id=os.urandom(16), user_id=user_id, profile="p256"
             )
             serial = site.keystore.registry.cards.IssueCard(asked).card.serial
-            page.evaluate(CALLS, ["POST", f"cards/{serial}/first-passcode", {"passcode": PASSCODE}])
+            if has_passcode:
+                chosen = ["POST", f"cards/{serial}/first-passcode", {"passcode": PASSCODE}]
+                page.evaluate(CALLS, chosen)
             asked_card = cards_pb2.GetCardRequest(card_serial=serial)
             keys = site.keystore.registry.cards.GetCard(asked_card).card.keys
             (certificate,) = (each.certificate for each in keys if each.key_ref == 0x9A)
@@ -276,3 +279,93 @@ def test_removed_phones_say_so(site: Site) -> None:
         )
         expect(page.get_by_text("no longer yours to approve with")).to_be_visible(timeout=90_000)
         assert page.get_by_role("button", name="Forget").is_visible()
+
+
+def test_a_passcode_is_chosen_changed_and_reset_on_the_page(new_holder: NewHolder) -> None:
+    """AUTH-10, AUTH-11, AUTH-12: the page says that a card is locked, and which passcodes it can
+    have; by the PUK the holder chooses another one.
+    """
+    with new_holder("Kit Kay", has_passcode=False) as kit:
+        page = kit.page
+        page.reload()
+        expect(page.get_by_text("It is waiting for its passcode.")).to_be_visible()
+        page.get_by_role("button", name="Choose a passcode").click()
+        expect(page.get_by_text("It has 6 to 8 digits, no letters")).to_be_visible()
+
+        def save(*values: str) -> None:
+            for label, value in zip(
+                ("New passcode", "New passcode once more"), values[-2:], strict=True
+            ):
+                page.get_by_label(label, exact=True).fill(value)
+            if len(values) > 2:
+                page.locator("#secret").fill(values[0])
+            page.get_by_role("button", name="Save the passcode").click()
+
+        save("135790", "135791")
+        expect(page.get_by_text("are not the same")).to_be_visible()
+        save("123456", "123456")
+        expect(page.get_by_text("harder to guess")).to_be_visible()
+        save(PASSCODE, PASSCODE)
+        expect(page.get_by_role("heading", name="Passcode chosen")).to_be_visible()
+        told = page.locator("#done-text").inner_text()
+        found = re.search(r"\d{8}", told)
+        assert found is not None
+        page.get_by_role("button", name="Done").click()
+        expect(page.get_by_text("It is in use.")).to_be_visible()
+        # Somebody else types wrong passcodes at the workstation, until the card is locked.
+        for _ in range(3):
+            wrong = workstation_pb2.VerifyPasscodeRequest(
+                card_serial=kit.serial, key_ref=0x80, passcode=b"999000"
+            )
+            kit.workstation.stub.VerifyPasscode(wrong, timeout=60)
+        page.reload()
+        expect(page.get_by_text("locked, after too many wrong passcodes")).to_be_visible()
+        page.get_by_role("button", name="New passcode by the PUK").click()
+        save("00000000", "246802", "246802")
+        expect(page.get_by_text("That was wrong.")).to_be_visible()
+        save(found[0], "246802", "246802")
+        expect(page.get_by_role("heading", name="Passcode changed")).to_be_visible()
+        page.get_by_role("button", name="Done").click()
+        expect(page.get_by_text("It is in use.")).to_be_visible()
+
+
+def accessible(page: Page) -> list[str]:
+    """What axe finds wrong on the page by WCAG 2.2 AA, at both widths; and text that is cut off."""
+    wrong: list[str] = []
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+        wrong += [f"{size['width']}: {each['id']}" for each in found.response["violations"]]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wrong.append(f"{size['width']}: it scrolls sideways")
+    return wrong
+
+
+def test_everybody_can_use_the_pages(site: Site, new_holder: NewHolder) -> None:
+    with site.page() as page:
+        for path in ("/", "/nothing", "/authenticator"):
+            page.goto(f"{site.origin}{path}")
+            expect(page.get_by_role("heading", level=1).first).to_be_visible()
+            assert accessible(page) == []
+    with new_holder("Liv Lee with a name as long as names of people and places are") as liv:
+        page = liv.page
+        page.reload()
+        page.get_by_text("What was decided on this phone").click()
+        page.get_by_text("Enter the code that a workstation shows").click()
+        assert accessible(page) == []
+        page.get_by_role("button", name="Change the passcode").click()
+        assert accessible(page) == []
+        page.get_by_role("button", name="Go back").click()
+        liv.ask()
+        assert accessible(page) == []
+        page.get_by_role("button", name="Approve").click()
+        assert accessible(page) == []  # with the problem on it
+        page.get_by_role("button", name=NOT_ME).click()
+        assert accessible(page) == []
+        page.get_by_role("button", name="Go back").click()
+        page.get_by_role("button", name="Deny").click()
+        expect(page.get_by_role("heading", name="Denied")).to_be_visible()
+        assert accessible(page) == []
+        page.get_by_role("button", name="Done").click()
+        page.get_by_text("What was decided on this phone").click()
+        expect(page.get_by_text("Denied: Sign once, for PC of Liv Lee")).to_be_visible()

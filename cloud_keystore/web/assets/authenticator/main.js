@@ -1,31 +1,15 @@
 // The authenticator: what is on the screen, and what the holder does there.
-import { Calls, OutOfReach, Refused } from "./calls.js";
-import { enrolled, NoToken } from "./enrolling.js";
 import { encode } from "./bytes.js";
+import { Calls, OutOfReach, Refused } from "./calls.js";
+import { Cards } from "./cards.js";
+import { enrolled, NoToken } from "./enrolling.js";
+import { remember, showHistory } from "./history.js";
 import { forget, kept } from "./keeping.js";
 import { Decision, genuine, NotGenuine, signed, Unreadable } from "./protocol.js";
-import { cardState, ended, facts, title } from "./words.js";
+import { at, done, element, say, show, shown } from "./screen.js";
+import { ended, facts, title } from "./words.js";
 
 const LONGEST_PAUSE = 30000, FIRST_PAUSE = 1000; // milliseconds before the keystore is asked again
-
-const at = (id) => document.getElementById(id);
-const show = (view) => {
-  for (const each of document.querySelectorAll("[data-view]")) each.hidden = each.dataset.view !== view;
-  document.documentElement.dataset.shown = view;
-};
-
-function say(text) {
-  at("problem-text").textContent = text;
-  at("problem").hidden = text === "";
-  if (text !== "") at("problem").focus();
-}
-
-function element(name, className, text) {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
 
 // One device of this browser, from when it is known until it is removed.
 class Authenticator {
@@ -34,10 +18,12 @@ class Authenticator {
   #waiting = new Map(); // requests that the keystore has told of, in their order
   #shown = null; // the request on the screen: what is signed is this one's bytes
   #listening = null;
+  #cards;
 
   constructor(device) {
     this.#device = device;
     this.#calls = new Calls(device);
+    this.#cards = new Cards(this.#calls, (error) => this.#isRemoved(error));
   }
 
   begin() {
@@ -96,7 +82,7 @@ class Authenticator {
     try {
       const request = await genuine(told, this.#device.requestKey);
       this.#waiting.set(request.id, request);
-      if (document.documentElement.dataset.shown === "home") this.#next();
+      if (shown() === "home") this.#next();
     } catch (error) {
       if (!(error instanceof NotGenuine || error instanceof Unreadable)) throw error;
       say(`${error.message} It was not shown, and nothing was approved. Tell your registration authority.`);
@@ -110,9 +96,9 @@ class Authenticator {
 
   #closed({ operation_id: id, state }) {
     this.#waiting.delete(id);
-    if (this.#shown?.id !== id || document.documentElement.dataset.shown === "done") return;
+    if (this.#shown?.id !== id || shown() === "done") return;
     this.#shown = null;
-    this.#done("This request has ended", ended(state));
+    done("This request has ended", ended(state));
   }
 
   #alert(said) {
@@ -127,7 +113,8 @@ class Authenticator {
     if (request === undefined) {
       this.#shown = null;
       show("home");
-      this.#listCards();
+      this.#cards.list();
+      showHistory();
     } else {
       this.#show(request);
     }
@@ -174,7 +161,7 @@ class Authenticator {
       const { state } = await this.#sent(`requests/${encodeURIComponent(request.id)}/decision`, said);
       this.#waiting.delete(request.id);
       this.#shown = null;
-      this.#decided(decision, state, request);
+      await remember(`${this.#decided(decision, state, request)} ${title(request.says).replace("?", "")}, for ${request.says.workstation.displayName}.`);
     } catch (error) {
       if (!this.#isRemoved(error)) this.#failed(error, request);
     } finally {
@@ -192,26 +179,32 @@ class Authenticator {
     }
   }
 
+  // Say what the decision has led to; a word for it.
   #decided(decision, state, request) {
     const where = request.says.workstation.displayName;
     if (decision === Decision.NOT_ME) {
-      this.#done("Reported", request.says.signIn
+      done("Reported", request.says.signIn
         ? "Your registration authority knows. The card stays in use: no passcode was given."
         : "The card is suspended, and your registration authority knows.");
-    } else if (decision === Decision.DENY) {
-      this.#done("Denied", `Nothing was done for ${where}.`);
-    } else if (state === "denied") {
-      this.#done("Not approved", "The number was not the one on the workstation. Ask again there.");
-    } else {
-      this.#done("Approved", `${title(request.says).replace("?", "")}, for ${where}.`);
+      return "Reported:";
     }
+    if (decision === Decision.DENY) {
+      done("Denied", `Nothing was done for ${where}.`);
+      return "Denied:";
+    }
+    if (state === "denied") {
+      done("Not approved", "The number was not the one on the workstation. Ask again there.");
+      return "Not approved, as the number was wrong:";
+    }
+    done("Approved", `${title(request.says).replace("?", "")}, for ${where}.`);
+    return "Approved:";
   }
 
   #failed(error, request) {
     if (error instanceof Refused && [404, 409, 412].includes(error.status)) {
       this.#waiting.delete(request.id);
       this.#shown = null;
-      this.#done("This request has ended", error.message);
+      done("This request has ended", error.message);
       return;
     }
     show("request");
@@ -233,28 +226,10 @@ class Authenticator {
     }
   }
 
-  async #listCards() {
-    try {
-      const { cards } = await this.#calls.ask("GET", "cards");
-      at("cards").replaceChildren(...(cards.length === 0
-        ? [element("p", "", "You have no card yet. You are told when there is one.")]
-        : cards.map((card) => element("p", "", `Card ${card.serial}: ${cardState(card)}.`))));
-    } catch (error) {
-      if (!this.#isRemoved(error)) at("cards").replaceChildren(element("p", "", error.message));
-    }
-  }
-
   #isRemoved(error) {
     const removed = error instanceof Refused && error.kind === "identity-rejected";
     if (removed) show("removed");
     return removed;
-  }
-
-  #done(heading, text) {
-    at("done-title").textContent = heading;
-    at("done-text").textContent = text;
-    show("done");
-    at("done-title").focus();
   }
 
   #busy(is) {

@@ -43,7 +43,10 @@ export function facts(request) {
 }
 
 const CARD_STATE = {
-  pending: "waits for its passcode",
+  issuing: "being made",
+  failed: "not made yet: your registration authority looks at it",
+  cancelled: "not made: your registration authority can tell you why",
+  pending: "waiting for its passcode",
   active: "in use",
   suspended: "suspended: your registration authority can tell you why",
   revoked: "revoked: it cannot be used any more",
@@ -52,7 +55,7 @@ const CARD_STATE = {
 // The state of a card, in words.
 export function cardState(card) {
   const state = CARD_STATE[card.state] ?? card.state;
-  return card.state === "active" && card.passcode_state === "locked" ? "locked: too many wrong passcodes" : state;
+  return card.state === "active" && card.passcode_state === "locked" ? "locked, after too many wrong passcodes" : state;
 }
 
 const ENDED = {

@@ -6,7 +6,7 @@ const SHELL = [
   "/assets/cloudcard.css",
   "/assets/mark-white.svg",
   "/assets/vendor/nhsuk-frontend.css",
-  ...["bytes", "calls", "der", "enrolling", "keeping", "main", "payload", "protocol", "words"].map(
+  ...["bytes", "calls", "cards", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "screen", "words"].map(
     (name) => `/assets/authenticator/${name}.js`,
   ),
 ];

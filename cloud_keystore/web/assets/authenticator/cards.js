@@ -1,0 +1,107 @@
+// The holder's cards, and their passcodes.
+import { at, button, done, element, say, show } from "./screen.js";
+import { cardState } from "./words.js";
+
+// What can be done about a passcode: where it is sent, and what is asked for beside the new one.
+const WAYS = {
+  choose: { title: "Choose a passcode", path: "first-passcode", label: "" },
+  change: { title: "Change the passcode", path: "passcode", label: "Present passcode" },
+  reset: { title: "New passcode by the PUK", path: "reset", label: "PUK, which you were shown once" },
+  unlock: { title: "New passcode by a code", path: "unlock", label: "Unlock code, which was read out to you" },
+};
+const OFFERED = { unset: ["choose"], ok: ["change", "reset", "unlock"], locked: ["reset", "unlock"] };
+const IN_USE = ["pending", "active", "suspended"];
+
+export class Cards {
+  #calls;
+  #isRemoved;
+  #rule = "";
+  #chosen = null; // the card and the way of the form
+
+  constructor(calls, isRemoved) {
+    this.#calls = calls;
+    this.#isRemoved = isRemoved;
+    at("passcode-form").addEventListener("submit", (event) => this.#submitted(event));
+    at("passcode-back").addEventListener("click", () => this.#close());
+  }
+
+  async list() {
+    try {
+      const { cards, passcode_rule: rule } = await this.#calls.ask("GET", "cards");
+      this.#rule = rule;
+      at("cards").replaceChildren(...(cards.length === 0
+        ? [element("p", "", "You have no card yet. You are told when there is one.")]
+        : cards.map((card) => this.#card(card))));
+    } catch (error) {
+      if (!this.#isRemoved(error)) at("cards").replaceChildren(element("p", "", error.message));
+    }
+  }
+
+  #card(card) {
+    const ways = IN_USE.includes(card.state) ? OFFERED[card.passcode_state] ?? [] : [];
+    const until = new Date(card.expires).toLocaleDateString([], { dateStyle: "long" });
+    return element("div", "nhsuk-inset-text", "",
+      element("h3", "nhsuk-heading-s", `Card ${card.serial}`),
+      element("p", "", `It is ${cardState(card)}. It ends on ${until}.`),
+      ...ways.map((name) => button(WAYS[name].title, () => this.#open(card.serial, WAYS[name]))));
+  }
+
+  #open(serial, way) {
+    say("");
+    this.#chosen = { serial, way };
+    at("passcode-title").textContent = `${way.title} of card ${serial}`;
+    at("secret-group").hidden = way.label === "";
+    at("secret-label").textContent = way.label;
+    at("passcode-hint").textContent = `It has ${this.#rule}, no letters and no other characters. No sequence, and not the same digit again and again.`;
+    this.#empty();
+    show("passcode");
+    at("passcode-title").focus();
+  }
+
+  #empty() {
+    for (const id of ["secret", "new-passcode", "repeated"]) at(id).value = "";
+  }
+
+  #close() {
+    this.#empty();
+    this.#chosen = null;
+    say("");
+    show("home");
+    this.list();
+  }
+
+  async #submitted(event) {
+    event.preventDefault();
+    const { serial, way } = this.#chosen;
+    const secret = at("secret").value, fresh = at("new-passcode").value;
+    if (fresh !== at("repeated").value) {
+      say("The new passcode and its repetition are not the same.");
+      return;
+    }
+    const said = {
+      "first-passcode": { passcode: fresh },
+      passcode: { old_passcode: secret, new_passcode: fresh },
+    }[way.path] ?? { secret, new_passcode: fresh };
+    try {
+      this.#told(await this.#calls.ask("POST", `cards/${encodeURIComponent(serial)}/${way.path}`, said));
+    } catch (error) {
+      if (!this.#isRemoved(error)) say(error.message);
+    }
+  }
+
+  #told({ puk, is_set: isSet, tries_left: left, rule }) {
+    if (puk !== undefined) {
+      this.#empty();
+      done("Passcode chosen", `Write down the PUK of this card, ${puk}. You need it if you forget the passcode, and it is not shown again.`);
+    } else if (isSet) {
+      this.#empty();
+      done("Passcode changed", "From now on the card takes the new one alone.");
+    } else if (rule) {
+      say(`The new passcode must be ${rule}.`);
+    } else {
+      say(left === 0
+        ? "That was wrong, and it was the last try. Ask your registration authority for help."
+        : `That was wrong. ${left} tries are left.`);
+    }
+  }
+}

@@ -154,6 +154,7 @@ class Authenticator {
   async #decide(decision, number) {
     const request = this.#shown;
     if (request === null) return;
+    say("");
     this.#busy(true);
     try {
       const signature = await signed(request, decision, number, this.#device.privateKey);

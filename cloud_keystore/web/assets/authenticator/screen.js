@@ -31,6 +31,7 @@ export function button(text, act) {
 }
 
 export function done(heading, text) {
+  say("");
   at("done-title").textContent = heading;
   at("done-text").textContent = text;
   show("done");

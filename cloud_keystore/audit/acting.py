@@ -42,6 +42,7 @@ from cloud_keystore.model.rights.requests import (
 )
 from cloud_keystore.model.rights.roles import Assignment, Right
 from cloud_keystore.storage import cards, organisations, people
+from cloud_keystore.storage.contacts import memberships
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import assignments, custom_roles, requests
 
@@ -136,9 +137,9 @@ class Acting:
     def user(self, user_id: str, right: Right) -> User:
         """A user for whom the actor has a right; raises UserNotFound, NotAllowed."""
         found = people.find_user(self.connection, user_id)
-        if found is None or not self.held.sees(found.organisation_id):
+        if found is None or not self._sees(found):
             raise people.missing_user(user_id)
-        self.need(right, found.organisation_id)
+        self._need_for(right, found)
         return found
 
     def card(self, serial: str, right: Right) -> Card:
@@ -147,9 +148,9 @@ class Acting:
         """
         found = cards.named(self.connection, serial)
         holder = people.holder(self.connection, found)
-        if not self.held.sees(holder.organisation_id):
+        if not self._sees(holder):
             raise cards.missing_card(serial)
-        self.need(right, holder.organisation_id)
+        self._need_for(right, holder)
         return found
 
     def sees_identity(self, identity: Identity) -> bool:
@@ -202,7 +203,24 @@ class Acting:
         if self.held.sees_all:
             return True
         found = people.find_user(self.connection, user_id or "")
-        return found is not None and self.held.sees(found.organisation_id)
+        return found is not None and self._sees(found)
+
+    def _sees(self, user: User) -> bool:
+        """Whether a user is shown, of whom any of the user's organisations is."""
+        return self.held.sees(user.organisation_id) or any(
+            self.held.sees(each.organisation_id)
+            for each in memberships.of(self.connection, user.id)
+        )
+
+    def _need_for(self, right: Right, user: User) -> None:
+        """Raise NotAllowed unless the actor has a right in a user's own organisation; to look, in
+        any of the user's.
+        """
+        if right is Right.VIEW and not self.held.has(right, user.organisation_id):
+            for each in memberships.of(self.connection, user.id):
+                if self.held.has(right, each.organisation_id):
+                    return
+        self.need(right, user.organisation_id)
 
 
 @contextmanager

@@ -100,6 +100,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.ROLE_DEFINED: "{who} defined a role",
         Kind.ROLE_CHANGED: "{who} changed a role",
         Kind.ROLE_DELETED: "{who} deleted a role",
+        Kind.MEMBERSHIP_ADDED: "{who} let the person join an organisation",
+        Kind.MEMBERSHIP_ENDED: "{who} let the person leave an organisation",
         Kind.PROFILE_DEFINED: "{who} defined a card profile",
         Kind.PROFILE_CHANGED: "{who} changed a card profile",
         Kind.PROFILE_DELETED: "{who} deleted a card profile",

@@ -16,6 +16,7 @@ from cloud_keystore.model.fields.software import Contact
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import Identity, Progress, Stage, User
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.people.contacts.memberships import MembershipListing, listings
 from cloud_keystore.people.devices import DeviceListing, listing_of_device
 from cloud_keystore.people.progress import progress_of
 from cloud_keystore.storage import cards, people
@@ -51,6 +52,7 @@ class Whole:
     events: tuple[Told, ...]
     accounts: tuple[Account, ...] = ()
     contacts: Mapping[str, Contact] = field(default_factory=dict)  # what devices said last
+    memberships: tuple[MembershipListing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Showing:
                 tuple(Told(each.time, each.kind, words.sentence(each, names)) for each in told),
                 tuple(accounts.of(connection, user.id)),
                 software.of(connection, [each.id for each in devices]),
+                listings(by, user),
             )
 
 

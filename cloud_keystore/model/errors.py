@@ -174,6 +174,10 @@ class BuiltInRole(KeystoreError):
     """The role is built in, so that nobody changes, renames or deletes it."""
 
 
+class LastMembership(KeystoreError):
+    """The person belongs to no other organisation."""
+
+
 class ProfileNotFound(KeystoreError):
     """No such card profile."""
 

@@ -114,6 +114,8 @@ class Kind(StrEnum):
     ROLE_DEFINED = "role.defined"  # besides the built-in ones
     ROLE_CHANGED = "role.changed"
     ROLE_DELETED = "role.deleted"
+    MEMBERSHIP_ADDED = "membership.added"  # a person belongs to one more organisation
+    MEMBERSHIP_ENDED = "membership.ended"
     PROFILE_DEFINED = "profile.defined"  # of cards, besides the built-in ones
     PROFILE_CHANGED = "profile.changed"
     PROFILE_DELETED = "profile.deleted"

@@ -17,3 +17,13 @@ class Organisation:
     create_time: datetime
     parent_id: str = ""
     help: str = ""  # whom its people ask; empty: whom those of the one above ask
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """That a person belongs to an organisation besides their own."""
+
+    id: str
+    user_id: str
+    organisation_id: str
+    create_time: datetime

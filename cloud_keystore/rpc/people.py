@@ -14,6 +14,7 @@ from cloud_keystore.cards.showing import Showing, Told, Whole
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.pages import page
 from cloud_keystore.model.people import Identity, IdentityState, Progress, Stage, User, UserState
+from cloud_keystore.people.contacts.memberships import MembershipListing, Memberships
 from cloud_keystore.people.devices import DeviceListing
 from cloud_keystore.people.listing import UserListing, Wanted
 from cloud_keystore.people.people import People
@@ -39,6 +40,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
     phones: Phones
     showing: Showing
     leaving: Leaving
+    memberships: Memberships
     reports: Reports
     clock: Clock
 
@@ -135,6 +137,28 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
 
         return _closed(await self.door.call(context, close))
 
+    async def JoinOrganisation(
+        self, request: pb.JoinOrganisationRequest, context: Context
+    ) -> pb.JoinOrganisationResponse:
+        found = await self.door.call(
+            context,
+            lambda who: self.memberships.join(
+                request.user_id, request.organisation_id, actor=who.actor
+            ),
+        )
+        return pb.JoinOrganisationResponse(memberships=map(_membership, found))
+
+    async def LeaveOrganisation(
+        self, request: pb.LeaveOrganisationRequest, context: Context
+    ) -> pb.LeaveOrganisationResponse:
+        found = await self.door.call(
+            context,
+            lambda who: self.memberships.leave(
+                request.user_id, request.organisation_id, actor=who.actor
+            ),
+        )
+        return pb.LeaveOrganisationResponse(memberships=map(_membership, found))
+
     async def ListPending(
         self, request: pb.ListPendingRequest, context: Context
     ) -> AsyncIterator[pb.ListPendingResponse]:
@@ -173,7 +197,18 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
             ],
             events=map(_event, found.events),
             accounts=map(account_message, found.accounts),
+            memberships=map(_membership, found.memberships),
         )
+
+
+def _membership(listing: MembershipListing) -> pb.Membership:
+    message = pb.Membership(
+        organisation_id=listing.organisation_id,
+        organisation_name=listing.organisation_name,
+        own=listing.own,
+    )
+    message.since_time.FromDatetime(listing.since)
+    return message
 
 
 def _user(user: User, state: str = "") -> pb.User:

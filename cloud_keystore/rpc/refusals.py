@@ -66,6 +66,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.RoleNotFound: (StatusCode.NOT_FOUND, "ROLE_NOT_FOUND"),
     errors.RoleExists: (StatusCode.ALREADY_EXISTS, "ROLE_EXISTS"),
     errors.RoleGranted: (StatusCode.FAILED_PRECONDITION, "ROLE_GRANTED"),
+    errors.LastMembership: (StatusCode.FAILED_PRECONDITION, "LAST_MEMBERSHIP"),
     errors.ProfileNotFound: (StatusCode.NOT_FOUND, "PROFILE_NOT_FOUND"),
     errors.ProfileExists: (StatusCode.ALREADY_EXISTS, "PROFILE_EXISTS"),
     errors.ProfileInUse: (StatusCode.FAILED_PRECONDITION, "PROFILE_IN_USE"),

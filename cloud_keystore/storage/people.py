@@ -27,6 +27,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Role, User, Use
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.contacts import memberships
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import number
 from cloud_keystore.storage.databases.portions import paged, portions
@@ -111,7 +112,10 @@ def holder(connection: Connection, card: Card) -> User:
 
 def belongs(within: Collection[str] | None) -> ColumnElement[bool]:
     """The condition that a user belongs to one of some organisations; None: to any."""
-    return true() if within is None else t.user.c.organisation_id.in_(within)
+    if within is None:
+        return true()
+    u = t.user.c
+    return or_(u.organisation_id.in_(within), u.id.in_(memberships.members(within)))
 
 
 def of_organisations(
@@ -123,7 +127,7 @@ def of_organisations(
         each
         for some in portions(ids)
         for each in connection.execute(
-            select(u.id).where(u.id.in_(some), u.organisation_id.in_(organisations))
+            select(u.id).where(u.id.in_(some), belongs(organisations))
         ).scalars()
     }
 

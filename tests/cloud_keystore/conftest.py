@@ -36,6 +36,7 @@ ON_BOTH_DATABASES = {
     "test_domains",
     "test_custom_roles",
     "test_custom_profiles",
+    "test_memberships",
     "test_requests",
     "test_leaving",
     "test_posting",

@@ -88,6 +88,7 @@ from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
 from cloud_keystore.people.contacts.accounts import Accounts
+from cloud_keystore.people.contacts.memberships import Memberships
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment, NativeRegistration
@@ -237,6 +238,7 @@ class World:
     roles: Roles
     custom_roles: CustomRoles
     custom_profiles: CustomProfiles
+    memberships: Memberships
     four_eyes: FourEyes
     requests: Requests
     custody: Keys
@@ -593,6 +595,7 @@ def new_world(
         roles=roles,
         custom_roles=custom,
         custom_profiles=CustomProfiles(database, clock, os.urandom),
+        memberships=Memberships(database, clock, os.urandom),
         four_eyes=four_eyes,
         requests=Requests(
             database, clock, life, replacing, leaving, roles, custom, organisations_, four_eyes

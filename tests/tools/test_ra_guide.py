@@ -69,6 +69,8 @@ SAYS = {
     "user find": r"  [1-9]\d{11}  Ada Byron  ada@example\.org  enrolled ",
     "user show": r"^UUID +[1-9]\d{11}\nName +Ada Byron\nE-mail +ada@example\.",
     "user edit": r"^E-mail +ada@example\.com$",
+    "user join": r"^St Elsewhere +no ",
+    "user leave": r"^Default +yes ",
     "user close": r"^Cards revoked +-$",
     "pending": r"^\d{12}  Ada Byron ",
     "expiring": r"^Nothing ends within 90 days\.$",

@@ -135,6 +135,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "accounts.remove": OPERATOR,
         "accounts.list_of": OPERATOR,
         "importing.import_users": OPERATOR,
+        "memberships.join": OPERATOR,
+        "memberships.leave": OPERATOR,
         "custom_profiles.define": OPERATOR,
         "custom_profiles.change": OPERATOR,
         "custom_profiles.delete": OPERATOR,

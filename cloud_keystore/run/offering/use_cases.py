@@ -44,6 +44,7 @@ from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
 from cloud_keystore.people.contacts.accounts import Accounts
+from cloud_keystore.people.contacts.memberships import Memberships
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment
@@ -117,6 +118,7 @@ class MainUseCases:
     roles: Roles
     custom_roles: CustomRoles
     custom_profiles: CustomProfiles
+    memberships: Memberships
     four_eyes: FourEyes
     requests: Requests
     devices: Devices
@@ -261,6 +263,7 @@ def main_use_cases(
         roles=roles,
         custom_roles=custom_roles,
         custom_profiles=CustomProfiles(database=database, clock=clock, random=os.urandom),
+        memberships=Memberships(database=database, clock=clock, random=os.urandom),
         four_eyes=four_eyes,
         requests=Requests(
             database=database,

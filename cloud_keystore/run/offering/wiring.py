@@ -208,6 +208,7 @@ def add_services(
             phones=our.phones,
             showing=our.showing,
             leaving=our.leaving,
+            memberships=our.memberships,
             reports=our.reports,
             clock=clock,
         ),

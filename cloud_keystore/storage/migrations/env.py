@@ -7,7 +7,7 @@ from alembic import context
 from cloud_keystore.storage import guesses, organisations, sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
-from cloud_keystore.storage.contacts import accounts, domains, helping
+from cloud_keystore.storage.contacts import accounts, domains, helping, memberships
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
 from cloud_keystore.storage.credentials.portal import codes, passwords, questions
 from cloud_keystore.storage.directories import entries
@@ -39,6 +39,7 @@ assert guesses.guess.metadata is METADATA  # noqa: S101
 assert accounts.windows_account.metadata is METADATA  # noqa: S101
 assert entries.directory_entry.metadata is METADATA  # noqa: S101
 assert helping.help_contact.metadata is METADATA  # noqa: S101
+assert memberships.membership.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert phone_codes.phone_code.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101

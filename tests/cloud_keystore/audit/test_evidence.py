@@ -170,6 +170,8 @@ TOLD: dict[str, Kind] = {
     "RequestService.SetFourEyes": Kind.FOUR_EYES_SET,
     "RequestService.ApproveRequest": Kind.REQUEST_APPROVED,
     "RequestService.RefuseRequest": Kind.REQUEST_REFUSED,
+    "PeopleService.JoinOrganisation": Kind.MEMBERSHIP_ADDED,
+    "PeopleService.LeaveOrganisation": Kind.MEMBERSHIP_ENDED,
     "RoleService.CreateRole": Kind.ROLE_DEFINED,
     "RoleService.UpdateRole": Kind.ROLE_CHANGED,
     "RoleService.DeleteRole": Kind.ROLE_DELETED,
@@ -771,6 +773,12 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
         organisations_pb2.ListOrganisationsRequest()
     )
     elsewhere = next(each.id for each in places.organisations if each.parent_id)
+    registry.people.JoinOrganisation(
+        people_pb2.JoinOrganisationRequest(user_id=user_id, organisation_id=elsewhere)
+    )
+    registry.people.LeaveOrganisation(
+        people_pb2.LeaveOrganisationRequest(user_id=user_id, organisation_id=elsewhere)
+    )
     identities.UpdateOperator(
         identities_pb2.UpdateOperatorRequest(operator_id=invited.id, organisation_id=elsewhere)
     )

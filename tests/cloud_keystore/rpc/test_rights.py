@@ -111,6 +111,7 @@ NEVER = {
     *("CardService.RenewCard", "CardService.ResumeIssuing", "CardService.CancelIssuing"),
     "ProfileService.DeleteProfile",  # a card is of it
     "DirectoryService.DecideDifference",
+    "PeopleService.LeaveOrganisation",  # it is the last one
 }
 
 # Calls about one thing, or that make something in an organisation. Those that end things are last.
@@ -119,6 +120,18 @@ THINGS: Mapping[str, Row] = {
         Right.PEOPLE,
         lambda at: people_pb2.CreateUserRequest(
             display_name="Eve", email=f"{uuid4()}@example.org", organisation_id=at.organisation
+        ),
+    ),
+    "PeopleService.JoinOrganisation": Row(
+        Right.PEOPLE,
+        lambda at: people_pb2.JoinOrganisationRequest(
+            user_id=at.user, organisation_id=at.organisation
+        ),
+    ),
+    "PeopleService.LeaveOrganisation": Row(
+        Right.PEOPLE,
+        lambda at: people_pb2.LeaveOrganisationRequest(
+            user_id=at.user, organisation_id=at.organisation
         ),
     ),
     "PeopleService.GetUser": Row(Right.VIEW, lambda at: people_pb2.GetUserRequest(user_id=at.user)),

@@ -19,6 +19,12 @@ from cloudcard_tools.ra.accounts import (
     NO_ACCOUNTS,
     account_row,
 )
+from cloudcard_tools.ra.belonging.memberships import (
+    MEMBERSHIP_COLUMNS,
+    membership_rows,
+    user_join,
+    user_leave,
+)
 from cloudcard_tools.ra.cards import CARD_COLUMNS, card_row
 from cloudcard_tools.ra.devices import DEVICE_LABELS, device_row
 from cloudcard_tools.ra.leaving import ENDED_LABELS, consequence, ended
@@ -60,6 +66,8 @@ Examples:
   cloudcard ra user show ada@example.org
   cloudcard ra user invite ada@example.org
   cloudcard ra user edit ada@example.org --name "Ada Lovelace"
+  cloudcard ra user join ada@example.org "St Elsewhere"
+  cloudcard ra user leave ada@example.org "St Elsewhere"
   cloudcard ra user close ada@example.org --reason "left the trust"
 
 \b
@@ -165,6 +173,7 @@ def user_show(who: str, caller: Caller) -> None:
     cards = [_own_card(each) for each in found.cards]
     devices = [device_row(each) for each in found.devices]
     accounts = [account_row(each) for each in found.accounts]
+    places = membership_rows(found.memberships)
     events = [
         {"time": when(each.time), "kind": each.kind, "text": each.text} for each in found.events
     ]
@@ -177,6 +186,7 @@ def user_show(who: str, caller: Caller) -> None:
         "cards": cards,
         "devices": devices,
         "accounts": accounts,
+        "organisations": places,
         "events": events,
     }
     labels = {**FACTS, "stage": "Enrolment", "since": "Since", "next": "Next step"}
@@ -189,10 +199,12 @@ def user_show(who: str, caller: Caller) -> None:
         (cards, OWN_CARD_COLUMNS, "No cards.", ("profile", "passcode")),
         (devices, OWN_DEVICE_COLUMNS, "No phones.", ("kind", "platform", "seen")),
         (accounts, ACCOUNT_COLUMNS, NO_ACCOUNTS, ACCOUNT_SPARE),
+        (places, MEMBERSHIP_COLUMNS, "", ()),
         (events, {"time": "When", "text": "What happened"}, "Nothing has happened.", ()),
     ):
-        click.echo()
-        print_rows(rows, columns, nothing, as_json=False, spare=spare)
+        if rows is not places or len(places) > 1:
+            click.echo()
+            print_rows(rows, columns, nothing, as_json=False, spare=spare)
 
 
 @user.command("edit")
@@ -254,7 +266,8 @@ def user_close(who: str, reason: str, dry_run: bool, yes: bool, caller: Caller) 
         click.echo("Nothing was changed: this is what would end.", err=True)
 
 
-user.add_command(verify_phone)
+for command in (verify_phone, user_join, user_leave):
+    user.add_command(command)
 
 
 @user.command("invite")

@@ -515,6 +515,7 @@ class GetUserResponse(_message.Message):
     DEVICES_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
+    MEMBERSHIPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> Global___User:
         """The person."""
@@ -539,6 +540,10 @@ class GetUserResponse(_message.Message):
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[_accounts_pb2.Account]:
         """All Windows accounts, oldest first."""
 
+    @_builtins.property
+    def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]:
+        """The organisations to which the person belongs, of those that the caller sees, the person's own first."""
+
     def __init__(
         self,
         *,
@@ -548,14 +553,151 @@ class GetUserResponse(_message.Message):
         devices: _abc.Iterable[_identities_pb2.Device] | None = ...,
         events: _abc.Iterable[Global___UserEvent] | None = ...,
         accounts: _abc.Iterable[_accounts_pb2.Account] | None = ...,
+        memberships: _abc.Iterable[Global___Membership] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "cards", b"cards", "devices", b"devices", "events", b"events", "progress", b"progress", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "cards", b"cards", "devices", b"devices", "events", b"events", "memberships", b"memberships", "progress", b"progress", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetUserResponse: _TypeAlias = GetUserResponse  # noqa: Y015
+
+@_typing.final
+class Membership(_message.Message):
+    """Membership says that a person belongs to an organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_NAME_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier of the organisation."""
+    organisation_name: _builtins.str
+    """Name of the organisation."""
+    own: _builtins.bool
+    """Whether it is the person's own, which looks after the person."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when; of the person's own, when the person was added."""
+
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        organisation_name: _builtins.str = ...,
+        own: _builtins.bool = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "organisation_name", b"organisation_name", "own", b"own", "since_time", b"since_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Membership: _TypeAlias = Membership  # noqa: Y015
+
+@_typing.final
+class JoinOrganisationRequest(_message.Message):
+    """JoinOrganisationRequest names a person and an organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the person."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinOrganisationRequest: _TypeAlias = JoinOrganisationRequest  # noqa: Y015
+
+@_typing.final
+class JoinOrganisationResponse(_message.Message):
+    """JoinOrganisationResponse says where the person belongs now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERSHIPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]:
+        """The organisations, of those that the caller sees, the person's own first."""
+
+    def __init__(
+        self,
+        *,
+        memberships: _abc.Iterable[Global___Membership] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["memberships", b"memberships"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinOrganisationResponse: _TypeAlias = JoinOrganisationResponse  # noqa: Y015
+
+@_typing.final
+class LeaveOrganisationRequest(_message.Message):
+    """LeaveOrganisationRequest names a person and an organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the person."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaveOrganisationRequest: _TypeAlias = LeaveOrganisationRequest  # noqa: Y015
+
+@_typing.final
+class LeaveOrganisationResponse(_message.Message):
+    """LeaveOrganisationResponse says where the person belongs now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERSHIPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]:
+        """The organisations, of those that the caller sees, the person's own first."""
+
+    def __init__(
+        self,
+        *,
+        memberships: _abc.Iterable[Global___Membership] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["memberships", b"memberships"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaveOrganisationResponse: _TypeAlias = LeaveOrganisationResponse  # noqa: Y015
 
 @_typing.final
 class UpdateUserRequest(_message.Message):

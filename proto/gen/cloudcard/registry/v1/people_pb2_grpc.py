@@ -75,6 +75,16 @@ class PeopleServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserResponse.FromString,
                 _registered_method=True)
+        self.JoinOrganisation = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/JoinOrganisation',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.JoinOrganisationRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.JoinOrganisationResponse.FromString,
+                _registered_method=True)
+        self.LeaveOrganisation = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/LeaveOrganisation',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.LeaveOrganisationRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.LeaveOrganisationResponse.FromString,
+                _registered_method=True)
         self.ListPending = channel.unary_stream(
                 '/cloudcard.registry.v1.PeopleService/ListPending',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.ListPendingRequest.SerializeToString,
@@ -150,6 +160,22 @@ class PeopleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def JoinOrganisation(self, request, context):
+        """JoinOrganisation lets a person belong to one more organisation, whose operators see and find the person from then on.
+        The person's own organisation looks after the person, and its policies count. The caller looks after people in both.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LeaveOrganisation(self, request, context):
+        """LeaveOrganisation lets a person no longer belong to an organisation. Who leaves their own gets the one that was joined
+        first; nobody leaves the last one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPending(self, request, context):
         """ListPending lists people who have no device or no card in use, those who wait for longest first; a page of them is
         in the order of identifiers, which is that of their age.
@@ -207,6 +233,16 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     servicer.CloseUser,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserResponse.SerializeToString,
+            ),
+            'JoinOrganisation': grpc.unary_unary_rpc_method_handler(
+                    servicer.JoinOrganisation,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.JoinOrganisationRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.JoinOrganisationResponse.SerializeToString,
+            ),
+            'LeaveOrganisation': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaveOrganisation,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.LeaveOrganisationRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.LeaveOrganisationResponse.SerializeToString,
             ),
             'ListPending': grpc.unary_stream_rpc_method_handler(
                     servicer.ListPending,
@@ -436,6 +472,60 @@ class PeopleService:
             '/cloudcard.registry.v1.PeopleService/CloseUser',
             cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_people__pb2.CloseUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinOrganisation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/JoinOrganisation',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.JoinOrganisationRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.JoinOrganisationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaveOrganisation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/LeaveOrganisation',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.LeaveOrganisationRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.LeaveOrganisationResponse.FromString,
             options,
             channel_credentials,
             insecure,

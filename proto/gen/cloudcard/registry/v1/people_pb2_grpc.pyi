@@ -55,6 +55,14 @@ class PeopleServiceStub:
     """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
     withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
     """
+    JoinOrganisation: _grpc.UnaryUnaryMultiCallable[_people_pb2.JoinOrganisationRequest, _people_pb2.JoinOrganisationResponse]
+    """JoinOrganisation lets a person belong to one more organisation, whose operators see and find the person from then on.
+    The person's own organisation looks after the person, and its policies count. The caller looks after people in both.
+    """
+    LeaveOrganisation: _grpc.UnaryUnaryMultiCallable[_people_pb2.LeaveOrganisationRequest, _people_pb2.LeaveOrganisationResponse]
+    """LeaveOrganisation lets a person no longer belong to an organisation. Who leaves their own gets the one that was joined
+    first; nobody leaves the last one.
+    """
     ListPending: _grpc.UnaryStreamMultiCallable[_people_pb2.ListPendingRequest, _people_pb2.ListPendingResponse]
     """ListPending lists people who have no device or no card in use, those who wait for longest first; a page of them is
     in the order of identifiers, which is that of their age.
@@ -88,6 +96,14 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
     CloseUser: _aio.UnaryUnaryMultiCallable[_people_pb2.CloseUserRequest, _people_pb2.CloseUserResponse]  # type: ignore[assignment]
     """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
     withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
+    """
+    JoinOrganisation: _aio.UnaryUnaryMultiCallable[_people_pb2.JoinOrganisationRequest, _people_pb2.JoinOrganisationResponse]  # type: ignore[assignment]
+    """JoinOrganisation lets a person belong to one more organisation, whose operators see and find the person from then on.
+    The person's own organisation looks after the person, and its policies count. The caller looks after people in both.
+    """
+    LeaveOrganisation: _aio.UnaryUnaryMultiCallable[_people_pb2.LeaveOrganisationRequest, _people_pb2.LeaveOrganisationResponse]  # type: ignore[assignment]
+    """LeaveOrganisation lets a person no longer belong to an organisation. Who leaves their own gets the one that was joined
+    first; nobody leaves the last one.
     """
     ListPending: _aio.UnaryStreamMultiCallable[_people_pb2.ListPendingRequest, _people_pb2.ListPendingResponse]  # type: ignore[assignment]
     """ListPending lists people who have no device or no card in use, those who wait for longest first; a page of them is
@@ -167,6 +183,26 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_people_pb2.CloseUserResponse, _abc.Awaitable[_people_pb2.CloseUserResponse]]:
         """CloseUser ends all that a person who leaves has: cards are revoked, devices and invitations removed, requests
         withdrawn, sessions and sign-ins ended. What happened is kept. Repeated, it ends nothing more.
+        """
+
+    @_abc_1.abstractmethod
+    def JoinOrganisation(
+        self,
+        request: _people_pb2.JoinOrganisationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.JoinOrganisationResponse, _abc.Awaitable[_people_pb2.JoinOrganisationResponse]]:
+        """JoinOrganisation lets a person belong to one more organisation, whose operators see and find the person from then on.
+        The person's own organisation looks after the person, and its policies count. The caller looks after people in both.
+        """
+
+    @_abc_1.abstractmethod
+    def LeaveOrganisation(
+        self,
+        request: _people_pb2.LeaveOrganisationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.LeaveOrganisationResponse, _abc.Awaitable[_people_pb2.LeaveOrganisationResponse]]:
+        """LeaveOrganisation lets a person no longer belong to an organisation. Who leaves their own gets the one that was joined
+        first; nobody leaves the last one.
         """
 
     @_abc_1.abstractmethod

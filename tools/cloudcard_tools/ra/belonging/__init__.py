@@ -1,0 +1,1 @@
+"""To which organisations people belong."""

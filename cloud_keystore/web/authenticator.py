@@ -13,7 +13,13 @@ from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.operations import State
-from cloud_keystore.model.passcodes import PASSCODE_RULE, Mismatch, PolicyViolation, Verified
+from cloud_keystore.model.passcodes import (
+    PASSCODE_RULE,
+    Mismatch,
+    PolicyViolation,
+    Unlocked,
+    Verified,
+)
 from cloud_keystore.model.people import Role
 from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
 from cloud_keystore.people.enrolment import Enrolment
@@ -136,8 +142,10 @@ def _card(listing: CardListing) -> m.Card:
     )
 
 
-def _changed(outcome: Outcome) -> m.Changed:
+def _changed(outcome: Outcome | Unlocked) -> m.Changed:
     match outcome:
+        case Unlocked(puk):
+            return m.Changed(is_set=True, puk=puk)
         case Verified():
             return m.Changed(is_set=True)
         case Mismatch(tries):

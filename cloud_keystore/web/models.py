@@ -142,8 +142,11 @@ class Chosen(BaseModel):
 
 
 class Changed(BaseModel):
-    """Whether a passcode was replaced, or why not."""
+    """Whether a passcode was replaced, or why not; after an unlock code, with the card's new PUK,
+    which is shown once.
+    """
 
     is_set: bool = False
+    puk: str = ""
     tries_left: int | None = None
     rule: str = ""

@@ -172,6 +172,19 @@ def test_passcodes_are_chosen_changed_and_never_logged(
         assert secret not in str(logs)
 
 
+def test_the_puk_that_an_unlock_code_gives_is_told_once(
+    world: World, ada: tuple[User, Enrolled], device: BrowserDevice
+) -> None:
+    serial = world.card(ada[0])
+    world.clock.forward(days=8)  # a code counts on no phone that is new
+    code = world.unlock_codes.make(serial, actor=world.actor).code
+    said = {"secret": code, "new_passcode": "864201"}
+    told = device.send("POST", f"{CARDS}/{serial}/unlock", said)
+    assert told.json["is_set"] is True
+    by_puk = {"secret": told.json["puk"], "new_passcode": "246802"}
+    assert device.send("POST", f"{CARDS}/{serial}/reset", by_puk).json["is_set"] is True
+
+
 def test_passcodes_are_counted_before_they_are_compared(
     world: World, ada: tuple[User, Enrolled]
 ) -> None:

@@ -90,9 +90,9 @@ export class Cards {
   }
 
   #told({ puk, is_set: isSet, tries_left: left, rule }) {
-    if (puk !== undefined) {
+    if (puk) {
       this.#empty();
-      done("Passcode chosen", `Write down the PUK of this card, ${puk}. You need it if you forget the passcode, and it is not shown again.`);
+      done("Passcode chosen", `Write down the PUK of this card, ${puk}; another one from before is no longer good. You need it if you forget the passcode, and it is not shown again.`);
     } else if (isSet) {
       this.#empty();
       done("Passcode changed", "From now on the card takes the new one alone.");

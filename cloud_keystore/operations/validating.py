@@ -57,7 +57,7 @@ class CodeSort(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class Told:
     """What is told of a code. Only of one that is genuine, and about what the client sees, there is
     more than its state.
     """
@@ -70,7 +70,7 @@ class Code:
     expire_time: datetime | None = None
 
 
-UNKNOWN = Code(CodeState.UNKNOWN)
+UNKNOWN = Told(CodeState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Validating:
     seal: Seal = field(repr=False)
     enrolment_sha256: bytes
 
-    def validate(self, text: str, user_id: str = "", *, actor: Actor) -> Code:
+    def validate(self, text: str, user_id: str = "", *, actor: Actor) -> Told:
         """What the text of a code is, and whether it is a user's if one is named. Whatever the
         actor does not see is told as what is forged. Raises NotAllowed, InvalidInput.
         """
@@ -94,12 +94,12 @@ class Validating:
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
             found = self._read(text)
-            code = Code(CodeState.MALFORMED) if found is None else found(by)
-        if user_id and code.user_id not in ("", user_id):
-            return Code(CodeState.WRONG_USER, code.sort)
-        return code
+            told = Told(CodeState.MALFORMED) if found is None else found(by)
+        if user_id and told.user_id not in ("", user_id):
+            told = Told(CodeState.WRONG_USER, told.sort)
+        return told
 
-    def _read(self, text: str) -> Callable[[Acting], Code] | None:
+    def _read(self, text: str) -> Callable[[Acting], Told] | None:
         """What looks at a code; None for a text that is none."""
         if text.startswith(TOKEN_PREFIX):
             token = _token(text)
@@ -111,7 +111,7 @@ class Validating:
         look = self._sign_in if qr.is_sign_in(text) else self._operation
         return lambda by: look(by, own_id, secret)
 
-    def _operation(self, by: Acting, own_id: str, secret: bytes) -> Code:
+    def _operation(self, by: Acting, own_id: str, secret: bytes) -> Told:
         genuine = compare_digest(secret, asking.qr_secret(self.seal, own_id))
         found = operations.find(by.connection, own_id)
         if not genuine or found is None or Channel.QR not in found.channels:
@@ -124,7 +124,7 @@ class Validating:
         state = _state(by.now, end, is_new=untouched and found.claimed_by is None)
         return replace(code, state=state, expire_time=end)
 
-    def _sign_in(self, by: Acting, own_id: str, secret: bytes) -> Code:
+    def _sign_in(self, by: Acting, own_id: str, secret: bytes) -> Told:
         genuine = compare_digest(secret, signing_in.qr_secret(self.seal, own_id))
         found = sign_ins.find(by.connection, own_id)
         if not genuine or found is None or found.channel is not Channel.QR:
@@ -133,21 +133,21 @@ class Validating:
         if workstation is None or not by.sees_identity(workstation):
             return UNKNOWN
         untouched = found.state is entered.State.PENDING or found.why is entered.Why.TIME
-        code = Code(
+        told = Told(
             _state(by.now, found.qr_expire_time, is_new=untouched and found.claimed_by is None),
             CodeSort.SIGN_IN,
             organisation_id=workstation.organisation_id,
             expire_time=found.qr_expire_time,
         )
         if found.user_id is None or found.card_id is None:
-            return code
+            return told
         # Whose card it is, is told to those who see the holder.
         known = _about(by, CodeSort.SIGN_IN, found.user_id, found.card_id)
         if known is None:
-            return code
-        return replace(code, user_id=known.user_id, card_serial=known.card_serial)
+            return told
+        return replace(told, user_id=known.user_id, card_serial=known.card_serial)
 
-    def _enrolment(self, by: Acting, fingerprint: bytes, secret: bytes) -> Code:
+    def _enrolment(self, by: Acting, fingerprint: bytes, secret: bytes) -> Told:
         found = tokens.of_secret(by.connection, sha256(secret).digest())
         if found is None or not compare_digest(fingerprint, self.enrolment_sha256):
             return UNKNOWN
@@ -158,7 +158,7 @@ class Validating:
         organisation_id = invited.organisation_id
         if invited.user_id is not None:
             organisation_id = people.user(by.connection, invited.user_id).organisation_id
-        return Code(
+        return Told(
             _state(by.now, terms.expire_time, is_new=is_new),
             CodeSort.ENROLMENT,
             user_id=invited.user_id or "",
@@ -167,12 +167,12 @@ class Validating:
         )
 
 
-def _about(by: Acting, sort: CodeSort, user_id: str, card_id: str) -> Code | None:
+def _about(by: Acting, sort: CodeSort, user_id: str, card_id: str) -> Told | None:
     """Whose card a code is about; None if the client does not see it."""
     holder, card = people.find_user(by.connection, user_id), cards.find(by.connection, card_id)
     if holder is None or card is None or not by.held.has(Right.VIEW, holder.organisation_id):
         return None
-    return Code(CodeState.VALID, sort, user_id, card.serial, holder.organisation_id)
+    return Told(CodeState.VALID, sort, user_id, card.serial, holder.organisation_id)
 
 
 def _state(now: datetime, end: datetime, *, is_new: bool) -> CodeState:

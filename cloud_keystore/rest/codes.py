@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from cloud_keystore.operations.validating import LONGEST_CODE, Code, Validating
+from cloud_keystore.operations.validating import LONGEST_CODE, Told, Validating
 from cloud_keystore.rest.calls import current
 from cloud_keystore.rest.models import Asked
 
@@ -54,7 +54,7 @@ class CodeCalls:
         return _validated(found)
 
 
-def _validated(found: Code) -> ValidatedCode:
+def _validated(found: Told) -> ValidatedCode:
     return ValidatedCode(
         state=found.state.value,
         sort=None if found.sort is None else found.sort.value,

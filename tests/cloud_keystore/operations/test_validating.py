@@ -14,10 +14,10 @@ from cloud_keystore.model.errors import InvalidInput, NotAllowed
 from cloud_keystore.model.operations import Channel, Decision
 from cloud_keystore.model.people import User
 from cloud_keystore.operations.asking import qr_secret
-from cloud_keystore.operations.validating import LONGEST_CODE, Code, CodeSort, CodeState
+from cloud_keystore.operations.validating import LONGEST_CODE, CodeSort, CodeState, Told
 from support.keystore_world import Enrolled, World
 
-UNKNOWN = Code(CodeState.UNKNOWN)
+UNKNOWN = Told(CodeState.UNKNOWN)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_code_of_somebody_else(
     user, _ = ada
     text = world.qr_text(world.ask(world.card(user), pc, channels=(Channel.QR,)))
     found = world.validating.validate(text, "somebody else", actor=client)
-    assert found == Code(CodeState.WRONG_USER, CodeSort.OPERATION)
+    assert found == Told(CodeState.WRONG_USER, CodeSort.OPERATION)
     assert world.validating.validate(text, user.id, actor=client).state is CodeState.VALID
 
 
@@ -159,7 +159,7 @@ def test_a_code_that_is_rung_has_none(
 )
 def test_what_is_no_code(world: World, client: Actor, text: str) -> None:
     """AUTH-04: malformed."""
-    assert world.validating.validate(text, actor=client) == Code(CodeState.MALFORMED)
+    assert world.validating.validate(text, actor=client) == Told(CodeState.MALFORMED)
 
 
 def test_what_is_too_long_or_not_allowed(world: World, client: Actor) -> None:

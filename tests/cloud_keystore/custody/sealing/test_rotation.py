@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import LargeBinary, update
 
 from card_os.piv.names import ObjectTag
 from cloud_keystore.custody.sealing import envelope, rotation
@@ -19,10 +20,12 @@ from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.errors import InvalidInput, SealingKeyMissing
 from cloud_keystore.model.journal import Kind, decode
 from cloud_keystore.model.people import User
+from cloud_keystore.model.pki.est import Credentials, EstServer
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing import sealing_keys
-from support.keystore_world import SESSIONS, Enrolled, World
+from support.external_ca import new_ca
+from support.keystore_world import OPERATOR, SESSIONS, Enrolled, World
 from support.sealing import NAMES, NOW, bare, fill, opened, source, told, values, version_1
 
 
@@ -70,12 +73,12 @@ def test_a_value_that_changes_during_rotation_is_left_alone(
 
 
 def sealed_values(database: Database) -> dict[str, list[bytes]]:
-    """All sealed values, by table: a column that holds some has `sealed` in its name."""
+    """All sealed values, by table: a column of bytes that holds some has `sealed` in its name."""
     found: dict[str, list[bytes]] = {}
     with database.read() as connection:
         for table in t.secret.metadata.sorted_tables:
             for column in table.c:
-                if column.name.startswith("sealed"):
+                if column.name.startswith("sealed") and isinstance(column.type, LargeBinary):
                     rows = connection.execute(table.select().where(column.is_not(None)))
                     found.setdefault(table.name, [])
                     found[table.name] += [getattr(row, column.name) for row in rows]
@@ -83,9 +86,11 @@ def sealed_values(database: Database) -> dict[str, list[bytes]]:
 
 
 def test_every_sealed_value_of_a_keystore_changes(
-    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, tmp_path: Path
 ) -> None:
     """Services that know the new key alone can then open everything."""
+    # openssl knows the computer's time alone.
+    world.clock.forward(seconds=(datetime.now(UTC) - world.clock()).total_seconds() + 1)
     world.set_policy(SESSIONS)
     serial = world.card(ada[0], "developer")
     admin = world.administrator(serial, pc)
@@ -98,6 +103,10 @@ def test_every_sealed_value_of_a_keystore_changes(
     client = world.clients.add("HR", ["ra-agent"], actor=world.actor).listing.client.actor
     hook = world.webhooks.add("https://hr.example.org/", (), actor=client).listing.webhook
     world.webhooks.rotate(hook.id, actor=client)
+    world.trusting.trust("trust", new_ca(tmp_path / "ca").certificate, actor=OPERATOR)
+    world.est_hosts.add(("est.example.org", 443))
+    asked = EstServer("https://est.example.org", b"", "hospital", b"", any_subject=False)
+    world.est_servers.use("trust", asked, Credentials("secret"), actor=OPERATOR)
     before = sealed_values(world.database)
     assert all(before.values())  # there is one of each kind
 

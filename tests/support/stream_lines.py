@@ -61,6 +61,9 @@ class Line(Generic[Response]):
     def peer(self) -> str:
         return "ipv4:192.0.2.1:1234"
 
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
     async def abort_with_status(self, status: grpc.Status) -> None:
         (raw,) = (raw for key, raw in status.trailing_metadata if key == "grpc-status-details-bin")
         self.status = status_pb2.Status.FromString(raw)
@@ -78,8 +81,14 @@ class Line(Generic[Response]):
         self.outcomes.put_nowait(response)
 
     async def outcome(self) -> Response:
+        """The next outcome; raises what ends the call before there is one."""
+        getting = asyncio.create_task(self.outcomes.get())
         async with asyncio.timeout(SECONDS):
-            return await self.outcomes.get()
+            await asyncio.wait((getting, self.serving), return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done() and self.serving.done():
+                getting.cancel()
+                self.serving.result()
+            return await getting
 
     async def reason(self) -> str:
         """Why the call has ended; OK if it was not refused."""

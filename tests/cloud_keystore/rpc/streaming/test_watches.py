@@ -126,6 +126,9 @@ class Scripted:
     def identify(self, _fingerprint: bytes, _role: Role | None) -> Identity:
         return PC
 
+    def heard(self, _said: str, _caller: Identity) -> None:
+        """Nobody asks what it said."""
+
 
 def scripted(script: Scripted, **limits: int) -> AbstractAsyncContextManager[Place]:
     """Streams of a script."""

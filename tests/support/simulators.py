@@ -30,7 +30,9 @@ from cloudcard_tools.simulate.exchange import FORM, Request, Response
 from cloudcard_tools.simulate.faults import Faults
 from support.authority import Authority, key_usage
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+# The clock of a town is the computer's in an hour: a run of tests takes no longer, and what is
+# certified in it is valid then.
+NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
 RETURN = "http://localhost:9000/callback"
 LOGGED_OUT = "http://localhost:9000/logged-out"
 TELL = "http://localhost:9000/back-channel"
@@ -75,10 +77,11 @@ def card(
 def revocation_list(
     authority: Authority,
     *revoked: Held,
-    now: datetime = NOW,
+    now: datetime | None = None,
     life: timedelta = timedelta(days=3),
 ) -> x509.CertificateRevocationList:
-    """A list of an authority."""
+    """A list of an authority, of today unless another time is given."""
+    now = now or datetime.now(UTC)
     builder = x509.CertificateRevocationListBuilder(last_update=now, next_update=now + life)
     for each in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(each.certificate.serial_number)
@@ -112,7 +115,7 @@ class Town:
 
     def __post_init__(self) -> None:
         self.at = Places("localhost", 8443, 8444)
-        read = self.lists or (lambda: [revocation_list(self.authority, *self.revoked)])
+        read = self.lists or (lambda: [revocation_list(self.authority, *self.revoked, now=NOW)])
         self.simulators = Simulators(
             self.at,
             clients.read(json.dumps(registered())),

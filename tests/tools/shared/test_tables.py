@@ -24,7 +24,7 @@ from cloudcard_tools.shared.tables import Column, print_table
 from support.command_lines import AUTHORITY
 from support.commands import calls, leaves
 from support.keystore_process import KeystoreProcess
-from support.long_values import HOOK, WIDE, keystore_of_long_values
+from support.long_values import HOOK, LATIN, WIDE, keystore_of_long_values
 from support.mail_server import MailServer, options_to
 
 PRINTERS = {"print_rows", "print_table"}
@@ -39,6 +39,8 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra account list": (WIDE[:5],),
     "ra user find": (WIDE[:5],),
     "ra user show": (WIDE[:5],),
+    "ra user join": (WIDE[:5], LATIN),
+    "ra user leave": (WIDE[:5], LATIN),
     "ra webhook deliveries": (HOOK,),
     "ra import": (str(FAULTS),),
     "ra card requests import": (AUTHORITY,),

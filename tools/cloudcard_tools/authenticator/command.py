@@ -141,8 +141,8 @@ def passcode(card: str, given: str | None, passcode_stdin: bool, caller: Caller)
         serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
         if against is not None:
             puk = choosing.replace(own, serial, against, secret, new)
-            told = {"puk": puk} if puk else {}
-            caller.print_facts({"serial": serial, "passcode": "set", **told}, NEW_PASSCODE)
+            told = {"serial": serial, "passcode": "set", **({"puk": puk} if puk else {})}
+            caller.print_facts(told, {key: NEW_PASSCODE[key] for key in told})
             return
         puk = own.set_passcode(serial, new)
     if caller.as_json:

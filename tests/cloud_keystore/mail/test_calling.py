@@ -188,6 +188,10 @@ def answering(tls: ssl.SSLContext, *parts: bytes, pause: float = 0.0) -> Iterato
                 for each in parts:
                     talking.sendall(each)
                     time.sleep(pause)
+                # To close what was not read to its end would take back what was said.
+                talking.shutdown(socket.SHUT_WR)
+                while talking.recv(4096):
+                    pass
         except OSError:  # the keystore has gone
             pass
 

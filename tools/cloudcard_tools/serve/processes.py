@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing
 from functools import partial
+from typing import NamedTuple
 
 import click
 import structlog
 
-from cloud_keystore.border.sockets import listening
+from cloud_keystore.border.sockets import Socket, Sockets, listening
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.model.errors import KeystoreError
@@ -29,6 +30,27 @@ from cloudcard_tools.shared.failures import Failure
 log = structlog.get_logger()
 
 NO_OPERATORS = 3  # exit status of the process that prepares a keystore without any
+
+
+class Face(NamedTuple):
+    """A process without keys: what it does, where it asks custody, and whether it is wanted."""
+
+    kind: str
+    serve: Callable[[Settings, Socket, Siblings], Coroutine[object, object, None]]
+    asked: Callable[[Sockets], Socket]
+    is_wanted: Callable[[Settings], object] = lambda _: True
+
+
+WORKER = Face("worker", serving.face_clients, lambda s: s.main)
+FACES = (  # in the order of the numbers of their metrics, which follow those of the workers
+    Face("enrolment", serving.face_newcomers, lambda s: s.enrolment),
+    Face("status", serving.face_strangers, lambda s: s.status, lambda s: s.status_listen),
+    Face("mail", serving.send_mail, lambda s: s.mail, lambda s: s.sends),
+    Face("rest", serving.face_programs, lambda s: s.rest, lambda s: s.rest_listen),
+    Face("outside", serving.call_authorities, lambda s: s.outside, lambda s: s.ca_hosts),
+    Face("web", serving.face_people, lambda s: s.web, lambda s: s.web),
+    Face("est", serving.face_workstations, lambda s: s.est, lambda s: s.est_listen),
+)
 
 
 def say_ready(settings: Settings, form: logs.Form, *, has_operators: bool) -> None:
@@ -71,55 +93,22 @@ def supervise(settings: Settings, workers: int, form: logs.Form) -> None:
             with closing(share(settings)) as shared, open_keystore(settings, shared) as parts:
                 asyncio.run(serving.keep_custody(parts, sockets, siblings))
 
-        def worker(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.main)
-            asyncio.run(serving.face_clients(settings, asked, siblings))
+        def facing(face: Face) -> Callable[[Siblings], None]:
+            def work(siblings: Siblings) -> None:
+                asked = sockets.only(face.asked(sockets))
+                asyncio.run(face.serve(settings, asked, siblings))
 
-        def newcomers(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.enrolment)
-            asyncio.run(serving.face_newcomers(settings, asked, siblings))
-
-        def strangers(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.status)
-            asyncio.run(serving.face_strangers(settings, asked, siblings))
-
-        def programs(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.rest)
-            asyncio.run(serving.face_programs(settings, asked, siblings))
-
-        def workstations(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.est)
-            asyncio.run(serving.face_workstations(settings, asked, siblings))
-
-        def people(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.web)
-            asyncio.run(serving.face_people(settings, asked, siblings))
-
-        def caller(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.outside)
-            asyncio.run(serving.call_authorities(settings, asked, siblings))
-
-        def mailer(siblings: Siblings) -> None:
-            asked = sockets.only(sockets.mail)
-            asyncio.run(serving.send_mail(settings, asked, siblings))
+            return work
 
         parts = [
             *(_part("custody", number, custody, form) for number in range(workers)),
-            *(_part("worker", number, worker, form) for number in range(workers)),
-            _part("enrolment", workers, newcomers, form),  # its number is that of its metrics
+            *(_part(WORKER.kind, number, facing(WORKER), form) for number in range(workers)),
+            *(
+                _part(face.kind, number, facing(face), form)
+                for number, face in enumerate(FACES, workers)
+                if face.is_wanted(settings)
+            ),
         ]
-        if settings.status_listen is not None:
-            parts.append(_part("status", workers + 1, strangers, form))
-        if settings.sends:
-            parts.append(_part("mail", workers + 2, mailer, form))
-        if settings.rest_listen is not None:
-            parts.append(_part("rest", workers + 3, programs, form))
-        if settings.ca_hosts:
-            parts.append(_part("outside", workers + 4, caller, form))
-        if settings.web is not None:
-            parts.append(_part("web", workers + 5, people, form))
-        if settings.est_listen is not None:
-            parts.append(_part("est", workers + 6, workstations, form))
         Supervisor(parts).run(partial(say_ready, settings, form, has_operators=has_operators))
 
 

@@ -123,17 +123,49 @@ def is_deaf(siblings: Siblings, _: Path) -> int:
     return 0
 
 
-def hangs_once(siblings: Siblings, folder: Path) -> int:
-    """Stop the first time; the second time end the supervisor."""
+def hangs_once(hang: Callable[[], None], siblings: Siblings, folder: Path) -> int:
+    """Hang the first time; the second time end the supervisor."""
     siblings.tell_ready()
     again = _count(folder, str(siblings.number)) > 1
     if again:
         os.kill(os.getppid(), signal.SIGTERM)
     elif not siblings.number:
-        os.kill(os.getpid(), signal.SIGSTOP)
+        hang()
     while True:
         os.write(siblings.says, ALIVE)
         time.sleep(0.05)
+
+
+def stops() -> None:
+    """Hang by being stopped."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def spins() -> None:
+    """Hang in an endless loop."""
+    while True:
+        pass
+
+
+def starves(siblings: Siblings, folder: Path) -> int:
+    """Work a little, in silence, beside a process that takes the same processor nearly whole; then
+    end the supervisor.
+    """
+    _count(folder)
+    siblings.tell_ready()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    own = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == own:
+            pass
+        os._exit(0)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    enough = time.process_time() + 0.2
+    while time.process_time() < enough:
+        pass
+    os.kill(os.getppid(), signal.SIGTERM)
+    os.read(siblings.hears, 1)
+    return 0
 
 
 def ends_slowly(siblings: Siblings, folder: Path) -> int:

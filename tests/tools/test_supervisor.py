@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -59,13 +60,21 @@ def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
     assert 0.2 <= time.monotonic() - began < supervised.SECONDS
 
 
+@pytest.mark.parametrize("hang", [supervised.stops, supervised.spins])
 def test_a_process_that_hangs_is_killed_and_one_that_says_that_it_lives_is_not(
-    tmp_path: Path,
+    hang: Callable[[], None], tmp_path: Path
 ) -> None:
     """One that stops within a transaction of SQLite would keep the others waiting for ever."""
-    programs = [supervised.hangs_once] * 2
+    programs = [partial(supervised.hangs_once, hang)] * 2
     assert supervise(tmp_path, programs, ends=False, MOST_SILENT=2.0) == ""
     assert sorted((tmp_path / "starts").read_text()) == ["0", "0", "1"]
+
+
+def test_a_process_that_waits_for_a_processor_does_not_hang(tmp_path: Path) -> None:
+    """On a busy computer one after the other was killed, and none got anything done."""
+    constants = {"ALIVE_SECONDS": 0.1, "MOST_SILENT": 0.5}
+    assert supervise(tmp_path, [supervised.starves], ends=False, **constants) == ""
+    assert (tmp_path / "starts").read_text() == "x"
 
 
 def test_a_process_that_ends_in_order_is_not_killed_for_its_silence(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from cloud_keystore.notify.siblings import (
     READY,
     Siblings,
 )
+from cloudcard_tools.serve.starving import Share
 
 log = structlog.get_logger()
 
@@ -38,7 +39,8 @@ MOST_FAILURES = 5  # in a row
 FIRST_PAUSE = 0.1  # seconds before a process is started again; doubled up to the longest pause
 LONGEST_PAUSE = 5.0
 # A process that says nothing for so long hangs, and can hold the lock of the database: it is
-# killed.
+# killed. While it waits for a processor it does not hang: on a computer that is too busy, another
+# one in its place would say as little.
 MOST_SILENT = 3.0
 MOST_UNREAD = 1 << 20  # bytes of wake-ups that wait for a process; further ones are dropped
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -79,6 +81,7 @@ class _Child:
     says: int
     hears: int
     began: float
+    share: Share
     serves: bool = False
     silent: float = 0.0
     ends: bool = False  # it has said that it ends in order
@@ -247,7 +250,8 @@ class Supervisor:
     def _find_hanging(self, seconds: float, now: float) -> None:
         """Kill the processes that hang, and those that do not start."""
         for child in self._children.values():
-            child.silent += seconds
+            late = child.silent > ALIVE_SECONDS
+            child.silent += seconds - (child.share.missed(seconds) if late else 0.0)
             if child.serves and child.silent >= (STOP_SECONDS if child.ends else MOST_SILENT):
                 log.warning(
                     f"a {child.part.kind} hangs and is killed",
@@ -365,7 +369,8 @@ def _fork(part: Part, others: Iterable[_Child]) -> _Child:
     os.close(says)
     for each in (to_hear, to_say):
         os.set_blocking(each, False)
-    return _Child(part, pid, os.pidfd_open(pid), to_say, to_hear, time.monotonic())
+    end = os.pidfd_open(pid)
+    return _Child(part, pid, end, to_say, to_hear, time.monotonic(), Share(pid))
 
 
 def _be(part: Part, siblings: Siblings, parent: int) -> NoReturn:

@@ -154,12 +154,12 @@ guests: setup ## Boot guests with stock libccid in QEMU, which list, sign, wait,
 traces: workshop clients ## Record tests/traces again with the real programs; SESSIONS: only these
 	@PYTHONPATH=tests $(BIN)/python -m recording $(SESSIONS)
 
-NHSUK := nhsuk-frontend@10.6.1
+VENDORED := nhsuk-frontend@10.6.1 jsqr@1.4.0
 
-vendor: workshop ## Fetch the stylesheet of the web pages from npm again, in neutral colours
+vendor: workshop ## Fetch from npm again what the web pages have of others
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
-	npm pack --silent --pack-destination "$$folder" $(NHSUK) >/dev/null && \
-	$(BIN)/python tools/setup/vendor.py "$$folder"/*.tgz
+	npm pack --silent --pack-destination "$$folder" $(VENDORED) >/dev/null && \
+	$(BIN)/python tools/setup/vendor.py "$$folder"
 
 openapi: workshop ## Write docs/openapi.json, the description of the REST API
 	@$(BIN)/python tools/docs/openapi.py

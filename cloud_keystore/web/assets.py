@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -34,12 +35,20 @@ class Asset:
     """A file as it is sent."""
 
     body: bytes
+    packed: bytes  # the same, by gzip; empty if that is no smaller
     media_type: str
+
+    @classmethod
+    def of(cls, path: Path) -> Asset:
+        """A file, which is packed once."""
+        body = path.read_bytes()
+        packed = gzip.compress(body, mtime=0)
+        return cls(body, packed if len(packed) < len(body) else b"", TYPES[path.suffix])
 
     @property
     def tag(self) -> str:
-        """What caches know it by."""
-        return f'"{sha256(self.body).hexdigest()[:32]}"'
+        """What caches know it by, packed or not."""
+        return f'W/"{sha256(self.body).hexdigest()[:32]}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Assets:
         """All files of a type that browsers are sent."""
         return cls(
             {
-                path.relative_to(folder).as_posix(): Asset(path.read_bytes(), TYPES[path.suffix])
+                path.relative_to(folder).as_posix(): Asset.of(path)
                 for path in sorted(folder.rglob("*"))
                 if path.suffix in TYPES
             }
@@ -71,9 +80,12 @@ class Assets:
         found = self.files.get(path)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        fields = {"ETag": found.tag, "Cache-Control": CACHE}
+        fields = {"ETag": found.tag, "Cache-Control": CACHE, "Vary": "Accept-Encoding"}
         if path == WORKER:
             fields["Service-Worker-Allowed"] = WORKER_SCOPE
         if request.headers.get("if-none-match") == found.tag:
             return Response(None, HTTPStatus.NOT_MODIFIED, fields)
+        if found.packed and "gzip" in request.headers.get("accept-encoding", ""):
+            packed = {**fields, "Content-Encoding": "gzip"}
+            return Response(found.packed, HTTPStatus.OK, packed, found.media_type)
         return Response(found.body, HTTPStatus.OK, fields, found.media_type)

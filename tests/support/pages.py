@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import segno
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cloudcard.registry.v1 import people_pb2
@@ -18,6 +21,8 @@ from support.keystore_process import KeystoreProcess
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1100, "height": 800}
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+CAMERA = "--use-fake-device-for-media-stream"
+SEEN = (640, 480)  # by the camera, pixels
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Site:
     keystore: KeystoreProcess
     origin: str
     browser: Browser
+    film: Path  # what the browser's camera sees
 
     @contextmanager
     def page(self, width: int = PHONE["width"]) -> Iterator[Page]:
@@ -53,6 +59,10 @@ class Site:
         if not url.startswith((self.origin, "blob:", "data:")):
             wrong.append(f"a request to {url}")
 
+    def show_camera(self, text: str) -> None:
+        """Hold a QR code before the camera."""
+        self.film.write_bytes(4 * photo_of(text))
+
     def invited(self, name: str) -> tuple[str, str]:
         """A new person: the identifier, and the token for a phone."""
         asked = people_pb2.CreateUserRequest(display_name=name)
@@ -66,16 +76,26 @@ class Site:
         expect(page.get_by_text("This phone is connected.")).to_be_visible()
 
 
+def photo_of(text: str) -> bytes:
+    """A photo of a screen with a QR code on it, JPEG."""
+    code = io.BytesIO()
+    segno.make(text).save(code, kind="png", scale=6, border=4)
+    photo, taken = Image.new("RGB", SEEN, "#555"), io.BytesIO()
+    photo.paste(Image.open(code).convert("RGB").rotate(4, fillcolor="#555", expand=True), (90, 40))
+    photo.save(taken, "jpeg", quality=80)
+    return taken.getvalue()
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[Site]:
     """A keystore with pages on a port of its own, and a browser."""
     (port,) = free_ports(1)
     with Nursery(folder / "logs") as nursery, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(FLAGS)
-        )
+        film = folder / "camera.mjpeg"
+        flags = [*FLAGS, CAMERA, f"--use-file-for-fake-video-capture={film}"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         try:
             keystore = KeystoreProcess(folder, nursery, ("--web", f"127.0.0.1:{port}"))
-            yield Site(keystore, f"http://127.0.0.1:{port}", browser)
+            yield Site(keystore, f"http://127.0.0.1:{port}", browser, film)
         finally:
             browser.close()

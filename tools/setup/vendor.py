@@ -1,5 +1,6 @@
-"""Copies the stylesheet of nhsuk-frontend into the pages, without what is the NHS's own: its font,
-its blue, its pictures. Run by `make vendor`; CI compares what it wrote with SHA256SUMS.
+"""Copies into the pages what others have made: the stylesheet of nhsuk-frontend, without what is
+the NHS's own (its font, its blue, its pictures), and jsQR, which reads QR codes. Run by `make
+vendor`; CI compares what it wrote with SHA256SUMS.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from hashlib import sha256, sha512
+from io import BytesIO
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "cloud_keystore/web/assets/vendor"
 SUMS = "SHA256SUMS"
-INTEGRITY = (  # of nhsuk-frontend 10.6.1, as npm states it
-    "PZorqQZjZx/A26yJoskCL9z0ib6AtkAyF0o4K/RHr8zRrJyXrUOCnMbjy0VNXsGO4tfTNMwqlkwATKs4a0xayw=="
-)
+INTEGRITY: Mapping[str, str] = {  # of packages, as npm states it
+    "nhsuk-frontend-10.6.1.tgz": (
+        "PZorqQZjZx/A26yJoskCL9z0ib6AtkAyF0o4K/RHr8zRrJyXrUOCnMbjy0VNXsGO4tfTNMwqlkwATKs4a0xayw=="
+    ),
+    "jsqr-1.4.0.tgz": (
+        "dxLob7q65Xg2DvstYkRpkYtmKm2sPJ9oFhrhmudT1dZvNFFTlroai3AWSpLey/w5vMcLBXRgOJsbXpdN9HzU/A=="
+    ),
+}
 WITHIN = "package/dist/nhsuk"
 STYLE = "nhsuk-frontend.min.css"
 PICTURES = ("arrow-down", "arrow-up-down", "arrow-up", "cross")  # that the stylesheet names
@@ -54,24 +61,26 @@ def style(css: str) -> str:
     return css
 
 
-def unpacked(package: Path) -> dict[str, bytes]:
-    """The files that pages need, by name. Raises Unexpected for another package."""
-    raw = package.read_bytes()
-    if base64.b64encode(sha512(raw).digest()).decode() != INTEGRITY:
-        raise Unexpected(f"{package} is not the version of nhsuk-frontend that is known")
-    with tarfile.open(package) as tar:
-
-        def content(name: str) -> bytes:
-            found = tar.extractfile(f"{WITHIN}/{name}")
-            if found is None:
-                raise Unexpected(f"the package has no {name}")
-            return found.read()
-
-        files = {"nhsuk-frontend.css": style(content(STYLE).decode()).encode()}
-        for each in PICTURES:
-            name = f"nhsuk-icon-{each}.svg"
-            files[name] = content(f"assets/images/{name}")
-    return files
+def unpacked(folder: Path) -> dict[str, bytes]:
+    """The files that pages need, by name. Raises Unexpected for packages of another content."""
+    raw: dict[str, bytes] = {}
+    for package, integrity in INTEGRITY.items():
+        content = (folder / package).read_bytes()
+        if base64.b64encode(sha512(content).digest()).decode() != integrity:
+            raise Unexpected(f"{package} is not the one that is known")
+        with tarfile.open(fileobj=BytesIO(content)) as tar:
+            for member in tar:
+                if (file := tar.extractfile(member)) is not None:
+                    raw[member.name] = file.read()
+    return {
+        "nhsuk-frontend.css": style(raw[f"{WITHIN}/{STYLE}"].decode()).encode(),
+        "jsQR.js": raw["package/dist/jsQR.js"],
+        "LICENCE-jsQR.txt": raw["package/LICENSE"],
+        **{
+            f"nhsuk-icon-{each}.svg": raw[f"{WITHIN}/assets/images/nhsuk-icon-{each}.svg"]
+            for each in PICTURES
+        },
+    }
 
 
 def sums(files: Mapping[str, bytes]) -> str:
@@ -79,9 +88,9 @@ def sums(files: Mapping[str, bytes]) -> str:
     return "".join(f"{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
 
 
-def main(package: str) -> None:
-    """Write the files."""
-    files = unpacked(Path(package))
+def main(folder: str) -> None:
+    """Write the files, from a folder with the packages."""
+    files = unpacked(Path(folder))
     for name, content in files.items():
         (FOLDER / name).write_bytes(content)
     (FOLDER / SUMS).write_text(sums(files))

@@ -45,8 +45,21 @@ def test_the_worker_keeps_each_script_of_the_page() -> None:
     assert set(json.loads(f"[{found[1]}]")) == names
 
 
+def test_the_authenticator_is_soon_there() -> None:
+    """What a phone loads first has at most 150 kB on its way; what reads QR codes comes later."""
+    files = Assets.read().files
+    first = [
+        each.packed or each.body
+        for path, each in files.items()
+        if path != "vendor/jsQR.js" and path.endswith((".js", ".css"))
+    ]
+    assert sum(map(len, first)) < 100_000
+
+
 def test_each_file_has_a_type() -> None:
     served = Assets.read().files
     there = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
-    assert there - served.keys() == {"vendor/SHA256SUMS", "vendor/LICENCE.txt"}
+    assert there - served.keys() == {
+        f"vendor/{name}" for name in ("SHA256SUMS", "LICENCE.txt", "LICENCE-jsQR.txt")
+    }
     assert set(TYPES.values()) == {each.media_type for each in served.values()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -116,6 +118,18 @@ def test_what_a_cache_has_is_not_sent_again(world: World) -> None:
     assert told.fields["content-type"].startswith("text/css")
     again = ask(pages, "GET", "/assets/cloudcard.css", {"if-none-match": told.fields["etag"]})
     assert (again.status, again.body) == (304, b"")
+
+
+def test_a_browser_that_unpacks_gets_less(world: World) -> None:
+    pages = site(world)
+    whole, packed = (
+        ask(pages, "GET", "/assets/cloudcard.css", {"accept-encoding": accepted})
+        for accepted in ("br", "br, gzip")
+    )
+    assert "content-encoding" not in whole.fields
+    assert packed.fields["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == whole.body
+    assert packed.fields["vary"] == whole.fields["vary"] == "Accept-Encoding"
 
 
 @pytest.mark.parametrize(

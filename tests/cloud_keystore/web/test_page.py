@@ -7,34 +7,23 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TypeAlias
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.hashes import SHA256
 from playwright.sync_api import Page, Route, expect
 
 from cloud_keystore.web.proofs import decoded, encoded
-from cloudcard.approval.v1 import approval_pb2
-from cloudcard.registry.v1 import cards_pb2, identities_pb2
-from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
-from cloudcard_tools.shared import identity
+from cloudcard.registry.v1 import identities_pb2
+from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote import check_code
-from support.keystore_process import PASSCODE, Workstation
+from support.keystore_process import PASSCODE
+from support.page_holders import DIGEST, Holder, held
 from support.pages import DESK, PHONE, Site, serving
 
-DIGEST = b"\x11" * 32
 NOT_ME = re.compile("This wasn.t me")
-CALLS = """async ([method, path, said]) => {
-  const { Calls } = await import('/assets/authenticator/calls.js');
-  const { kept } = await import('/assets/authenticator/keeping.js');
-  return new Calls(await kept('own')).ask(method, path, said);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -43,58 +32,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@dataclass
-class Holder:
-    """Somebody with a card, whose phone is a page, and a workstation with it."""
-
-    page: Page
-    serial: str
-    workstation: Workstation
-    certificate: bytes
-
-    def ask(self) -> workstation_pb2.Operation:
-        """A request that rings on the page."""
-        made = self.workstation.create(os.urandom(16), DIGEST)
-        expect(self.page.get_by_role("heading", name="Sign once?")).to_be_visible()
-        return made
-
-    def verify(self, signature: bytes) -> None:
-        """Raise InvalidSignature unless the card's key has made it."""
-        key = x509.load_der_x509_certificate(self.certificate).public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        key.verify(signature, DIGEST, ec.ECDSA(Prehashed(SHA256())))
-
-    def state(self, operation_id: str) -> str:
-        asked = workstation_pb2.WatchOperationRequest(operation_id=operation_id)
-        found = next(iter(self.workstation.stub.WatchOperation(asked, timeout=60)))
-        return approval_pb2.OperationState.Name(found.operation.state)
-
-
 NewHolder: TypeAlias = Callable[..., AbstractContextManager[Holder]]
 
 
 @pytest.fixture
 def new_holder(site: Site) -> NewHolder:
-    @contextmanager
-    def made(name: str, *, has_passcode: bool = True) -> Iterator[Holder]:
-        user_id, token = site.invited(name)
-        with site.page() as page:
-            site.enrol(page, token)
-            asked = cards_pb2.IssueCardRequest(
-                request_id=os.urandom(16), user_id=user_id, profile="p256"
-            )
-            serial = site.keystore.registry.cards.IssueCard(asked).card.serial
-            if has_passcode:
-                chosen = ["POST", f"cards/{serial}/first-passcode", {"passcode": PASSCODE}]
-                page.evaluate(CALLS, chosen)
-            asked_card = cards_pb2.GetCardRequest(card_serial=serial)
-            keys = site.keystore.registry.cards.GetCard(asked_card).card.keys
-            (certificate,) = (each.certificate for each in keys if each.key_ref == 0x9A)
-            with identity.channel(site.keystore.workstation(f"PC of {name}")) as channel:
-                stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
-                yield Holder(page, serial, Workstation(stub, serial), certificate)
-
-    return made
+    return partial(held, site)
 
 
 def test_what_is_approved_on_the_page_is_signed(new_holder: NewHolder) -> None:
@@ -181,17 +124,7 @@ def test_the_page_shows_only_what_the_keystore_has_signed(new_holder: NewHolder)
             told["payload"] = encoded(bytes(payload))
             route.fulfill(status=200, content_type="application/json", body=json.dumps(told))
 
-        asked = workstation_pb2.CreateOperationRequest(
-            request_id=os.urandom(16),
-            card_serial=eve.serial,
-            key_ref=0x9A,
-            algorithm=17,
-            key_use=1,
-            inputs=[DIGEST],
-            passcode_proof=eve.workstation.proof(),
-            channels=[2],
-        )
-        made = eve.workstation.stub.CreateOperation(asked, timeout=60).operation
+        made = eve.scannable()
         decisions: list[str] = []
         eve.page.on(
             "request", lambda sent: decisions.append(sent.url) if "decision" in sent.url else None
@@ -353,6 +286,10 @@ def test_everybody_can_use_the_pages(site: Site, new_holder: NewHolder) -> None:
         page.get_by_text("What was decided on this phone").click()
         page.get_by_text("Enter the code that a workstation shows").click()
         assert accessible(page) == []
+        page.get_by_role("button", name="Scan a workstation").click()
+        expect(page.locator("#camera-problem")).to_be_visible()
+        assert accessible(page) == []
+        page.get_by_role("button", name="Go back").click()
         page.get_by_role("button", name="Change the passcode").click()
         assert accessible(page) == []
         page.get_by_role("button", name="Go back").click()

@@ -37,6 +37,12 @@ export class Cards {
     }
   }
 
+  // The cards that a workstation's reader can get.
+  async usable() {
+    const { cards } = await this.#calls.ask("GET", "cards");
+    return cards.filter((card) => card.state === "active");
+  }
+
   #card(card) {
     const ways = IN_USE.includes(card.state) ? OFFERED[card.passcode_state] ?? [] : [];
     const until = new Date(card.expires).toLocaleDateString([], { dateStyle: "long" });

@@ -9,8 +9,13 @@ const PIN_BYTES = 32, SECRET_BYTES = 16; // of a token: what programs pin, and t
 
 export class NoToken extends Error {}
 
+const TOKEN = /cc1\.([A-Za-z0-9_-]{64})(@[^#?]*)?$/;
+
+// The token in the text of an invitation's QR code, be it the token alone or a link; else nothing.
+export const tokenIn = (text) => TOKEN.exec(text.trim())?.[0] ?? "";
+
 function secretOf(token) {
-  const found = /^cc1\.([A-Za-z0-9_-]{64})(@.*)?$/.exec(token.trim().replaceAll(/\s/g, ""));
+  const found = TOKEN.exec(token.trim().replaceAll(/\s/g, ""));
   const raw = found === null ? new Uint8Array() : decode(found[1]);
   if (raw.length !== PIN_BYTES + SECRET_BYTES) {
     throw new NoToken("This is not the code: it begins with cc1. Copy all of it, or open the link again.");

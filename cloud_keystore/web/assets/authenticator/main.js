@@ -2,10 +2,12 @@
 import { encode } from "./bytes.js";
 import { Calls, OutOfReach, Refused } from "./calls.js";
 import { Cards } from "./cards.js";
-import { enrolled, NoToken } from "./enrolling.js";
+import { Claims } from "./claiming.js";
+import { enrolled, NoToken, tokenIn } from "./enrolling.js";
 import { remember, showHistory } from "./history.js";
 import { forget, kept } from "./keeping.js";
 import { Decision, genuine, NotGenuine, signed, Unreadable } from "./protocol.js";
+import { Scanner } from "./scanning.js";
 import { at, done, element, say, show, shown } from "./screen.js";
 import { ended, facts, title } from "./words.js";
 
@@ -20,10 +22,15 @@ class Authenticator {
   #listening = null;
   #cards;
 
-  constructor(device) {
+  constructor(device, scanner) {
     this.#device = device;
     this.#calls = new Calls(device);
     this.#cards = new Cards(this.#calls, (error) => this.#isRemoved(error));
+    new Claims(this.#calls, this.#cards, scanner, {
+      claimed: (told) => this.#claimed(told),
+      failed: (error) => this.#isRemoved(error) || this.#refused(error),
+      leave: () => this.#next(),
+    });
   }
 
   begin() {
@@ -34,7 +41,6 @@ class Authenticator {
     at("go-back").addEventListener("click", () => show("request"));
     at("report").addEventListener("click", () => this.#decide(Decision.NOT_ME, ""));
     at("done-close").addEventListener("click", () => this.#next());
-    at("claim-form").addEventListener("submit", (event) => this.#claim(event));
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#listenAgain());
     window.addEventListener("online", () => this.#listenAgain());
     this.#next();
@@ -212,19 +218,16 @@ class Authenticator {
     say(error.message);
   }
 
-  async #claim(event) {
-    event.preventDefault();
-    say("");
-    try {
-      const text = at("qr-text").value.trim().toUpperCase();
-      const told = await this.#calls.ask("POST", "claims", { qr_text: text, card_serial: "" });
-      const request = await genuine(told, this.#device.requestKey);
-      at("qr-text").value = "";
-      this.#waiting.set(request.id, request);
-      this.#show(request);
-    } catch (error) {
-      if (!this.#isRemoved(error)) say(error.message);
-    }
+  async #claimed(told) {
+    const request = await genuine(told, this.#device.requestKey);
+    this.#waiting.set(request.id, request);
+    this.#show(request);
+  }
+
+  // Say at home why a code was of no use.
+  #refused(error) {
+    this.#next();
+    say(error.message);
   }
 
   #isRemoved(error) {
@@ -238,12 +241,18 @@ class Authenticator {
   }
 }
 
-function beginEnrolment() {
-  const token = decodeURIComponent(location.hash.slice(1));
-  at("token").value = token;
+function beginEnrolment(scanner) {
+  at("token").value = decodeURIComponent(location.hash.slice(1));
   // The token is a secret, which neither history nor screen has to keep.
   history.replaceState(null, "", location.pathname);
   at("device-name").value = /Android|iPhone|iPad/.exec(navigator.userAgent)?.[0] ?? "Browser";
+  at("scan-token").addEventListener("click", () => scanner.open((text) => {
+    const token = tokenIn(text);
+    if (token === "") return "This is not the code of an invitation.";
+    at("token").value = token;
+    show("enrol");
+    return "";
+  }, () => show("enrol")));
   at("enrol-form").addEventListener("submit", async (event) => {
     event.preventDefault();
     say("");
@@ -252,7 +261,7 @@ function beginEnrolment() {
     try {
       const device = await enrolled(at("token").value, at("device-name").value.trim());
       at("token").value = "";
-      new Authenticator(device).begin();
+      new Authenticator(device, scanner).begin();
     } catch (error) {
       if (!(error instanceof NoToken || error instanceof Refused || error instanceof OutOfReach)) throw error;
       say(error.message);
@@ -272,10 +281,11 @@ async function begin() {
     await forget();
     location.reload();
   });
+  const scanner = new Scanner();
   const device = await kept("own").catch(() => null);
   if (device === null) show("unable");
-  else if (device === undefined) beginEnrolment();
-  else new Authenticator(device).begin();
+  else if (device === undefined) beginEnrolment(scanner);
+  else new Authenticator(device, scanner).begin();
 }
 
 function keepShell() {

@@ -5,8 +5,9 @@ const SHELL = [
   "/authenticator",
   "/assets/cloudcard.css",
   "/assets/mark-white.svg",
+  "/assets/vendor/jsQR.js",
   "/assets/vendor/nhsuk-frontend.css",
-  ...["bytes", "calls", "cards", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "screen", "words"].map(
+  ...["bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "scanning", "screen", "words"].map(
     (name) => `/assets/authenticator/${name}.js`,
   ),
 ];

@@ -53,6 +53,7 @@ BEGINNINGS = frozenset(
         Kind.EMAIL_DOMAIN_REMOVED,
         Kind.ROLE_DEFINED,
         Kind.MEMBERSHIP_ADDED,
+        Kind.VISIT_ASKED,
         Kind.PROFILE_DEFINED,
         Kind.AUTHORITY_TRUSTED,
         Kind.EST_SERVER_CHANGED,

@@ -4,7 +4,7 @@ soon.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,6 +17,8 @@ from cloud_keystore.model.cards import Card, CardState
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.fields.texts import text_field
+from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.limits import MOST_DAYS
 from cloud_keystore.model.people import Identity, Progress, User
 from cloud_keystore.model.profiles import profile_named
@@ -26,6 +28,7 @@ from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.issuing import orders
+from cloud_keystore.storage.listing import users as listing
 from cloud_keystore.storage.outbox import notifications as outbox
 
 
@@ -86,6 +89,16 @@ class Reports:
                     )
                 )
         return found if page else sorted(found, key=lambda each: each.progress.since)
+
+    def states(self, text: str = "", *, actor: Actor) -> Mapping[str, int]:
+        """How many users whom the actor sees are in each state, as lists show it: of all, or of
+        those whom a text finds. Raises InvalidInput, NotAllowed.
+        """
+        wanted = as_written(text_field("text", text, LONGEST_TEXT, required=False))
+        now = self.clock()
+        with acting.looking(self.database, actor, now) as by:
+            by.need_somewhere(Right.VIEW)
+            return listing.counts(by.connection, now, by.seen_organisations(), wanted)
 
     def expiring(self, days: int, page: Page | None = None, *, actor: Actor) -> list[Expiring]:
         """What ends within some days or has ended, of what the actor sees, the first to end first;

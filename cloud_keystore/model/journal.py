@@ -116,6 +116,9 @@ class Kind(StrEnum):
     ROLE_DELETED = "role.deleted"
     MEMBERSHIP_ADDED = "membership.added"  # a person belongs to one more organisation
     MEMBERSHIP_ENDED = "membership.ended"
+    VISIT_ASKED = "visit.asked"  # a code to log in to the pages
+    VISIT_BEGUN = "visit.begun"
+    VISIT_ENDED = "visit.ended"
     PROFILE_DEFINED = "profile.defined"  # of cards, besides the built-in ones
     PROFILE_CHANGED = "profile.changed"
     PROFILE_DELETED = "profile.deleted"

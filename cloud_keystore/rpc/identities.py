@@ -17,6 +17,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.people.devices import DeviceListing, Devices
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.people import People, Token
+from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import identities_pb2 as pb
@@ -34,6 +35,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     people: People
     devices: Devices
     identities: Identities
+    visits: Visits
     clock: Clock
 
     @property
@@ -142,6 +144,14 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     ) -> pb.RemoveOperatorResponse:
         gone = await self._remove(context, Role.OPERATOR, request.operator_id, request.reason)
         return pb.RemoveOperatorResponse(operator=_operator(gone, self._now))
+
+    async def CreateVisitCode(
+        self, _request: pb.CreateVisitCodeRequest, context: Context
+    ) -> pb.CreateVisitCodeResponse:
+        made = await self.door.call(context, self.visits.make_code)
+        message = pb.CreateVisitCodeResponse(code=made.text, address=made.address)
+        message.expire_time.FromDatetime(made.expire_time)
+        return message
 
     async def CreateAuditor(
         self, request: pb.CreateAuditorRequest, context: Context

@@ -155,7 +155,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
         answered.append(answering(sockets.est, est, access.EST, few, known))
     if settings.web is not None:
         web = web_use_cases(cases, newcomers.enrolment)
-        answered.append(answering(sockets.web, web, access.WEB, caller=known))
+        answered.append(answering(sockets.web, web, access.WEB, caller=web.identify))
     if settings.sends:
         letters, one = sending.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)
         answered.append(answering(sockets.mail, letters, access.MAIL, one))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -19,6 +21,7 @@ from cloud_keystore.web.assets import Assets
 from cloud_keystore.web.authenticator import AuthenticatorCalls
 from cloud_keystore.web.gate import told
 from cloud_keystore.web.pages import Pages
+from cloud_keystore.web.ra.views import Row, Views
 from cloud_keystore.web.streams import REQUESTS, Streams
 
 
@@ -47,12 +50,20 @@ class _Told(Route):
 
 
 def application(
-    calls: AuthenticatorCalls, streams: Streams, pages: Pages, assets: Assets
+    calls: AuthenticatorCalls,
+    streams: Streams,
+    pages: Pages,
+    assets: Assets,
+    views: Views,
+    visited: Sequence[Row],
 ) -> FastAPI:
     """The pages, to be put behind the gate."""
     made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for row in calls.rows():
         made.add_api_route(row.path, row.serve, methods=[row.method], status_code=row.status)
+    for each in visited:
+        shown = partial(views.serve, each.serve)
+        made.router.routes.append(_Told(each.path, shown, methods=[each.method]))
     shells = Shells(pages, assets)
     made.router.routes += [
         _Told(REQUESTS, streams, methods=["GET"]),

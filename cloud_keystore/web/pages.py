@@ -12,6 +12,8 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from cloud_keystore.web.ra import words
+
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -56,13 +58,20 @@ ERRORS: Mapping[int, Said] = MappingProxyType(
 
 
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters |= {"day": words.day, "when": words.when}
+    made.globals |= {
+        "colours": words.COLOURS,
+        "states": words.USER_STATES,
+        "card_state": words.card_state,
+    }
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ ON_BOTH_DATABASES = {
     "test_custom_roles",
     "test_custom_profiles",
     "test_memberships",
+    "test_visits",
     "test_requests",
     "test_leaving",
     "test_posting",

@@ -56,6 +56,7 @@ from cloud_keystore.custody.sealing import journal_key
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.activation import Activation
 from cloud_keystore.custody.use.using_sessions import UsingSessions
+from cloud_keystore.mail.notifications import Notifications
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.cards import SOFTWARE, CardState, Key
@@ -109,6 +110,7 @@ from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
+from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki import authorities
@@ -125,6 +127,7 @@ from cloudcard_tools.authenticator.passkey import SoftwarePasskey
 PASSCODE = b"135790"
 DIGEST = b"\x11" * 32
 DATABASE = "keystore.db"
+LOG_IN_PAGE = "https://cards.example.org/ra/log-in"
 RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
 TERMS = SessionTerms(100, timedelta(hours=1))
 SESSIONS = Policy(session=TERMS)
@@ -239,6 +242,8 @@ class World:
     custom_roles: CustomRoles
     custom_profiles: CustomProfiles
     memberships: Memberships
+    visits: Visits
+    notifications: Notifications
     four_eyes: FourEyes
     requests: Requests
     custody: Keys
@@ -596,6 +601,8 @@ def new_world(
         custom_roles=custom,
         custom_profiles=CustomProfiles(database, clock, os.urandom),
         memberships=Memberships(database, clock, os.urandom),
+        visits=Visits(database, clock, os.urandom, LOG_IN_PAGE),
+        notifications=Notifications(database, clock, sends=True),
         four_eyes=four_eyes,
         requests=Requests(
             database, clock, life, replacing, leaving, roles, custom, organisations_, four_eyes

@@ -35,12 +35,15 @@ class Site:
     film: Path  # what the browser's camera sees
 
     @contextmanager
-    def page(self, width: int = PHONE["width"]) -> Iterator[Page]:
+    def page(self, width: int = PHONE["width"], *, scripts: bool = True) -> Iterator[Page]:
         """A page of a browser that nobody has used before. An error in it, and a request to
         another host, fail the test.
         """
         size = PHONE if width == PHONE["width"] else DESK
-        context = self.browser.new_context(viewport=size)  # type: ignore[arg-type]
+        context = self.browser.new_context(
+            viewport=size,  # type: ignore[arg-type]
+            java_script_enabled=scripts,
+        )
         wrong: list[str] = []
         context.on("weberror", lambda error: wrong.append(str(error.error)))
         context.on("request", lambda asked: self._note(asked.url, wrong))

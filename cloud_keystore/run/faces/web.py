@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -30,6 +30,14 @@ from cloud_keystore.web.origins import Origins
 from cloud_keystore.web.pages import Pages
 from cloud_keystore.web.proofs import Nonces
 from cloud_keystore.web.proving import Proving
+from cloud_keystore.web.ra.cards import CardPages
+from cloud_keystore.web.ra.changes import ChangePages
+from cloud_keystore.web.ra.entering import Entering
+from cloud_keystore.web.ra.people import PeoplePages
+from cloud_keystore.web.ra.person import PersonPages
+from cloud_keystore.web.ra.reports import ReportPages
+from cloud_keystore.web.ra.views import Row, Views
+from cloud_keystore.web.ra.visiting import Doorkeeper
 from cloud_keystore.web.streams import Streams
 
 SECRET_BYTES = 32
@@ -98,15 +106,36 @@ def site_of(
     streams = Streams(ringing, use_cases.alerts, wakeups, limiter.stream, limiter.looks)
     pages = Pages()
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
-    inner = application(calls, streams, pages, Assets.read())
+    views = Views(pages, use_cases.visits)
+    inner = application(
+        calls, streams, pages, Assets.read(), views, _visited(use_cases, views, clock)
+    )
     return Gate(
-        Proving(inner, use_cases.callers, nonces, limiter.admit),
+        Doorkeeper(
+            Proving(inner, use_cases.callers, nonces, limiter.admit),
+            use_cases.visits,
+            limiter.admit,
+        ),
         origins=origins,
         pages=pages,
         admit=limiter.admit,
         held=limiter.call,
         place_of=lambda host: network(packed(host)),
         metrics=metrics,
+    )
+
+
+def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row]:
+    """The pages of operators."""
+    return (
+        *Entering(views.pages, use_cases.visits).rows(),
+        *PeoplePages(views, use_cases.people, use_cases.reports).rows(),
+        *PersonPages(views, use_cases.showing, clock).rows(),
+        *CardPages(views, use_cases.cards, use_cases.issuing, use_cases.unlock_codes).rows(),
+        *ReportPages(views, use_cases.reports, use_cases.notifications, use_cases.people).rows(),
+        *ChangePages(
+            views, use_cases.people, use_cases.leaving, use_cases.accounts, use_cases.devices
+        ).rows(),
     )
 
 

@@ -65,13 +65,14 @@ from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
+from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
 from cloud_keystore.run.looks import Looks
-from cloud_keystore.run.offering.hosts import names, places
+from cloud_keystore.run.offering.hosts import log_in_page, names, places
 from cloud_keystore.run.opening import Parts
 
 
@@ -139,6 +140,7 @@ class MainUseCases:
     portal_passwords: Passwords
     security_questions: Questions
     reading: Reading
+    visits: Visits
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +305,7 @@ def main_use_cases(
         portal_passwords=Passwords(passcodes, questions),
         security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
+        visits=Visits(database, clock, os.urandom, log_in_page(parts.settings)),
     )
 
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.reports import Reports
+from cloud_keystore.cards.showing import Showing
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
+from cloud_keystore.mail.notifications import Notifications
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
+from cloud_keystore.people.contacts.accounts import Accounts
+from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment
+from cloud_keystore.people.people import People
+from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
 
 
 @dataclass(frozen=True, slots=True)
 class WebUseCases:
-    """Those of the pages for people, whose browsers can be devices."""
+    """Those of the pages for people, whose browsers can be devices, and for operators who visit."""
 
     callers: Callers
     announcing: Announcing
@@ -29,6 +39,23 @@ class WebUseCases:
     cards: Life
     passcodes: Passcodes
     unlock_codes: UnlockCodes
+    visits: Visits
+    people: People
+    reports: Reports
+    showing: Showing
+    leaving: Leaving
+    issuing: Issuing
+    accounts: Accounts
+    devices: Devices
+    notifications: Notifications
+
+    def identify(self, fingerprint: bytes, role: Role | None) -> Identity:
+        """The caller of a certificate, or of a visit: operators are known here by their visits
+        alone. Raises IdentityRejected.
+        """
+        if role is Role.OPERATOR:
+            return self.visits.find(fingerprint)
+        return self.callers.identify(fingerprint, role)
 
 
 def web_use_cases(main: MainUseCases, enrolment: Enrolment) -> WebUseCases:

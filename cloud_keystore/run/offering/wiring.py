@@ -240,6 +240,7 @@ def add_services(
             people=our.people,
             devices=our.devices,
             identities=our.identities,
+            visits=our.visits,
             clock=clock,
         ),
         server,

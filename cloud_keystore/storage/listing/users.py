@@ -92,6 +92,19 @@ def _finds(text: str) -> ColumnElement[bool]:
     return or_(people.called(text), u.id.in_(serials), u.id.in_(accounts.holders_of(text)))
 
 
+def counts(
+    connection: Connection, now: datetime, within: Collection[str] | None, text: str = ""
+) -> dict[str, int]:
+    """How many users of some organisations (None: of all) are in each state, of all or of those
+    whom a text finds.
+    """
+    query = select(state(now), func.count()).where(people.belongs(within))
+    if text:
+        query = query.where(_finds(text))
+    found = connection.execute(query.group_by(state(now)))
+    return {row[0]: row[1] for row in found}
+
+
 def ids(
     connection: Connection,
     page: Page | None,

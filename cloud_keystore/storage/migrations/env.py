@@ -24,7 +24,7 @@ from cloud_keystore.storage.issuing import (
 from cloud_keystore.storage.outbox import deliveries, notifications, webhooks
 from cloud_keystore.storage.past import repeats
 from cloud_keystore.storage.revocation import certificates, lists
-from cloud_keystore.storage.rights import assignments, custom_roles, requests
+from cloud_keystore.storage.rights import assignments, custom_roles, requests, visits
 from cloud_keystore.storage.sealing import key_holders
 from cloud_keystore.storage.surveys import answers, feedback
 
@@ -60,6 +60,7 @@ assert organisations.branch.metadata is METADATA  # noqa: S101
 assert assignments.assignment.metadata is METADATA  # noqa: S101
 assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
 assert requests.request.metadata is METADATA  # noqa: S101
+assert visits.visit.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101
 assert webhooks.webhook.metadata is METADATA  # noqa: S101

@@ -135,6 +135,7 @@ TOLD: dict[str, Kind] = {
     "IdentityService.RemoveWorkstation": Kind.IDENTITY_REMOVED,
     "IdentityService.RemoveDevice": Kind.IDENTITY_REMOVED,
     "IdentityService.CreateOperator": Kind.IDENTITY_INVITED,
+    "IdentityService.CreateVisitCode": Kind.VISIT_ASKED,
     "IdentityService.RemoveOperator": Kind.IDENTITY_REMOVED,
     "IdentityService.CreateAuditor": Kind.IDENTITY_INVITED,
     "IdentityService.RemoveAuditor": Kind.IDENTITY_REMOVED,
@@ -745,6 +746,7 @@ def _tell_programs(registry: Registry, client_id: str) -> None:
 def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> None:
     identities, cards, alerts = registry.identities, registry.cards, registry.alerts
     identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
+    identities.CreateVisitCode(identities_pb2.CreateVisitCodeRequest())
     asked = clients_pb2.CreateClientRequest(display_name="HR system", roles=["ra-agent"])
     client = registry.clients.CreateClient(asked).client
     list(registry.clients.ListClients(clients_pb2.ListClientsRequest()))

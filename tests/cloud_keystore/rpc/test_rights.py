@@ -436,6 +436,7 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
 # Calls that tell nothing of anybody, but are for those who have a role.
 GENERAL: Mapping[str, tuple[Right, Message]] = {
     "DomainService.ListDomains": (Right.VIEW, domains_pb2.ListDomainsRequest()),
+    "IdentityService.CreateVisitCode": (Right.VIEW, staff.CreateVisitCodeRequest()),
     # There are none here; test_differences.py has some.
     "DirectoryService.ListDifferences": (
         Right.VIEW,

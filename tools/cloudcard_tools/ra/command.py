@@ -28,6 +28,7 @@ from cloudcard_tools.ra.registry import ROLE
 from cloudcard_tools.ra.reports import expiring, pending
 from cloudcard_tools.ra.rights.requests import request
 from cloudcard_tools.ra.rights.roles import role
+from cloudcard_tools.ra.rights.visiting import log_in
 from cloudcard_tools.ra.sheets.exporting import export
 from cloudcard_tools.ra.sheets.importing import import_people
 from cloudcard_tools.ra.sheets.report import report
@@ -38,6 +39,7 @@ from cloudcard_tools.shared import enrolling
     epilog="""\b
 Examples:
   cloudcard ra enrol --token-file ~/.local/share/cloudcard/keystore/operator.token
+  cloudcard ra log-in
   cloudcard ra user add "Ada Byron" --email ada@example.org
   cloudcard ra user show ada@example.org
   cloudcard ra user close ada@example.org --reason "left the trust"
@@ -78,6 +80,7 @@ def enrol(token: str | None, token_file: Path | None, folder: Path | None) -> No
     enrolling.enrol(token, token_file, folder, ROLE)
 
 
+ra.add_command(log_in)
 ra.add_command(user)
 ra.add_command(account)
 ra.add_command(import_people)

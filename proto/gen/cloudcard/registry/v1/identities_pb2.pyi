@@ -875,6 +875,55 @@ class RemoveOperatorResponse(_message.Message):
 Global___RemoveOperatorResponse: _TypeAlias = RemoveOperatorResponse  # noqa: Y015
 
 @_typing.final
+class CreateVisitCodeRequest(_message.Message):
+    """CreateVisitCodeRequest asks for a code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateVisitCodeRequest: _TypeAlias = CreateVisitCodeRequest  # noqa: Y015
+
+@_typing.final
+class CreateVisitCodeResponse(_message.Message):
+    """CreateVisitCodeResponse holds a code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The code, which is a secret until it is used."""
+    address: _builtins.str
+    """The page where it is entered; empty if the keystore serves none."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it stops being accepted."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "code", b"code", "expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateVisitCodeResponse: _TypeAlias = CreateVisitCodeResponse  # noqa: Y015
+
+@_typing.final
 class CreateAuditorRequest(_message.Message):
     """CreateAuditorRequest names a new auditor."""
 

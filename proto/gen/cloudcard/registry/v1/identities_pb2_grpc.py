@@ -90,6 +90,11 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorResponse.FromString,
                 _registered_method=True)
+        self.CreateVisitCode = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/CreateVisitCode',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateVisitCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateVisitCodeResponse.FromString,
+                _registered_method=True)
         self.CreateAuditor = channel.unary_unary(
                 '/cloudcard.registry.v1.IdentityService/CreateAuditor',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAuditorRequest.SerializeToString,
@@ -196,6 +201,14 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateVisitCode(self, request, context):
+        """CreateVisitCode returns a one-time code by which the caller logs in to the pages, as the same operator. An earlier
+        code that was not used is good no longer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateAuditor(self, request, context):
         """CreateAuditor returns a one-time token to enrol one more auditor.
         """
@@ -281,6 +294,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.RemoveOperator,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorResponse.SerializeToString,
+            ),
+            'CreateVisitCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateVisitCode,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateVisitCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateVisitCodeResponse.SerializeToString,
             ),
             'CreateAuditor': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAuditor,
@@ -601,6 +619,33 @@ class IdentityService:
             '/cloudcard.registry.v1.IdentityService/RemoveOperator',
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveOperatorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateVisitCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/CreateVisitCode',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateVisitCodeRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateVisitCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

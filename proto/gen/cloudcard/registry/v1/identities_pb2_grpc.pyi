@@ -60,6 +60,10 @@ class IdentityServiceStub:
     """UpdateOperator moves an operator to another organisation. The caller needs the right in both."""
     RemoveOperator: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveOperatorRequest, _identities_pb2.RemoveOperatorResponse]
     """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed."""
+    CreateVisitCode: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateVisitCodeRequest, _identities_pb2.CreateVisitCodeResponse]
+    """CreateVisitCode returns a one-time code by which the caller logs in to the pages, as the same operator. An earlier
+    code that was not used is good no longer.
+    """
     CreateAuditor: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateAuditorRequest, _identities_pb2.CreateAuditorResponse]
     """CreateAuditor returns a one-time token to enrol one more auditor."""
     ListAuditors: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]
@@ -101,6 +105,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """UpdateOperator moves an operator to another organisation. The caller needs the right in both."""
     RemoveOperator: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveOperatorRequest, _identities_pb2.RemoveOperatorResponse]  # type: ignore[assignment]
     """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed."""
+    CreateVisitCode: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateVisitCodeRequest, _identities_pb2.CreateVisitCodeResponse]  # type: ignore[assignment]
+    """CreateVisitCode returns a one-time code by which the caller logs in to the pages, as the same operator. An earlier
+    code that was not used is good no longer.
+    """
     CreateAuditor: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateAuditorRequest, _identities_pb2.CreateAuditorResponse]  # type: ignore[assignment]
     """CreateAuditor returns a one-time token to enrol one more auditor."""
     ListAuditors: _aio.UnaryStreamMultiCallable[_identities_pb2.ListAuditorsRequest, _identities_pb2.ListAuditorsResponse]  # type: ignore[assignment]
@@ -205,6 +213,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identities_pb2.RemoveOperatorResponse, _abc.Awaitable[_identities_pb2.RemoveOperatorResponse]]:
         """RemoveOperator takes an operator's identity out of use for ever. The last operator cannot be removed."""
+
+    @_abc_1.abstractmethod
+    def CreateVisitCode(
+        self,
+        request: _identities_pb2.CreateVisitCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.CreateVisitCodeResponse, _abc.Awaitable[_identities_pb2.CreateVisitCodeResponse]]:
+        """CreateVisitCode returns a one-time code by which the caller logs in to the pages, as the same operator. An earlier
+        code that was not used is good no longer.
+        """
 
     @_abc_1.abstractmethod
     def CreateAuditor(

@@ -1,0 +1,141 @@
+"""Visits of operators at the pages: they log in by a code that their own certificate gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.model.actors import Actor, ActorKind
+from cloud_keystore.model.clock import Clock, Random, new_id
+from cloud_keystore.model.errors import IdentityRejected, TokenRejected
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import Identity
+from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.model.rights.visits import (
+    CODE_PREFIX,
+    CODE_TIME,
+    LONGEST_VISIT,
+    MOST_VISITS,
+    SECRET_PREFIX,
+    SEEN_TIME,
+    Visit,
+    new_text,
+    text_sha256,
+)
+from cloud_keystore.storage import people
+from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.rights import visits
+
+log = structlog.get_logger()
+
+OVER = "you are logged out: log in again"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitCode:
+    """A code by which an operator logs in, once, and where."""
+
+    text: str
+    expire_time: datetime
+    address: str  # of the page; empty if this keystore serves none
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Begins visits and ends them, and knows whose they are."""
+
+    database: Database
+    clock: Clock
+    random: Random
+    address: str  # of the page where operators log in; empty if this keystore serves none
+
+    def make_code(self, operator: Identity) -> VisitCode:
+        """A code for an operator. An earlier one that was not used is good no longer. Raises
+        NotAllowed.
+        """
+        now, actor = self.clock(), operator.actor
+        text = new_text(CODE_PREFIX, self.random)
+        with acting.changing(self.database, actor, now) as by:
+            by.need_somewhere(Right.VIEW)
+            for each in visits.unended(by.connection, actor.id, now - LONGEST_VISIT - CODE_TIME):
+                if each.begin_time is None:
+                    visits.end(by.connection, each, now)
+            made = Visit(new_id(now, self.random), actor.id, _sha256(CODE_PREFIX, text), now)
+            visits.add(by.connection, made)
+            asked = entries.about_keystore(Kind.VISIT_ASKED, now, actor, {"visit": made.id})
+            journal.append(by.connection, asked)
+        return VisitCode(text, now + CODE_TIME, self.address)
+
+    def begin(self, code: str) -> str:
+        """Begin the visit of a code, which is spent by that; returns its secret, which is new.
+        Raises TokenRejected.
+        """
+        now, given = self.clock(), text_sha256(CODE_PREFIX, code.strip())
+        secret = new_text(SECRET_PREFIX, self.random)
+        with self.database.write() as connection:
+            made = None if given is None else visits.by_code(connection, given)
+            operator = None
+            if made is not None and made.can_begin(now):
+                operator = people.find_identity(connection, made.operator_id)
+            if made is None or operator is None or not operator.is_active(now):
+                raise TokenRejected(
+                    "this code is unknown, used or older than five minutes: get another one"
+                )
+            if not visits.begin(connection, made, _sha256(SECRET_PREFIX, secret), now):
+                raise TokenRejected("this code was used meanwhile: get another one")
+            begun = entries.about_keystore(
+                Kind.VISIT_BEGUN, now, operator.actor, {"visit": made.id}
+            )
+            journal.append(connection, begun)
+            others = visits.unended(connection, operator.id, now - LONGEST_VISIT - CODE_TIME)
+            open_ = [each for each in others if each.is_open(now)]
+            for each in open_[: max(0, len(open_) - MOST_VISITS)]:
+                visits.end(connection, each, now)
+        return secret
+
+    def find(self, secret_sha256: bytes) -> Identity:
+        """The operator whose visit it is; raises IdentityRejected if it is over, or if the operator
+        is not active any more.
+        """
+        now = self.clock()
+        with self.database.read() as connection:
+            made = visits.by_secret(connection, secret_sha256)
+            if made is None or not made.is_open(now):
+                raise IdentityRejected(OVER)
+            operator = people.find_identity(connection, made.operator_id)
+        if operator is None or not operator.is_active(now):
+            raise IdentityRejected(OVER)
+        if made.seen_time is None or now >= made.seen_time + SEEN_TIME:
+            with self.database.write(shared=True) as connection:
+                visits.seen(connection, made, now)
+        return operator
+
+    def end(self, secret_sha256: bytes) -> None:
+        """End a visit. Repeated, it does nothing."""
+        now = self.clock()
+        with self.database.write() as connection:
+            made = visits.by_secret(connection, secret_sha256)
+            if made is None or not visits.end(connection, made, now):
+                return
+            actor = Actor(ActorKind.OPERATOR, made.operator_id)
+            ended = entries.about_keystore(Kind.VISIT_ENDED, now, actor, {"visit": made.id})
+            journal.append(connection, ended)
+
+    def rights(self, user_id: str = "", *, actor: Actor) -> tuple[Right, ...]:
+        """The rights that an operator has anywhere, or in the organisation of a person, by which
+        pages show what can be done. Raises UserNotFound.
+        """
+        with acting.looking(self.database, actor, self.clock()) as by:
+            if user_id:
+                place = by.user(user_id, Right.VIEW).organisation_id
+                return tuple(each for each in Right if by.held.has(each, place))
+            return tuple(each for each in Right if by.held.where(each))
+
+
+def _sha256(prefix: str, text: str) -> bytes:
+    made = text_sha256(prefix, text)
+    assert made is not None  # noqa: S101 (it was drawn so)
+    return made

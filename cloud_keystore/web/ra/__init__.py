@@ -1,0 +1,1 @@
+"""The pages of the registration authority, for operators who have logged in."""

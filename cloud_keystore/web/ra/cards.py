@@ -1,0 +1,135 @@
+"""What operators do with the cards of a person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from card_os.uses import REQUEST_ID_BYTES
+from cloud_keystore.cards.issuing import Issuing
+from cloud_keystore.cards.life import Life
+from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.pki.revocation import RevocationReason
+from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.web.ra.acts import ACTS, REASONS
+from cloud_keystore.web.ra.forms import Field, Question, ask
+from cloud_keystore.web.ra.people import PEOPLE
+from cloud_keystore.web.ra.person import PERSON
+from cloud_keystore.web.ra.views import Row, Views, see
+from cloud_keystore.web.ra.visiting import current, given
+
+CARD = f"{PERSON}/cards/{{serial}}"
+
+
+@dataclass(frozen=True, slots=True)
+class CardPages:
+    """Asks, does, and leads back to what is then."""
+
+    views: Views
+    cards: Life
+    issuing: Issuing
+    unlock_codes: UnlockCodes
+
+    def rows(self) -> tuple[Row, ...]:
+        """Its pages."""
+        asked = [name for name, act in ACTS.items() if act.title]
+        done: Mapping[str, Callable[[Request], Response]] = {
+            "code": self.make_code,
+            "suspend": self.suspend,
+            "resume": self.resume,
+            "revoke": self.revoke,
+        }
+        return (
+            Row("GET", f"{PERSON}/issue", self.ask_issue),
+            Row("POST", f"{PERSON}/issue", self.issue),
+            *(Row("GET", f"{CARD}/{name}", partial(self.ask, name)) for name in asked),
+            *(Row("POST", f"{CARD}/{name}", do) for name, do in done.items()),
+        )
+
+    def ask(self, name: str, request: Request, wrong: str = "") -> Response:
+        """The question before something is done with a card."""
+        serial, act = str(request.path_params["serial"]), ACTS[name]
+        listing = self.cards.find(serial, actor=current().operator.actor)
+        about = f"Card {serial} of {listing.user.display_name}."
+        question = Question(
+            act.title, (about, *act.said), act.button, _own(request), act.fields, warns=act.warns
+        )
+        return ask(self.views, question, wrong)
+
+    def suspend(self, request: Request) -> Response:
+        """Take a card out of use for a time."""
+        self.cards.suspend(str(request.path_params["serial"]), actor=current().operator.actor)
+        return see(f"{_own(request)}?done=suspended")
+
+    def resume(self, request: Request) -> Response:
+        """Put a card back in use."""
+        self.cards.resume(str(request.path_params["serial"]), actor=current().operator.actor)
+        return see(f"{_own(request)}?done=resumed")
+
+    def revoke(self, request: Request) -> Response:
+        """Take a card out of use for ever."""
+        serial = str(request.path_params["serial"])
+        try:
+            if given("code") not in REASONS:
+                raise InvalidInput("say why: choose one of the reasons")  # noqa: TRY301
+            code = RevocationReason(given("code"))
+            self.cards.revoke(serial, given("reason"), code, actor=current().operator.actor)
+        except InvalidInput as error:
+            return self.ask("revoke", request, str(error))
+        return see(f"{_own(request)}?done=revoked")
+
+    def make_code(self, request: Request) -> Response:
+        """A code that is read out. It is in this answer alone, so that nothing keeps it."""
+        serial = str(request.path_params["serial"])
+        made = self.unlock_codes.make(serial, actor=current().operator.actor)
+        return self.views.page(
+            "told",
+            title="Unlock code",
+            above=f"Read this code out to the holder of card {serial}:",
+            secret=made.code,
+            until=made.expire_time,
+            next_step=(
+                "The holder opens the authenticator on their own phone, chooses the card and "
+                "“New passcode by an unlock code”, and enters the code and a new passcode."
+            ),
+            back=_own(request),
+            whose="the person",
+        )
+
+    def ask_issue(self, request: Request, wrong: str = "") -> Response:
+        """The question of which profile a new card is."""
+        own = {"": "As it is set for this person"}
+        built_in = {name: f"{name}: {each.title}" for name, each in PROFILES.items()}
+        question = Question(
+            "Issue a card",
+            ("The holder is told by e-mail, and then chooses a passcode on the phone.",),
+            "Issue a card",
+            _own(request),
+            (Field("profile", "Card type", choices={**own, **built_in}),),
+            # Whoever sends the form twice issues one card.
+            {"request_id": given("request_id") or os.urandom(REQUEST_ID_BYTES).hex()},
+        )
+        return ask(self.views, question, wrong)
+
+    def issue(self, request: Request) -> Response:
+        """Issue a card."""
+        try:
+            request_id = bytes.fromhex(given("request_id"))
+        except ValueError:
+            return self.ask_issue(request, "open this page again")
+        actor, user_id = current().operator.actor, str(request.path_params["user_id"])
+        try:
+            self.issuing.issue(request_id, user_id, given("profile"), actor=actor)
+        except InvalidInput as error:
+            return self.ask_issue(request, str(error))
+        return see(f"{_own(request)}?done=issued")
+
+
+def _own(request: Request) -> str:
+    return f"{PEOPLE}/{request.path_params['user_id']}"

@@ -1,0 +1,46 @@
+"""Forms that ask before something is done: what it means, and what has to be said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.ra.visiting import given
+
+NO_CHOICES: Mapping[str, str] = MappingProxyType({})
+
+
+class Field(NamedTuple):
+    """Something that is typed or chosen; with choices, the first one is chosen already."""
+
+    name: str
+    label: str
+    hint: str = ""
+    choices: Mapping[str, str] = NO_CHOICES
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked before something is done. `hidden` are values that go with the answer."""
+
+    title: str
+    said: Sequence[str]
+    button: str
+    back: str  # the page to which whoever does nothing goes
+    fields: Sequence[Field] = ()
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    warns: bool = False  # whether it cannot be undone
+
+
+def ask(views: Views, question: Question, wrong: str = "") -> Response:
+    """The page of a question; after an answer that was wrong, with what was given and why."""
+    filled = [each._replace(value=given(each.name) or each.value) for each in question.fields]
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
+    return views.page("question", status, question=question, fields_=filled, wrong=wrong)

@@ -1,0 +1,169 @@
+"""The list of people: search, states, order and page are all in its address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cloud_keystore.cards.reports import Reports
+from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.people import UserState
+from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.people.listing import UserListing, Wanted
+from cloud_keystore.people.people import People
+from cloud_keystore.web.ra import words
+from cloud_keystore.web.ra.views import Row, Views, see
+from cloud_keystore.web.ra.visiting import AT, current
+
+PEOPLE = f"{AT}/people"
+PAGE = 50  # people on one
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "name": "Name",
+        "uuid12": "UUID",
+        "email": "E-mail",
+        "state": "State",
+        "cards": "Cards",
+        "profile": "Card type",
+        "devices": "Phones",
+        "created": "Added",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an address asks for; what is empty excludes nobody."""
+
+    q: str = ""
+    state: str = ""
+    sort: str = "name"
+    after: str = ""  # the last one of the page before
+
+    @classmethod
+    def of(cls, request: Request) -> Asked:
+        """What the address of a request asks for."""
+        said = request.query_params
+        return cls(
+            **{name: said[name] for name in (each.name for each in fields(cls)) if name in said}
+        )
+
+    @property
+    def wanted(self) -> Wanted:
+        """The people who are asked for, in their order."""
+        return Wanted(self.q, self.sort, states=(self.state,) if self.state else ())
+
+    def but(self, at: str = PEOPLE, **changes: str) -> str:
+        """The address that asks for something else, from the first page on."""
+        asked = replace(self, **{"after": "", **changes})
+        said = {each.name: getattr(asked, each.name) for each in fields(asked)}
+        left = {name: value for name, value in said.items() if value and (name, value) != _USUAL}
+        return f"{at}?{urlencode(left)}" if left else at
+
+
+_USUAL = ("sort", "name")
+
+
+class Tab(NamedTuple):
+    """People of one state, and how many they are."""
+
+    address: str
+    text: str
+    number: int
+    is_current: bool
+
+
+class Column(NamedTuple):
+    """A column, its order now ("ascending", "descending" or "none"), and what turns that round."""
+
+    name: str
+    text: str
+    order: str
+    address: str
+
+
+class Line(NamedTuple):
+    """One person in the list."""
+
+    address: str
+    listing: UserListing
+    state: str
+    card_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePages:
+    """Shows the people whom an operator sees."""
+
+    views: Views
+    people: People
+    reports: Reports
+
+    def rows(self) -> tuple[Row, ...]:
+        """Its pages."""
+        return (Row("GET", AT, self.begin), Row("GET", PEOPLE, self.show))
+
+    def begin(self, _request: Request) -> Response:
+        """The first page of a visit."""
+        return see(PEOPLE)
+
+    def show(self, request: Request) -> Response:
+        """The people who are asked for."""
+        asked, actor = Asked.of(request), current().operator.actor
+        page = Page(PAGE + 1, asked.after)
+        found = self.people.list_users(page, asked.wanted, actor=actor)
+        numbers = self.reports.states(asked.q, actor=actor)
+        more = asked.but(after=found[PAGE - 1].user.id) if len(found) > PAGE else ""
+        return self.views.page(
+            "people",
+            asked=asked,
+            tabs=_tabs(asked, numbers),
+            columns=_columns(asked),
+            lines=[_line(each) for each in found[:PAGE]],
+            nobody=not any(numbers.values()) and not asked.q,
+            more=more,
+            first=asked.but() if asked.after else "",
+            everybody=PEOPLE,
+            file=asked.but(f"{PEOPLE}.csv"),
+            may_add=Right.PEOPLE in self.views.visits.rights(actor=actor),
+        )
+
+
+def _tabs(asked: Asked, numbers: Mapping[str, int]) -> list[Tab]:
+    total = sum(numbers.values())
+    every = Tab(asked.but(state=""), "All", total, not asked.state)
+    return [
+        every,
+        *(
+            Tab(asked.but(state=state), text, numbers.get(state, 0), asked.state == state)
+            for state, text in words.USER_STATES.items()
+        ),
+    ]
+
+
+def _columns(asked: Asked) -> list[Column]:
+    made = []
+    for name, text in COLUMNS.items():
+        order = {name: "ascending", f"-{name}": "descending"}.get(asked.sort, "none")
+        turned = f"-{name}" if order == "ascending" else name
+        made.append(Column(name, text, order, asked.but(sort=turned)))
+    return made
+
+
+def _line(listing: UserListing) -> Line:
+    user = listing.user
+    address, card_type = f"{PEOPLE}/{user.id}", words.card_type(user.profile)
+    return Line(address, listing, shown_state(listing), card_type)
+
+
+def shown_state(listing: UserListing) -> str:
+    """The state of a person, as lists show it."""
+    if listing.user.state is UserState.CLOSED:
+        return "closed"
+    return "enrolled" if listing.enrolled else "pending"

@@ -1,0 +1,130 @@
+"""The pages of one person: cards, Windows accounts, devices, what happened. Each has an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cloud_keystore.cards.showing import Showing, Whole
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.fields.software import Compatibility, Contact
+from cloud_keystore.model.people import Identity, IdentityState, UserState
+from cloud_keystore.web.ra import words
+from cloud_keystore.web.ra.acts import acts_on
+from cloud_keystore.web.ra.people import PEOPLE
+from cloud_keystore.web.ra.views import Row, Views
+from cloud_keystore.web.ra.visiting import current
+
+PERSON = f"{PEOPLE}/{{user_id}}"
+
+
+class Part(NamedTuple):
+    """A part of what there is about a person."""
+
+    path: str  # below the person's
+    text: str
+    number: Callable[[Whole], int | None]
+
+
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        "cards": Part("", "Cards", lambda whole: len(whole.cards)),
+        "accounts": Part("/accounts", "Windows accounts", lambda whole: len(whole.accounts)),
+        "devices": Part("/devices", "Devices", lambda whole: len(whole.devices)),
+        "log": Part("/log", "Log", lambda _: None),
+    }
+)
+
+
+class DeviceLine(NamedTuple):
+    """A device as the page shows it."""
+
+    device: Identity
+    state: str
+    ends: datetime | None
+    software: str
+    outdated: bool
+    seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPages:
+    """Shows one person. The journal tells who has looked."""
+
+    views: Views
+    showing: Showing
+    clock: Clock
+
+    def rows(self) -> tuple[Row, ...]:
+        """Its pages."""
+        return tuple(
+            Row("GET", f"{PERSON}{part.path}", partial(self.show, name))
+            for name, part in PARTS.items()
+        )
+
+    def show(self, name: str, request: Request) -> Response:
+        """One part of what there is about a person."""
+        operator = current().operator
+        whole = self.showing.show(str(request.path_params["user_id"]), operator)
+        return self.page(name, whole, words.DONE.get(request.query_params.get("done", "")))
+
+    def page(self, name: str, whole: Whole, done: tuple[str, str] | None) -> Response:
+        """The page of a part."""
+        own = f"{PEOPLE}/{whole.user.id}"
+        now, actor = self.clock(), current().operator.actor
+        rights = self.views.visits.rights(whole.user.id, actor=actor)
+        is_here = whole.user.state is not UserState.CLOSED
+        return self.views.page(
+            f"person_{name}",
+            whole=whole,
+            user=whole.user,
+            own=own,
+            part=name,
+            tabs=[
+                (f"{own}{each.path}", each.text, each.number(whole), key == name)
+                for key, each in PARTS.items()
+            ],
+            done=done,
+            may={each.value for each in rights} if is_here else set(),
+            acts={each.card.serial: acts_on(each, rights) for each in whole.cards},
+            state=_state(whole),
+            next_step=words.next_step(whole.progress),
+            devices=[_device(each.device, whole, now) for each in whole.devices],
+        )
+
+
+def _state(whole: Whole) -> str:
+    if whole.user.state.value == "closed":
+        return "closed"
+    return "enrolled" if whole.progress.stage.value == "enrolled" else "pending"
+
+
+def _device(device: Identity, whole: Whole, now: datetime) -> DeviceLine:
+    ends = None if device.state is IdentityState.REMOVED else device.expire_time
+    if device.state is IdentityState.INVITED:
+        ends = whole.invitations.get(device.id)
+    contact = whole.contacts.get(device.id)
+    return DeviceLine(
+        device,
+        device.state_at(now),
+        ends,
+        _software(contact),
+        contact is not None and contact.software.compared() is Compatibility.OUTDATED,
+        None if contact is None else contact.seen_time,
+    )
+
+
+def _software(contact: Contact | None) -> str:
+    """The version and the platform of a client, as far as it has said them."""
+    if contact is None:
+        return ""
+    said = contact.software
+    platform = f"{said.platform} {said.platform_version}".strip()
+    return ", ".join(each for each in (said.version, platform) if each)

@@ -1,0 +1,106 @@
+"""What pages say of states and steps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from cloud_keystore.cards.life import CardListing
+from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.people import Progress, Stage
+from cloud_keystore.model.profiles import DEFAULT_PROFILE
+
+USER_STATES: Mapping[str, str] = MappingProxyType(
+    {"pending": "Pending", "enrolled": "Enrolled", "closed": "Left"}
+)
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "pending": "yellow",
+        "enrolled": "green",
+        "closed": "grey",
+        "issuing": "blue",
+        "failed": "red",
+        "cancelled": "grey",
+        "active": "green",
+        "suspended": "orange",
+        "revoked": "grey",
+        "invited": "blue",
+        "removed": "grey",
+        "expired": "red",
+        "disabled": "grey",
+    }
+)
+CARD_STATES: Mapping[CardState, str] = MappingProxyType(
+    {
+        CardState.ISSUING: "is being made",
+        CardState.FAILED: "could not be made",
+        CardState.CANCELLED: "was cancelled",
+        CardState.PENDING: "waits for its first passcode",
+        CardState.ACTIVE: "in use",
+        CardState.SUSPENDED: "suspended",
+        CardState.REVOKED: "revoked",
+    }
+)
+NEXT: Mapping[Stage, str] = MappingProxyType(
+    {
+        Stage.NO_PHONE: "There is no phone. Invite one.",
+        Stage.INVITATION_EXPIRED: "The invitation has expired. Send another one.",
+        Stage.INVITED: "The holder opens the invitation on the phone, until {until}.",
+        Stage.NO_CARD: "There is no card. Issue one.",
+        Stage.CARD_INCOMPLETE: "Card {card} is being made.",
+        Stage.CARD_FAILED: "Card {card} could not be made. Issue it again.",
+        Stage.NO_PASSCODE: "The holder chooses a passcode for card {card} on the phone.",
+        Stage.ENROLLED: "Nothing is missing.",
+        Stage.CLOSED: "This person has left.",
+    }
+)
+
+
+# What was done, and what has to happen next, by the word in the address of the page that shows it
+DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "issued": (
+            "A card is issued",
+            "The holder chooses a passcode for it on the phone. Without a phone, invite one.",
+        ),
+        "suspended": ("The card is suspended", "Put it back in use when the holder has it again."),
+        "resumed": ("The card is back in use", "The holder need not do anything."),
+        "revoked": ("The card is revoked", "If the holder needs another card, issue one."),
+        "closed": ("This person is closed", "Nothing is left to do."),
+        "there": ("This person was there already", "Nothing was changed."),
+        "account": (
+            "The Windows account is added",
+            "It comes into use when the person has finished enrolling.",
+        ),
+        "no-account": ("The Windows account is removed", "Nothing is left to do."),
+        "no-device": ("The device is removed", "If the person needs another one, invite one."),
+    }
+)
+
+
+def day(time: datetime | None) -> str:
+    """A day as people write it."""
+    return "" if time is None else f"{time.day} {time:%B %Y}"
+
+
+def when(time: datetime | None) -> str:
+    """A time, to the minute."""
+    return "" if time is None else f"{day(time)}, {time:%H:%M} UTC"
+
+
+def next_step(progress: Progress) -> str:
+    """What has to happen next."""
+    return NEXT[progress.stage].format(until=day(progress.until), card=progress.card)
+
+
+def card_state(listing: CardListing) -> str:
+    """The state of a card, and whether its passcode is locked."""
+    said = CARD_STATES[listing.card.state]
+    locked = listing.passcode_state == "locked" and listing.card.state is CardState.ACTIVE
+    return f"{said}, locked" if locked else said
+
+
+def card_type(profile: str) -> str:
+    """The profile of a person's cards, or of the next one."""
+    return profile or DEFAULT_PROFILE

@@ -1,0 +1,202 @@
+"""The pages of operators in a real browser, against a real keystore: one for all tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from cloudcard.registry.v1 import accounts_pb2, identities_pb2
+from support.pages import DESK, PHONE, Site, serving
+
+LONG = "Wolfeschlegelsteinhausenbergerdorffvoralternwaren"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A keystore with pages and people; each has a user's identifier."""
+
+    site: Site
+    ada: str  # with a phone, a card in use and a Windows account
+    bea: str  # with nothing but an invitation
+
+    @contextmanager
+    def page(self, width: int = DESK["width"], *, scripts: bool = True) -> Iterator[Page]:
+        """A page of somebody who has logged in."""
+        with self.site.page(width, scripts=scripts) as page:
+            asked = identities_pb2.CreateVisitCodeRequest()
+            made = self.site.keystore.registry.identities.CreateVisitCode(asked)
+            assert made.address == f"{self.site.origin.replace('127.0.0.1', 'localhost')}/ra/log-in"
+            page.goto(f"{self.site.origin}/ra")
+            page.get_by_label("Code").fill(made.code)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("heading", name="People")).to_be_visible()
+            yield page
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with serving(tmp_path_factory.mktemp("ra")) as site:
+        keystore = site.keystore
+        with_nobody(site)
+        ada, phone = keystore.holder("Ada Byron", "ada@example.org")
+        keystore.card(ada, phone)
+        asked = accounts_pb2.AddAccountRequest(user_id=ada, name=r"CORP\ada")
+        keystore.registry.accounts.AddAccount(asked)
+        bea, _ = site.invited(f"Bea {LONG}")
+        yield Registry(site, ada, bea)
+
+
+def with_nobody(site: Site) -> None:
+    """BUG-31: a list of people without anybody says so."""
+    with Registry(site, "", "").page() as page:
+        expect(page.get_by_text("There are no people yet.")).to_be_visible()
+        check(page)
+
+
+def check(page: Page) -> None:
+    """Let axe look, at the width of a phone and of a desk; nothing goes sideways."""
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+def test_a_person_is_found_and_looked_at(registry: Registry) -> None:
+    """USER-11, BUG-31: each part of what there is about a person has an address, and an empty one
+    says so.
+    """
+    with registry.page() as page:
+        check(page)
+        page.get_by_label("Find somebody").fill("byron")
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_role("table").get_by_role("link", name="Ada Byron")).to_be_visible()
+        expect(page.get_by_text("Bea ")).to_be_hidden()
+        expect(page.get_by_role("link", name="Enrolled (1)")).to_be_visible()
+        page.get_by_role("link", name="Pending (0)").click()
+        expect(page.get_by_text("Nobody is found by “byron”")).to_be_visible()
+        check(page)
+        page.get_by_role("link", name="Show everybody").click()
+        page.get_by_role("link", name="Ada Byron").click()
+        expect(page.get_by_role("heading", name="Ada Byron")).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^[1-9]\d{11}$"))).to_be_visible()
+        expect(page.get_by_text("Nothing is missing.")).to_be_visible()
+        check(page)
+        for part, said in (
+            ("Windows accounts", r"CORP\ada"),
+            ("Devices", "Version"),
+            ("Log", "added the person"),
+        ):
+            page.get_by_role("link", name=part).click()
+            expect(page.get_by_text(said).first).to_be_visible()
+            check(page)
+        page.goto(f"{registry.site.origin}/ra/people/{registry.bea}/accounts")
+        expect(page.get_by_text("No Windows accounts yet.")).to_be_visible()
+        check(page)
+        page.goto(f"{registry.site.origin}/ra/people/{registry.bea}")
+        expect(page.get_by_text("No cards yet.")).to_be_visible()
+        page.goto(f"{registry.site.origin}/ra/people/nobody")
+        expect(page.get_by_role("heading", name="This is not there")).to_be_visible()
+        check(page)
+
+
+def test_every_column_sorts_both_ways_and_the_address_says_how(registry: Registry) -> None:
+    with registry.page() as page:
+        heads = page.get_by_role("columnheader")
+        for name in [each.inner_text().strip(" ▲▼") for each in heads.all()]:
+            orders = []
+            for _ in range(2):
+                heads.filter(has_text=name).get_by_role("link").click()
+                orders.append(heads.filter(has_text=name).get_attribute("aria-sort"))
+            assert set(orders) == {"ascending", "descending"}, name
+            assert "sort=" in page.url or name == "Name"
+        shown = page.locator("tbody th").all_inner_texts()
+        page.reload()
+        assert page.locator("tbody th").all_inner_texts() == shown
+
+
+def test_it_is_whole_without_scripts_and_by_keys(registry: Registry) -> None:
+    with registry.page(scripts=False) as page:
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+        page.get_by_label("Find somebody").focus()
+        page.keyboard.type("ada")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name="All (1)")).to_be_visible()
+        page.get_by_role("link", name="Ada Byron").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Ada Byron")).to_be_visible()
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+        page.go_back()
+        page.reload()
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_a_card_is_unlocked_by_four_clicks(registry: Registry) -> None:
+    """From the first page to the code that is read out, without scripts too."""
+    for scripts in (True, False):
+        with registry.page(scripts=scripts) as page:
+            clicks = [
+                page.get_by_role("link", name="Ada Byron"),
+                page.get_by_role("button", name="Make an unlock code"),
+            ]
+            for each in clicks:
+                each.click()
+            expect(page.get_by_role("heading", name="Unlock code")).to_be_visible()
+            expect(page.locator("#secret")).to_have_text(re.compile(r"^\d{10}$"))
+            assert len(clicks) <= 4
+            if scripts:
+                check(page)
+
+
+def test_what_is_done_is_asked_before_and_told_after(registry: Registry) -> None:
+    with registry.page() as page:
+        page.get_by_role("link", name="Add a person").click()
+        check(page)
+        page.get_by_role("button", name="Add the person").click()
+        expect(page.get_by_role("alert")).to_contain_text("name")
+        check(page)
+        page.get_by_label("Full name").fill("Cy Cole")
+        page.get_by_role("button", name="Add the person").click()
+        expect(page.get_by_role("heading", name="Cy Cole is added")).to_be_visible()
+        check(page)
+        page.get_by_role("link", name="Go to the person").click()
+        page.get_by_role("link", name="Issue a card").click()
+        check(page)
+        page.get_by_label("p256").check()
+        page.get_by_role("button", name="Issue a card").click()
+        expect(page.get_by_text("A card is issued.")).to_be_visible()
+        expect(page.get_by_text("In the log:")).to_be_visible()
+        check(page)
+        page.get_by_role("link", name="Revoke card").click()
+        expect(page.get_by_text("counts for nothing")).to_be_visible()
+        check(page)
+        page.get_by_role("link", name="Go back").click()
+        page.get_by_role("link", name="Close this person").click()
+        page.get_by_label("Why?").fill("left")
+        page.get_by_role("button", name="Close this person").click()
+        expect(page.get_by_text("This person is closed.")).to_be_visible()
+        check(page)
+        for menu, said in (("Ending soon", "Ada Byron"), ("E-mail", "Nothing has failed.")):
+            page.get_by_role("navigation").get_by_role("link", name=menu).click()
+            if menu == "Ending soon":
+                page.get_by_label("Days to look ahead").fill("800")
+                page.get_by_role("button", name="Show").click()
+            expect(page.get_by_text(said).first).to_be_visible()
+            check(page)
+
+
+def test_a_wrong_code_is_told(registry: Registry) -> None:
+    with registry.site.page(DESK["width"]) as page:
+        page.goto(f"{registry.site.origin}/ra/people?q=ada")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_contain_text("get another one")
+        assert page.title().startswith("Error: ")
+        check(page)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TypeAlias
+from urllib.parse import quote
 
 import structlog
 from starlette.datastructures import Headers
@@ -54,6 +55,8 @@ FIELDS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
 }
 STRICT_TRANSPORT = "max-age=31536000"
+# What can be otherwise when it is tried again.
+PASSING = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 Admit: TypeAlias = Callable[[str, Hashable], None]  # raises TooManyCalls
@@ -121,7 +124,8 @@ def told(pages: Pages, scope: Scope, problem: Problem, request_id: str) -> Respo
     if scope["path"].startswith(CALLS):
         return response
     kept = {name: response.headers[name] for name in ("retry-after",) if name in response.headers}
-    return pages.error(problem.status, request_id, kept)
+    passes = problem.status in PASSING and scope["method"] == "GET"
+    return pages.error(problem.status, request_id, kept, _asked(scope) if passes else "")
 
 
 def problem_of(error: Exception) -> Problem:
@@ -142,6 +146,13 @@ def _checked(scope: Scope, fields: Headers, origin: str | None) -> str:
     if not is_own(scope["method"], origin, fields):
         raise Refused(HTTPStatus.FORBIDDEN)
     return origin
+
+
+def _asked(scope: Scope) -> str:
+    """The page that was asked for, of this host whatever it is called."""
+    path = "/" + quote(scope["path"]).lstrip("/")
+    query = scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
 
 
 def _fields(request_id: str, origin: str | None) -> dict[str, str]:

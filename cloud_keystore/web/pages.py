@@ -92,10 +92,22 @@ class Pages:
         return HTMLResponse(text, status, dict(fields))
 
     def error(
-        self, status: int, incident: str, fields: Mapping[str, str] = MappingProxyType({})
+        self,
+        status: int,
+        incident: str,
+        fields: Mapping[str, str] = MappingProxyType({}),
+        again: str = "",
     ) -> HTMLResponse:
-        """The page of an error. `incident` is the number under which the log tells more."""
+        """The page of an error. `incident` is the number under which the log tells more, and
+        `again` the page that can be tried again; empty if that is of no use.
+        """
         said = ERRORS.get(status, ERRORS[HTTPStatus.INTERNAL_SERVER_ERROR])
         return self.page(
-            "error", status, fields, title=said.title, text=said.text, incident=incident
+            "error",
+            status,
+            fields,
+            title=said.title,
+            text=said.text,
+            incident=incident,
+            again=again,
         )

@@ -27,9 +27,7 @@ NAMED = re.compile(r"\b[A-Z]+-\d\d\b")
 MISSING: Mapping[str, str] = {
     "CARD-01": "tests of OpenSC use cards whose keys are here; none looks for keys on the PC",
     "CARD-09": "doctor says cause and fix, but no page shows the same",
-    "CARD-10": "commands say at once that nobody answers, but no page has a button to try again",
     "USER-08": "nobody has measured how long a first enrolment takes",
-    "USER-11": "there is no page of accounts",
     "AUTH-08": "a second phone needs an operator's invitation, not a code by e-mail",
     "AUTH-09": "the PUK gives another passcode without a phone",
     "DEV-03": "there are no short codes",

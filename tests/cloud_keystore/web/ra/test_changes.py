@@ -59,7 +59,7 @@ def followed(visitor: Visitor, told: Answer) -> str:
 def test_a_card_is_suspended_put_back_and_revoked(
     world: World, visitor: Visitor, ada: User, serial: str
 ) -> None:
-    """CARD-10: what was done is shown with its event and what is next, and loading the page again
+    """What was done is shown with its event and what is next, and loading the page again
     does nothing.
     """
     own = f"/ra/people/{ada.id}"

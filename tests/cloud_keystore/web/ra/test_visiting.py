@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 from starlette.types import ASGIApp
 
+from cloud_keystore.model.errors import StorageUnavailable
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.model.rights.visits import IDLE_TIME
+from cloud_keystore.storage.engine import Database
 from cloud_keystore.web.ra.visiting import COOKIE, LOG_IN, own_path
 from support.keystore_world import OPERATOR, World
 from support.site import ask, site
@@ -190,6 +194,34 @@ def test_strangers_get_the_log_in_alone(application: ASGIApp, method: str, path:
     told = ask(application, method, path, FORM)
     assert told.status == 303
     assert told.fields["location"].startswith(LOG_IN)
+
+
+def test_a_keystore_that_does_not_answer_is_told_with_a_button_to_try_again(
+    monkeypatch: pytest.MonkeyPatch, world: World, application: ASGIApp, olga: Identity
+) -> None:
+    """CARD-10: the database does not answer: a page says so at once and has a button, whether it is
+    for a page or for something that was to be done; nothing is begun.
+    """
+    visitor = Visitor.of(world, application, olga)
+    token, before = visitor.form_token(), len(world.journal())
+
+    def gone(*_: object, **__: object) -> NoReturn:
+        raise StorageUnavailable("the database does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "read", gone)
+        patched.setattr(Database, "write", gone)
+        began = time.perf_counter()
+        told = visitor.get("/ra/people?q=ada")
+        assert told.status == 503
+        assert "not available now" in told.body.decode()
+        assert 'href="/ra/people?q=ada" role="button"' in told.body.decode()
+        done = visitor.post("/ra/add", token=token, name="Bo")
+        assert done.status == 503
+        assert "Try again" in done.body.decode()
+        assert time.perf_counter() - began < 3
+    assert len(world.journal()) == before
+    assert visitor.get("/ra/people?q=ada").status == 200
 
 
 def test_a_name_is_never_markup(world: World, visitor: Visitor) -> None:

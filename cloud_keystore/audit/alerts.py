@@ -253,6 +253,18 @@ def revocation_list(
     return raise_alert(connection, kind, None, text, now, random)
 
 
+def stale_list(
+    connection: Connection, name: str, ended: datetime, now: datetime, random: Random
+) -> Alert:
+    """Add an alert that the revocation list of an external authority has ended."""
+    text = (
+        f"The revocation list of {name} ended at {ended:%Y-%m-%d %H:%M} UTC: what it has revoked "
+        "since then is not known here. Get its newest list: cloudcard ra ca crl. `ca external` "
+        "says why none was fetched, and whether its cards are of use meanwhile."
+    )
+    return raise_alert(connection, AlertKind.STALE_LIST, None, text, now, random)
+
+
 def local_operator(connection: Connection, name: str, now: datetime, random: Random) -> Alert:
     """Add an alert that an operator was invited without another operator."""
     text = (

@@ -57,6 +57,7 @@ BEGINNINGS = frozenset(
         Kind.PROFILE_DEFINED,
         Kind.AUTHORITY_TRUSTED,
         Kind.EST_SERVER_CHANGED,
+        Kind.EXTERNAL_LIST_CHANGED,
         Kind.ISSUER_CHOSEN,
         Kind.ROLE_GRANTED,
         Kind.REQUEST_MADE,

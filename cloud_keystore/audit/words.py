@@ -111,6 +111,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.AUTHORITY_TRUSTED: "{who} trusted an external authority of cards",
         Kind.AUTHORITY_DISTRUSTED: "{who} took an external authority from those trusted",
         Kind.EST_SERVER_CHANGED: "{who} changed where an external authority is asked",
+        Kind.EXTERNAL_LIST_CHANGED: "{who} changed how revocations of an external authority come",
+        Kind.EXTERNAL_LIST_TAKEN: "{who} brought a revocation list of an external authority",
         Kind.ISSUER_CHOSEN: "{who} chose who certifies new cards",
         Kind.ROLE_GRANTED: "{who} granted a role",
         Kind.ROLE_WITHDRAWN: "{who} withdrew a role",

@@ -34,6 +34,7 @@ from cloud_keystore.storage.issuing import custom_profiles, orders, planned_keys
 from cloud_keystore.storage.listing import cards as listing
 from cloud_keystore.storage.listing.cards import Chosen
 from cloud_keystore.storage.outbox import notifications as outbox
+from cloud_keystore.storage.revocation import felt
 
 MOVED = {
     CardEvent.CANCEL: Kind.CARD_CANCELLED,
@@ -230,6 +231,11 @@ def move_card(
     """Move a card and its certificates to another state, and end what is open of a card that is
     then out of use. Returns the topics to wake; raises IllegalCardChange.
     """
+    if event is CardEvent.RESUME and felt.is_on_hold(connection, card.id):
+        raise IllegalCardChange(
+            f"certificates of card {card.serial} are on hold at the authority that has issued "
+            "them: have them taken off its revocation list"
+        )
     if not cards.move(connection, card.id, event, reason):
         raise IllegalCardChange(
             f"card {card.serial} is {card.state}: it cannot {event.name.lower()}"

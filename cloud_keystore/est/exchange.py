@@ -1,5 +1,6 @@
-"""One request and its answer over HTTPS, each on a connection of its own. All is bounded: what is
-sent, and how long it takes; and nothing is followed, so whoever answers cannot send us elsewhere.
+"""One request and its answer over HTTPS or HTTP, each on a connection of its own. All is bounded:
+what is sent, and how long it takes; and nothing is followed, so whoever answers cannot send us
+elsewhere.
 """
 
 from __future__ import annotations
@@ -36,17 +37,18 @@ class Reply:
 
 async def ask(
     place: tuple[str, int],
-    tls: ssl.SSLContext,
+    tls: ssl.SSLContext | None,
     target: str,
     headers: Sequence[tuple[str, str]],
     body: bytes | None,
+    largest: int = LARGEST_BODY,
 ) -> Reply:
-    """Ask by POST, or without a body by GET. Raises OSError, NoAnswer, TooLarge, and
-    h11.ProtocolError for what is no HTTP.
+    """Ask by POST, or without a body by GET; of an answer, at most so many bytes are taken. Raises
+    OSError, NoAnswer, TooLarge, and h11.ProtocolError for what is no HTTP.
     """
     host, port = place
     reader, writer = await asyncio.open_connection(
-        host, port, ssl=tls, server_hostname=host, limit=READ_BYTES
+        host, port, ssl=tls, server_hostname=host if tls else None, limit=READ_BYTES
     )
     try:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
@@ -61,7 +63,7 @@ async def ask(
         for each in said:
             writer.write(connection.send(each) or b"")
         await writer.drain()
-        return await _reply(connection, reader)
+        return await _reply(connection, reader, largest)
     finally:
         # Whoever is silent is not waited for.
         writer.transport.abort()
@@ -69,7 +71,7 @@ async def ask(
             await writer.wait_closed()
 
 
-async def _reply(connection: h11.Connection, reader: asyncio.StreamReader) -> Reply:
+async def _reply(connection: h11.Connection, reader: asyncio.StreamReader, largest: int) -> Reply:
     head: h11.Response | None = None
     body = bytearray()
     while True:
@@ -83,7 +85,7 @@ async def _reply(connection: h11.Connection, reader: asyncio.StreamReader) -> Re
             head = event
         elif isinstance(event, h11.Data):
             body += event.data
-            if len(body) > LARGEST_BODY:
+            if len(body) > largest:
                 raise TooLarge
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             named = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}

@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     IDENTITY_ENDS = "identity-ends"  # and was not renewed
     CARD_AUTHORITY = "card-authority"  # the authority of cards has a successor
     REVOCATION_LIST = "revocation-list"  # that of an authority cannot be signed
+    STALE_LIST = "stale-list"  # that of an external authority has ended
     LOCAL_OPERATOR = "local-operator"  # somebody was invited on the keystore's computer
     JOURNAL_BUDGET = "journal-budget"  # an identity causes very many entries
     NEW_DEVICE = "new-device"

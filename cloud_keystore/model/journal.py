@@ -125,6 +125,8 @@ class Kind(StrEnum):
     AUTHORITY_TRUSTED = "authority.trusted"  # an external one may certify cards
     AUTHORITY_DISTRUSTED = "authority.distrusted"
     EST_SERVER_CHANGED = "est-server.changed"  # where an external authority is asked
+    EXTERNAL_LIST_CHANGED = "external-list.changed"  # where it is fetched, and what if it is stale
+    EXTERNAL_LIST_TAKEN = "external-list.taken"  # another one of an external authority
     ISSUER_CHOSEN = "issuer.chosen"  # which authority certifies new cards
     ROLE_GRANTED = "role.granted"
     ROLE_WITHDRAWN = "role.withdrawn"

@@ -23,6 +23,7 @@ class Gauges:
     identities_ending: Mapping[str, float]  # by role
     authority_seconds: Mapping[str, float]  # by authority
     list_seconds: Mapping[str, float]  # by authority
+    external_list_seconds: Mapping[str, float]  # by external authority
     budgets_full: Mapping[str, float]  # by role
     notifications: Mapping[str, float]  # by what became of them
     disk_has_room: bool
@@ -90,6 +91,12 @@ class Metrics:
             ("authority",),
             registry=at,
         )
+        self.external_list_seconds = Gauge(
+            "cloudcard_external_list_seconds",
+            "Time until the revocation list of an external authority ends",
+            ("authority",),
+            registry=at,
+        )
 
         self.budgets_full = Gauge(
             "cloudcard_journal_budgets_full",
@@ -125,6 +132,8 @@ class Metrics:
             self.authority_seconds.labels(authority).set(seconds)
         for authority, seconds in gauges.list_seconds.items():
             self.list_seconds.labels(authority).set(seconds)
+        for authority, seconds in gauges.external_list_seconds.items():
+            self.external_list_seconds.labels(authority).set(seconds)
         for role, count in gauges.budgets_full.items():
             self.budgets_full.labels(role).set(count)
         for state, count in gauges.notifications.items():

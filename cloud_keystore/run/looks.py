@@ -9,6 +9,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import select
 
+from cloud_keystore.cards.external.external_lists import seconds_left
 from cloud_keystore.cards.spares import KINDS
 from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.observability.metrics import Gauges
@@ -46,6 +47,7 @@ class Looks:
             _measured(self.ends.identities_ending, {}),
             _measured(self.ends.authority_seconds, {}),
             _measured(self.publishing.seconds, {}),
+            _measured(self._external_lists, {}),
             _measured(self.budgets.full, {}),
             _measured(self._notifications, {}),
             self.database.has_room,
@@ -56,6 +58,9 @@ class Looks:
     def _waiting(self) -> int | None:
         with self.database.read() as connection:
             return operations.count_waiting(connection)
+
+    def _external_lists(self) -> Mapping[str, float]:
+        return seconds_left(self.database, self.ends.clock())
 
     def _notifications(self) -> Mapping[str, float]:
         with self.database.read() as connection:

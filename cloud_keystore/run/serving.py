@@ -21,11 +21,10 @@ from cloud_keystore.border.awaiting import Groups
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.sockets import Socket, Sockets
 from cloud_keystore.border.table import Access, methods
+from cloud_keystore.cards.external.heeding import Heeding
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
-from cloud_keystore.est.client import Client
-from cloud_keystore.est.fetching import Fetching
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.notify.listening import Relay
 from cloud_keystore.notify.siblings import Siblings
@@ -44,7 +43,8 @@ from cloud_keystore.run.faces.own_tls import certificate
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.mailing import keep_sending
 from cloud_keystore.run.network import Network
-from cloud_keystore.run.offering import access, hosts, sending, use_cases
+from cloud_keystore.run.offering import access, sending, use_cases
+from cloud_keystore.run.offering.calling import keep_calling
 from cloud_keystore.run.offering.rest import RestUseCases, rest_use_cases
 from cloud_keystore.run.offering.sending import MailUseCases, OutsideUseCases
 from cloud_keystore.run.offering.use_cases import (
@@ -108,9 +108,8 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
             send = keep_sending(sending.mail_use_cases(parts), parts.settings)
             tasks.append(asyncio.ensure_future(send(stop)))
         if parts.settings.ca_hosts:
-            errands = sending.outside_use_cases(parts, main).errands
-            fetching = Fetching(errands, Client(hosts.places(parts.settings)))
-            tasks.append(asyncio.create_task(fetching.keep_fetching(stop)))
+            call = keep_calling(sending.outside_use_cases(parts, main), parts.settings)
+            tasks.append(asyncio.ensure_future(call(stop)))
         await network.serve(wakeups, stop, ready, None)
         for task in tasks:
             task.cancel()
@@ -239,12 +238,11 @@ async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> 
 
 
 async def call_authorities(settings: Settings, custody: Socket, siblings: Siblings) -> None:
-    """Ask authorities outside of the keystore for certificates, as a process without a key of the
-    keystore, which nobody can call.
+    """Ask authorities outside of the keystore for certificates and revocation lists, as a process
+    without a key of the keystore, which nobody can call.
     """
-    errands = _asked(OutsideUseCases, access.OUTSIDE, custody).errands
-    client = Client(hosts.places(settings))
-    await _keep_at(settings, siblings, Fetching(errands, client).keep_fetching)
+    cases = _asked(OutsideUseCases, access.OUTSIDE, custody)
+    await _keep_at(settings, siblings, keep_calling(cases, settings))
 
 
 def _asked(use_cases: type[T], table: Mapping[str, Access], custody: Socket) -> T:
@@ -348,6 +346,7 @@ class Keeping:
             ),
             budgets=Budgets(parts.database, parts.clock),
             publishing=publishing,
+            heeding=Heeding(parts.database, parts.clock, os.urandom),
             presence=presence,
             spares=new_spares(parts, process),
             issuing=partial(new_issuing, parts, process),

@@ -14,6 +14,7 @@ from cloud_keystore.audit import bundling, entries, sequencing
 from cloud_keystore.audit import journal as evidence
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.cards import leases
+from cloud_keystore.cards.external.heeding import Heeding
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.spares import Spares
 from cloud_keystore.custody.backends import destroying
@@ -58,6 +59,7 @@ class Upkeep:
     ends: Ends
     budgets: Budgets
     publishing: Publishing
+    heeding: Heeding
     presence: Presence
     spares: Spares
     issuing: Callable[[Wake], Issuing]
@@ -73,6 +75,7 @@ class Upkeep:
             self._destroy,
             self.sessions.write_results,
             self.publishing.look,
+            lambda: wake(self.heeding.look()),
             lambda: wake(self.sweep()),
             lambda: wake_here(self.watching.topics()),
             self.remove_old,

@@ -23,6 +23,7 @@ dir = {folder}
 database = {folder}/index.txt
 new_certs_dir = {folder}
 serial = {folder}/serial
+crlnumber = {folder}/crlnumber
 certificate = {folder}/{name}.pem
 private_key = {folder}/{name}.key
 default_md = sha256
@@ -88,6 +89,31 @@ class ExternalCa:
                 "-in", str(request), "-out", str(made), *more)  # fmt: skip
         return der(made.read_bytes())
 
+    def revoke(self, certificate: bytes, reason: str = "unspecified") -> None:
+        """Put a certificate, DER, on the next lists, for a reason as openssl writes it."""
+        path = self.folder / "revoked.pem"
+        path.write_bytes(x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM))
+        openssl("ca", "-batch", "-config", str(self.folder / "ca.cnf"), "-revoke", str(path),
+                "-crl_reason", reason)  # fmt: skip
+
+    def release(self) -> None:
+        """Take all certificates off the next lists."""
+        index = self.folder / "index.txt"
+        lines = (each.split("\t") for each in index.read_text().splitlines())
+        rows = ("\t".join(["V", row[1], "", *row[3:]]) for row in lines)
+        index.write_text("".join(f"{row}\n" for row in rows))
+
+    def revocations(self, days: int = 1) -> bytes:
+        """Another list, DER, of so many days, with a higher number."""
+        made, number = self.folder / "list.pem", self.folder / "crlnumber"
+        if not number.exists():
+            number.write_text("1000\n")
+        text = CONFIGURATION.format(folder=self.folder, name=self.name, days=1, extensions="leaf")
+        (self.folder / "ca.cnf").write_text(text)
+        openssl("ca", "-gencrl", "-config", str(self.folder / "ca.cnf"), "-crldays", str(days),
+                "-out", str(made))  # fmt: skip
+        return x509.load_pem_x509_crl(made.read_bytes()).public_bytes(Encoding.DER)
+
 
 def new_ca(folder: Path, name: str = "trust", issuer: ExternalCa | None = None) -> ExternalCa:
     """Make an authority, which signs its own certificate unless another one issues it."""
@@ -135,4 +161,17 @@ def certify(authority: Authority, csr: bytes) -> bytes:
     )
     for each in asked.extensions:
         builder = builder.add_extension(each.value, each.critical)
+    return builder.sign(authority.private, SHA256()).public_bytes(Encoding.DER)
+
+
+def empty_list(authority: Authority, number: int = 1) -> bytes:
+    """A revocation list, DER, of an authority that has revoked nothing."""
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(now - timedelta(minutes=1))
+        .next_update(now + timedelta(days=1))
+        .add_extension(x509.CRLNumber(number), critical=False)
+    )
     return builder.sign(authority.private, SHA256()).public_bytes(Encoding.DER)

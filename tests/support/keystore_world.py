@@ -31,6 +31,9 @@ from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.est_servers import EstServers
+from cloud_keystore.cards.external.external_lists import ExternalLists
+from cloud_keystore.cards.external.heeding import Heeding
+from cloud_keystore.cards.external.list_errands import ListErrands
 from cloud_keystore.cards.external.trusting import Trusting
 from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
@@ -212,6 +215,9 @@ class World:
     est_hosts: set[tuple[str, int]]
     est_servers: EstServers
     errands: Errands
+    external_lists: ExternalLists
+    list_errands: ListErrands
+    heeding: Heeding
     domains: Domains
     accounts: Accounts
     importing: Importing
@@ -574,6 +580,9 @@ def new_world(
         est_hosts=est_hosts,
         est_servers=EstServers(database, clock, os.urandom, seal, est_hosts),
         errands=Errands(database, clock, seal, certifying),
+        external_lists=ExternalLists(database, clock, est_hosts),
+        list_errands=ListErrands(database, clock),
+        heeding=Heeding(database, clock, os.urandom),
         prolonging=Prolonging(database, clock, spares, renewal, woken.extend),
         replacing=replacing,
         showing=Showing(database, clock),

@@ -38,11 +38,13 @@ from cloud_keystore.pki import csrs, external
 from cloud_keystore.pki.certificates import Subject
 from cloud_keystore.pki.external import Certified, NotCertified
 from cloud_keystore.pki.issuers import Authorities
+from cloud_keystore.pki.revocation import external as revoked_lists
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import csrs as rows
 from cloud_keystore.storage.issuing import external as trusted
 from cloud_keystore.storage.outbox import notifications as outbox
+from cloud_keystore.storage.revocation import external_lists
 
 UNKNOWN = "its key is none for which a certificate was asked"
 BRING = "bring what was issued for `cloudcard ra card requests export`"
@@ -241,6 +243,7 @@ def _looked(
         _check_waits(card, asked)
         certified = external.check(certificate, asked, authority.certificate, between, now)
         _check_number(connection, certified)
+        _check_good(connection, authority, certificate)
     except NotCertified as error:
         reason, fix = str(error), error.fix
         return Brought(Outcome.REFUSED, card.serial, key.key_ref, reason=reason, fix=fix)
@@ -252,6 +255,22 @@ def _check_number(connection: Connection, certified: Certified) -> None:
         raise NotCertified(
             "another key has a certificate of this serial number",
             "ask the authority, which must not give a number twice",
+        )
+
+
+def _check_good(
+    connection: Connection, authority: ExternalAuthority, certificate: x509.Certificate
+) -> None:
+    """Refuse what the authority has revoked already, as far as its list is held."""
+    held = external_lists.find(connection, authority.id)
+    issuer = external.read(authority.certificate).subject
+    if held is None or not held.number or certificate.issuer != issuer:
+        return
+    document = external_lists.document(connection, held)
+    if revoked_lists.names(document, certificate.serial_number):
+        raise NotCertified(
+            "the authority has revoked it: it is on the revocation list that is held",
+            "have the key certified again",
         )
 
 

@@ -26,6 +26,7 @@ from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.pki import external as checking
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import csrs, est_servers, external
+from cloud_keystore.storage.revocation import external_lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Trusting:
             if csrs.is_used(connection, found.id):
                 raise InvalidInput(f"{name} certifies cards that there are: it has to stay")
             est_servers.remove(connection, found.id)
+            external_lists.remove(connection, found.id)
             external.remove(connection, found)
             said: dict[str, Detail] = {"authority": found.id, "name": name}
             told = entries.about_keystore(Kind.AUTHORITY_DISTRUSTED, now, actor, said)

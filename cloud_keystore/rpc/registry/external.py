@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from cloud_keystore.cards.external.certifying import Certifying, Waiting
 from cloud_keystore.cards.external.est_servers import EstServers
+from cloud_keystore.cards.external.external_lists import ExternalLists, ListListing
 from cloud_keystore.cards.external.trusting import Chosen, Trusting
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.pki.est import Credentials, EstServer
@@ -34,6 +35,7 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
     door: Door
     trusting: Trusting
     est_servers: EstServers
+    external_lists: ExternalLists
     certifying: Certifying
 
     async def TrustAuthority(
@@ -58,8 +60,9 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
     ) -> AsyncIterator[pb.ListExternalAuthoritiesResponse]:
         def found(who: Identity) -> Iterator[pb.ExternalAuthority]:
             servers = self.est_servers.list_all(actor=who.actor)
+            lists = self.external_lists.list_all(actor=who.actor)
             for each in self.trusting.list_all(actor=who.actor):
-                yield _authority(each, servers.get(each.name))
+                yield _authority(each, servers.get(each.name), lists.get(each.name))
 
         async for some in self.door.listed(context, found):
             yield pb.ListExternalAuthoritiesResponse(authorities=some)
@@ -86,6 +89,26 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
             context, lambda who: self.est_servers.stop(request.authority, actor=who.actor)
         )
         return pb.StopEstServerResponse(stopped=stopped)
+
+    async def BringList(
+        self, request: pb.BringListRequest, context: Context
+    ) -> pb.BringListResponse:
+        taken = await self.door.call(
+            context,
+            lambda who: self.external_lists.bring(
+                request.authority, request.document, actor=who.actor
+            ),
+        )
+        return pb.BringListResponse(number=taken.number, listed=taken.listed, is_new=taken.is_new)
+
+    async def UseList(self, request: pb.UseListRequest, context: Context) -> pb.UseListResponse:
+        changed = await self.door.call(
+            context,
+            lambda who: self.external_lists.use(
+                request.authority, request.url, stops=request.stops, actor=who.actor
+            ),
+        )
+        return pb.UseListResponse(changed=changed)
 
     async def ListIssuerChoices(
         self, request: pb.ListIssuerChoicesRequest, context: Context
@@ -132,7 +155,11 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
         )
 
 
-def _authority(authority: ExternalAuthority, server: EstServer | None) -> pb.ExternalAuthority:
+def _authority(
+    authority: ExternalAuthority,
+    server: EstServer | None,
+    listing: ListListing | None,
+) -> pb.ExternalAuthority:
     message = pb.ExternalAuthority(name=authority.name, certificate=authority.certificate)
     message.create_time.FromDatetime(authority.create_time)
     if server is not None:
@@ -145,6 +172,27 @@ def _authority(authority: ExternalAuthority, server: EstServer | None) -> pb.Ext
                 any_subject=server.any_subject,
             )
         )
+    if listing is not None:
+        message.list.CopyFrom(_list(listing))
+    return message
+
+
+def _list(listing: ListListing) -> pb.ExternalList:
+    held = listing.held
+    message = pb.ExternalList(
+        url=held.url,
+        stops=held.stops,
+        number=held.number,
+        listed=held.listed,
+        stale=listing.is_stale,
+        reason=held.why,
+        fix=held.fix,
+    )
+    if held.this_time is not None and held.next_time is not None:
+        message.this_time.FromDatetime(held.this_time)
+        message.next_time.FromDatetime(held.next_time)
+    if held.url and held.fetch_time is not None:
+        message.fetch_time.FromDatetime(held.fetch_time)
     return message
 
 

@@ -124,6 +124,9 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "est_servers.use": OPERATOR,
         "est_servers.stop": OPERATOR,
         "est_servers.list_all": OPERATOR,
+        "external_lists.bring": OPERATOR,
+        "external_lists.use": OPERATOR,
+        "external_lists.list_all": OPERATOR,
         "certifying.waiting": OPERATOR,
         "certifying.issuer": OPERATOR,
         "certifying.install": OPERATOR,
@@ -341,4 +344,11 @@ MAIL: Mapping[str, Access] = MappingProxyType(
         "signing.tell": NOBODY,
     }
 )
-OUTSIDE: Mapping[str, Access] = MappingProxyType({"errands.take": NOBODY, "errands.tell": NOBODY})
+OUTSIDE: Mapping[str, Access] = MappingProxyType(
+    {
+        "errands.take": NOBODY,
+        "errands.tell": NOBODY,
+        "list_errands.take": NOBODY,
+        "list_errands.tell": NOBODY,
+    }
+)

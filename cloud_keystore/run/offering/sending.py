@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from cloud_keystore.cards.external.errands import Errands
+from cloud_keystore.cards.external.list_errands import ListErrands
 from cloud_keystore.mail.posting import Posting
 from cloud_keystore.mail.webhooks.signing import Signing
 from cloud_keystore.people.phones import Phones
@@ -26,6 +27,7 @@ class OutsideUseCases:
     """Those of the process that calls authorities outside of the keystore."""
 
     errands: Errands
+    list_errands: ListErrands
 
 
 def mail_use_cases(parts: Parts) -> MailUseCases:
@@ -38,4 +40,7 @@ def mail_use_cases(parts: Parts) -> MailUseCases:
 
 def outside_use_cases(parts: Parts, main: MainUseCases) -> OutsideUseCases:
     """Make the use cases of the process that calls authorities from those of the main port."""
-    return OutsideUseCases(Errands(parts.database, parts.clock, parts.seal, main.certifying))
+    return OutsideUseCases(
+        Errands(parts.database, parts.clock, parts.seal, main.certifying),
+        ListErrands(parts.database, parts.clock),
+    )

@@ -11,6 +11,7 @@ from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.est_servers import EstServers
+from cloud_keystore.cards.external.external_lists import ExternalLists
 from cloud_keystore.cards.external.trusting import Trusting
 from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
@@ -112,6 +113,7 @@ class MainUseCases:
     migrating: Migrating
     trusting: Trusting
     est_servers: EstServers
+    external_lists: ExternalLists
     certifying: Certifying
     domains: Domains
     accounts: Accounts
@@ -258,6 +260,7 @@ def main_use_cases(
         migrating=Migrating(database=database, clock=clock, random=os.urandom),
         trusting=Trusting(database=database, clock=clock, random=os.urandom),
         est_servers=EstServers(database, clock, os.urandom, seal, places(parts.settings)),
+        external_lists=ExternalLists(database, clock, places(parts.settings)),
         certifying=Certifying(database, clock, parts.authorities, data_objects, wake),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         accounts=Accounts(database=database, clock=clock, random=os.urandom),

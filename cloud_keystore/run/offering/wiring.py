@@ -268,6 +268,7 @@ def add_services(
             door=operators,
             trusting=our.trusting,
             est_servers=our.est_servers,
+            external_lists=our.external_lists,
             certifying=our.certifying,
         ),
         server,

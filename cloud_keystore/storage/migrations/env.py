@@ -23,7 +23,7 @@ from cloud_keystore.storage.issuing import (
 )
 from cloud_keystore.storage.outbox import deliveries, notifications, webhooks
 from cloud_keystore.storage.past import repeats
-from cloud_keystore.storage.revocation import certificates, lists
+from cloud_keystore.storage.revocation import certificates, external_lists, felt, lists
 from cloud_keystore.storage.rights import assignments, custom_roles, requests, visits
 from cloud_keystore.storage.sealing import key_holders
 from cloud_keystore.storage.surveys import answers, feedback
@@ -35,6 +35,8 @@ assert bundles.bundle.metadata is METADATA  # noqa: S101
 assert finding.bundle_index.metadata is METADATA  # noqa: S101
 assert certificates.certificate.metadata is METADATA  # noqa: S101
 assert lists.revocation_list.metadata is METADATA  # noqa: S101
+assert external_lists.external_list.metadata is METADATA  # noqa: S101
+assert felt.felt_revocation.metadata is METADATA  # noqa: S101
 assert guesses.guess.metadata is METADATA  # noqa: S101
 assert accounts.windows_account.metadata is METADATA  # noqa: S101
 assert entries.directory_entry.metadata is METADATA  # noqa: S101

@@ -63,7 +63,7 @@ from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support import stepped_clock
 from support.exports import checked, export_of
-from support.external_ca import certify, new_authority
+from support.external_ca import certify, empty_list, new_authority
 from support.fake_token import on_token
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
 from support.keystore_world import OPERATOR, World, new_world
@@ -183,6 +183,8 @@ TOLD: dict[str, Kind] = {
     "ExternalService.DistrustAuthority": Kind.AUTHORITY_DISTRUSTED,
     "ExternalService.UseEstServer": Kind.EST_SERVER_CHANGED,
     "ExternalService.StopEstServer": Kind.EST_SERVER_CHANGED,
+    "ExternalService.BringList": Kind.EXTERNAL_LIST_TAKEN,
+    "ExternalService.UseList": Kind.EXTERNAL_LIST_CHANGED,
     "ExternalService.ChooseIssuer": Kind.ISSUER_CHOSEN,
     "ExternalService.ImportCertificates": Kind.CERTIFICATE_RECEIVED,
     "RoleService.GrantRole": Kind.ROLE_GRANTED,
@@ -543,8 +545,8 @@ def _renew(channel: grpc.Channel, own: identity.Identity) -> None:
 
 def _certify_elsewhere(keystore: KeystoreProcess, user_id: str) -> None:
     """Have a card certified by another authority."""
-    registry, trust = keystore.registry, new_authority("Trust")
-    for name, der in (("Trust", trust.der), ("Other", new_authority("Other").der)):
+    registry, trust, other = keystore.registry, new_authority("Trust"), new_authority("Other")
+    for name, der in (("Trust", trust.der), ("Other", other.der)):
         asked = external_pb2.TrustAuthorityRequest(name=name, certificate=der)
         registry.external.TrustAuthority(asked)
     chosen = external_pb2.IssuerChoice(profile="p384", authority="Trust")
@@ -552,6 +554,10 @@ def _certify_elsewhere(keystore: KeystoreProcess, user_id: str) -> None:
     server = external_pb2.EstServer(url=f"https://{NOBODY}", user="ra")
     registry.external.UseEstServer(
         external_pb2.UseEstServerRequest(authority="Other", server=server, password="open sesame")
+    )
+    registry.external.UseList(external_pb2.UseListRequest(authority="Other", stops=True))
+    registry.external.BringList(
+        external_pb2.BringListRequest(authority="Other", document=empty_list(other))
     )
     registry.external.StopEstServer(external_pb2.StopEstServerRequest(authority="Other"))
     registry.external.DistrustAuthority(external_pb2.DistrustAuthorityRequest(name="Other"))

@@ -485,6 +485,14 @@ WHOLE: Mapping[str, tuple[Right, Message]] = {
         Right.POLICY,
         external_pb2.StopEstServerRequest(authority="Other"),
     ),
+    "ExternalService.BringList": (
+        Right.POLICY,
+        external_pb2.BringListRequest(authority="Other", document=b"list"),
+    ),
+    "ExternalService.UseList": (
+        Right.POLICY,
+        external_pb2.UseListRequest(authority="Other", stops=True),
+    ),
     "ExternalService.DistrustAuthority": (
         Right.POLICY,
         external_pb2.DistrustAuthorityRequest(name="Other"),

@@ -93,6 +93,7 @@ class Ward:
             ends=Ends(world.database, world.seal, world.clock, own, clock),
             budgets=Budgets(world.database, world.clock),
             publishing=self.publishing,
+            heeding=world.heeding,
             presence=Presence(world.database, 0, clock),
             spares=world.issuing.spares,
             issuing=lambda _wake: world.issuing,

@@ -14,6 +14,13 @@ from cloudcard.registry.v1 import authorities_pb2 as pb
 from cloudcard.registry.v1.authorities_pb2_grpc import AuthorityServiceStub
 from cloudcard_tools import new_files
 from cloudcard_tools.new_files import NEW_FILE
+from cloudcard_tools.ra.external.lists import (
+    LIST_FILE,
+    Place,
+    bring,
+    list_place_options,
+    name_place,
+)
 from cloudcard_tools.ra.registry import list_options, operator_options, when
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
@@ -42,6 +49,7 @@ Examples:
   cloudcard ra ca list
   cloudcard ra ca show "cloudcard card CA" --export card-ca.pem
   cloudcard ra ca crl "cloudcard card CA" --export cards.crl
+  cloudcard ra ca crl "Trust CA" trust-ca.crl
   cloudcard ra ca trust trust-ca.pem --name "Trust CA"
   cloudcard ra ca use "Trust CA" --organisation "St Elsewhere"
   cloudcard ra ca use own --organisation "St Elsewhere"
@@ -76,14 +84,35 @@ def ca_show(ca: str, path: Path | None, caller: Caller) -> None:
     _print(caller, found, path)
 
 
-@ca.command("crl")
-@ca_argument
-@click.option(
-    "--export", "path", type=NEW_FILE, required=True, help="Write the list (DER) to this file."
+@ca.command(
+    "crl",
+    epilog="""\b
+Examples:
+  cloudcard ra ca crl "cloudcard card CA" --export cards.crl
+  cloudcard ra ca crl "Trust CA" trust-ca.crl
+  cloudcard ra ca crl "Trust CA" --url http://crl.example.org/trust-ca.crl
+  cloudcard ra ca crl "Trust CA" --url http://crl.example.org/trust-ca.crl --when-stale stop
+  cloudcard ra ca crl "Trust CA" --off
+""",
 )
+@ca_argument
+@click.argument("file", type=LIST_FILE, required=False)
+@click.option("--export", "path", type=NEW_FILE, help="Write the list (DER) to this file.")
+@list_place_options
 @operator_options
-def ca_crl(ca: str, path: Path, caller: Caller) -> None:
-    """Export the newest revocation list of an authority, such as to publish it elsewhere."""
+def ca_crl(ca: str, file: Path | None, path: Path | None, place: Place, caller: Caller) -> None:
+    """Export the newest revocation list of an authority of the keystore, such as to publish it
+    elsewhere; or take FILE, the list (DER or PEM) of an external authority; or say where the
+    keystore fetches that by itself.
+    """
+    if [file is not None, path is not None, place.is_named].count(True) != 1:
+        raise click.UsageError("name a FILE, --export, --url or --off")
+    if file is not None:
+        bring(caller, ca, file)
+        return
+    if path is None:
+        name_place(caller, ca, place)
+        return
     found = _find(caller, ca)
     request = pb.ExportRevocationListRequest(key_id=found.key_id)
     with caller.service(AuthorityServiceStub) as stub:

@@ -13,7 +13,7 @@ from cloud_keystore.model.finding import Sort
 from cloud_keystore.model.pki.external import OWN
 from cloudcard.registry.v1 import external_pb2 as pb
 from cloudcard.registry.v1.external_pb2_grpc import ExternalServiceStub
-from cloudcard_tools.ra.external import reading
+from cloudcard_tools.ra.external import lists, reading
 from cloudcard_tools.ra.registry import find, operator_options
 from cloudcard_tools.shared import output
 from cloudcard_tools.shared.caller import Caller
@@ -29,6 +29,12 @@ LABELS = {
     "expires": "Expires",
     "used_for": "Certifies",
     "est": "Asked at",
+    "list_number": "List number",
+    "list_ends": "List ends",
+    "list_url": "List fetched at",
+    "when_stale": "When stale",
+    "reason": "Why not",
+    "fix": "What to do",
 }
 CHOICE = {"organisation": "Organisation", "profile": "Profile", "issuer": "Certified by"}
 ALL = "all"
@@ -92,10 +98,13 @@ def ca_external(caller: Caller) -> None:
             "est": each.est.url or None,
             "est_user": each.est.user or None,
             "any_subject": each.est.any_subject,
+            **lists.facts(each),
         }
         for each in found
     ]
-    caller.print_rows(rows, LABELS, "No external authorities: the keystore certifies all cards.")
+    nothing = "No external authorities: the keystore certifies all cards."
+    spare = ("fix", "reason", "list_url", "when_stale", "est", "list_number")
+    caller.print_rows(rows, LABELS, nothing, spare=spare)
 
 
 @click.command("use")

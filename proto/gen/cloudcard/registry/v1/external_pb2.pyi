@@ -62,6 +62,7 @@ class ExternalAuthority(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EST_FIELD_NUMBER: _builtins.int
+    LIST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What operators call it."""
     certificate: _builtins.bytes
@@ -74,6 +75,10 @@ class ExternalAuthority(_message.Message):
     def est(self) -> Global___EstServer:
         """Where the keystore asks it; not set if it does not."""
 
+    @_builtins.property
+    def list(self) -> Global___ExternalList:
+        """Its revocation list; not set if there is none, and none is fetched."""
+
     def __init__(
         self,
         *,
@@ -81,14 +86,79 @@ class ExternalAuthority(_message.Message):
         certificate: _builtins.bytes = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         est: Global___EstServer | None = ...,
+        list: Global___ExternalList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "est", b"est"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "est", b"est", "list", b"list"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "create_time", b"create_time", "est", b"est", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "create_time", b"create_time", "est", b"est", "list", b"list", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExternalAuthority: _TypeAlias = ExternalAuthority  # noqa: Y015
+
+@_typing.final
+class ExternalList(_message.Message):
+    """ExternalList is the newest revocation list of an external authority."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    STOPS_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    THIS_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_TIME_FIELD_NUMBER: _builtins.int
+    LISTED_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    FETCH_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIX_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Where it is fetched; empty if it is brought."""
+    stops: _builtins.bool
+    """Whether cards of the authority are suspended while it is stale."""
+    number: _builtins.str
+    """Its number, in hexadecimal; empty as long as there is none."""
+    listed: _builtins.int
+    """How many certificates it has, of cards and of others."""
+    stale: _builtins.bool
+    """Whether it is stale now."""
+    reason: _builtins.str
+    """Why none was fetched, the last time."""
+    fix: _builtins.str
+    """What to do then."""
+    @_builtins.property
+    def this_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it holds."""
+
+    @_builtins.property
+    def next_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is stale."""
+
+    @_builtins.property
+    def fetch_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is fetched next; not set if it is not, or at once."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        stops: _builtins.bool = ...,
+        number: _builtins.str = ...,
+        this_time: _timestamp_pb2.Timestamp | None = ...,
+        next_time: _timestamp_pb2.Timestamp | None = ...,
+        listed: _builtins.int = ...,
+        stale: _builtins.bool = ...,
+        fetch_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        fix: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "next_time", b"next_time", "this_time", b"this_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "fix", b"fix", "listed", b"listed", "next_time", b"next_time", "number", b"number", "reason", b"reason", "stale", b"stale", "stops", b"stops", "this_time", b"this_time", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalList: _TypeAlias = ExternalList  # noqa: Y015
 
 @_typing.final
 class EstServer(_message.Message):
@@ -180,6 +250,114 @@ class UseEstServerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UseEstServerResponse: _TypeAlias = UseEstServerResponse  # noqa: Y015
+
+@_typing.final
+class BringListRequest(_message.Message):
+    """BringListRequest has a revocation list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    authority: _builtins.str
+    """Name of the authority."""
+    document: _builtins.bytes
+    """The list, DER or PEM, 240 KiB at most."""
+    def __init__(
+        self,
+        *,
+        authority: _builtins.str = ...,
+        document: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BringListRequest: _TypeAlias = BringListRequest  # noqa: Y015
+
+@_typing.final
+class BringListResponse(_message.Message):
+    """BringListResponse tells what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    LISTED_FIELD_NUMBER: _builtins.int
+    IS_NEW_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """Its number, in hexadecimal."""
+    listed: _builtins.int
+    """How many certificates it has."""
+    is_new: _builtins.bool
+    """False if it was there before."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+        listed: _builtins.int = ...,
+        is_new: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_new", b"is_new", "listed", b"listed", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BringListResponse: _TypeAlias = BringListResponse  # noqa: Y015
+
+@_typing.final
+class UseListRequest(_message.Message):
+    """UseListRequest has a place and terms, in place of those before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    STOPS_FIELD_NUMBER: _builtins.int
+    authority: _builtins.str
+    """Name of the authority."""
+    url: _builtins.str
+    """Where its lists are fetched, such as http://crl.example.org/ca.crl; empty for nowhere."""
+    stops: _builtins.bool
+    """Whether its cards are suspended while the list is stale."""
+    def __init__(
+        self,
+        *,
+        authority: _builtins.str = ...,
+        url: _builtins.str = ...,
+        stops: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "stops", b"stops", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseListRequest: _TypeAlias = UseListRequest  # noqa: Y015
+
+@_typing.final
+class UseListResponse(_message.Message):
+    """UseListResponse tells what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """False if it was so before."""
+    def __init__(
+        self,
+        *,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UseListResponse: _TypeAlias = UseListResponse  # noqa: Y015
 
 @_typing.final
 class StopEstServerRequest(_message.Message):

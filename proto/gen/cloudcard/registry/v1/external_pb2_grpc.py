@@ -60,6 +60,16 @@ class ExternalServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerResponse.FromString,
                 _registered_method=True)
+        self.BringList = channel.unary_unary(
+                '/cloudcard.registry.v1.ExternalService/BringList',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.BringListRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.BringListResponse.FromString,
+                _registered_method=True)
+        self.UseList = channel.unary_unary(
+                '/cloudcard.registry.v1.ExternalService/UseList',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseListRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseListResponse.FromString,
+                _registered_method=True)
         self.ChooseIssuer = channel.unary_unary(
                 '/cloudcard.registry.v1.ExternalService/ChooseIssuer',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.ChooseIssuerRequest.SerializeToString,
@@ -121,6 +131,21 @@ class ExternalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BringList(self, request, context):
+        """BringList takes a revocation list of an authority, signed by it, in place of an older one. Cards feel within a
+        second what it says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UseList(self, request, context):
+        """UseList says where the revocation lists of an authority are fetched, and what a stale one means.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ChooseIssuer(self, request, context):
         """ChooseIssuer says which authority certifies the new cards of an organisation and profile.
         """
@@ -177,6 +202,16 @@ def add_ExternalServiceServicer_to_server(servicer, server):
                     servicer.StopEstServer,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerResponse.SerializeToString,
+            ),
+            'BringList': grpc.unary_unary_rpc_method_handler(
+                    servicer.BringList,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.BringListRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.BringListResponse.SerializeToString,
+            ),
+            'UseList': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseList,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseListRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_external__pb2.UseListResponse.SerializeToString,
             ),
             'ChooseIssuer': grpc.unary_unary_rpc_method_handler(
                     servicer.ChooseIssuer,
@@ -335,6 +370,60 @@ class ExternalService:
             '/cloudcard.registry.v1.ExternalService/StopEstServer',
             cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_external__pb2.StopEstServerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BringList(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.ExternalService/BringList',
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.BringListRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.BringListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseList(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.ExternalService/UseList',
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.UseListRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_external__pb2.UseListResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,12 @@ class ExternalServiceStub:
     """UseEstServer has the keystore ask an authority by itself, at a server that speaks EST (RFC 7030), from now on."""
     StopEstServer: _grpc.UnaryUnaryMultiCallable[_external_pb2.StopEstServerRequest, _external_pb2.StopEstServerResponse]
     """StopEstServer has the keystore ask an authority no longer."""
+    BringList: _grpc.UnaryUnaryMultiCallable[_external_pb2.BringListRequest, _external_pb2.BringListResponse]
+    """BringList takes a revocation list of an authority, signed by it, in place of an older one. Cards feel within a
+    second what it says.
+    """
+    UseList: _grpc.UnaryUnaryMultiCallable[_external_pb2.UseListRequest, _external_pb2.UseListResponse]
+    """UseList says where the revocation lists of an authority are fetched, and what a stale one means."""
     ChooseIssuer: _grpc.UnaryUnaryMultiCallable[_external_pb2.ChooseIssuerRequest, _external_pb2.ChooseIssuerResponse]
     """ChooseIssuer says which authority certifies the new cards of an organisation and profile."""
     ListIssuerChoices: _grpc.UnaryStreamMultiCallable[_external_pb2.ListIssuerChoicesRequest, _external_pb2.ListIssuerChoicesResponse]
@@ -69,6 +75,12 @@ class ExternalServiceAsyncStub(ExternalServiceStub):
     """UseEstServer has the keystore ask an authority by itself, at a server that speaks EST (RFC 7030), from now on."""
     StopEstServer: _aio.UnaryUnaryMultiCallable[_external_pb2.StopEstServerRequest, _external_pb2.StopEstServerResponse]  # type: ignore[assignment]
     """StopEstServer has the keystore ask an authority no longer."""
+    BringList: _aio.UnaryUnaryMultiCallable[_external_pb2.BringListRequest, _external_pb2.BringListResponse]  # type: ignore[assignment]
+    """BringList takes a revocation list of an authority, signed by it, in place of an older one. Cards feel within a
+    second what it says.
+    """
+    UseList: _aio.UnaryUnaryMultiCallable[_external_pb2.UseListRequest, _external_pb2.UseListResponse]  # type: ignore[assignment]
+    """UseList says where the revocation lists of an authority are fetched, and what a stale one means."""
     ChooseIssuer: _aio.UnaryUnaryMultiCallable[_external_pb2.ChooseIssuerRequest, _external_pb2.ChooseIssuerResponse]  # type: ignore[assignment]
     """ChooseIssuer says which authority certifies the new cards of an organisation and profile."""
     ListIssuerChoices: _aio.UnaryStreamMultiCallable[_external_pb2.ListIssuerChoicesRequest, _external_pb2.ListIssuerChoicesResponse]  # type: ignore[assignment]
@@ -122,6 +134,24 @@ class ExternalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_external_pb2.StopEstServerResponse, _abc.Awaitable[_external_pb2.StopEstServerResponse]]:
         """StopEstServer has the keystore ask an authority no longer."""
+
+    @_abc_1.abstractmethod
+    def BringList(
+        self,
+        request: _external_pb2.BringListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_external_pb2.BringListResponse, _abc.Awaitable[_external_pb2.BringListResponse]]:
+        """BringList takes a revocation list of an authority, signed by it, in place of an older one. Cards feel within a
+        second what it says.
+        """
+
+    @_abc_1.abstractmethod
+    def UseList(
+        self,
+        request: _external_pb2.UseListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_external_pb2.UseListResponse, _abc.Awaitable[_external_pb2.UseListResponse]]:
+        """UseList says where the revocation lists of an authority are fetched, and what a stale one means."""
 
     @_abc_1.abstractmethod
     def ChooseIssuer(

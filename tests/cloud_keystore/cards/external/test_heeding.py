@@ -19,15 +19,15 @@ from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput, NotAllowed
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
-from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import User
 from cloud_keystore.model.pki.external import Outcome
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.storage import alerts
-from cloud_keystore.storage.outbox.notifications import Terms, notification
+from cloud_keystore.storage.outbox.notifications import notification
 from support.external_ca import ExternalCa, new_ca
 from support.keystore_world import OPERATOR, PASSCODE, Enrolled, World
+from support.outbox import Told
 
 NAME = "trust"
 
@@ -71,8 +71,7 @@ def state(world: World, serial: str) -> CardState:
 
 def test_a_revoked_certificate_ends_its_card(world: World, ca: ExternalCa) -> None:
     """Its readers are woken, its holder is told, and the keys are gone."""
-    ada = world.user("Ada Byron", "ada@example.org")
-    world.database.tell_people(Terms((), "", frozenset(Medium)))
+    ada = Told(world).enrolled()
     serial, other = issue(world, ca, ada), issue(world, ca, ada)
     bring(world, ca)
     assert state(world, serial) is state(world, other) is CardState.ACTIVE

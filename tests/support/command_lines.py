@@ -34,6 +34,7 @@ GIVEN = {
     ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
     ("ra", "ca", "trust"): (AUTHORITY,),
     ("ra", "ca", "est"): ("some", "--off"),
+    ("ra", "ca", "crl"): ("some", "--off"),
     ("ra", "card", "requests", "export"): ("new",),
     ("ra", "card", "requests", "import"): (AUTHORITY,),
     ("ra", "user", "edit"): ("some", "--name", "Ada King"),

@@ -37,6 +37,7 @@ OLD = 20  # rows of what was over so long ago that it is removed
 # By their nature these have few rows, however long a keystore runs.
 SMALL = {"authority", "organisation", "policy", "sealing_key", "secret", "key_holder"}
 SMALL |= {"revocation_list", "revocation_document", "planned_key", "webhook"}
+SMALL |= {"external_list", "external_list_document"}
 GROWN = [table for table in metadata.sorted_tables if table.name not in SMALL]
 ENDED: Mapping[str, int | None] = {  # what ends, and the state in which it is then
     "operation": State.SUCCEEDED,

@@ -147,8 +147,8 @@ def take(
 def seconds_left(database: Database, now: datetime) -> Mapping[str, float]:
     """How long the list of each authority is still good."""
     with database.read() as connection:
-        known = {each.id: each.name for each in external.list_all(connection)}
         held = external_lists.list_all(connection)
+        known = {each.id: each.name for each in external.list_all(connection)} if held else {}
     return {
         known[each.authority_id]: (each.next_time - now).total_seconds()
         for each in held

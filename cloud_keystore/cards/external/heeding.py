@@ -70,7 +70,7 @@ class Heeding:
             except RecordDamaged as error:
                 log.critical("a revocation list cannot be applied", reason=str(error))
         with self.database.read() as connection:
-            waiting = felt.unsettled(connection, MOST_CARDS)
+            waiting = felt.waiting(connection, MOST_CARDS)
         for card_id in waiting:
             try:
                 topics |= self._settle(card_id, known, now)
@@ -140,7 +140,7 @@ class Heeding:
         with self.database.write() as connection:
             card = cards.find(connection, card_id)
             noted = felt.of_card(connection, card_id)
-            if card is None or all(each.settled for each in noted):
+            if card is None or not any(each.waits for each in noted):
                 return set()
             return {card.user_id, *_feel(connection, card, noted, known, now)}
 
@@ -168,7 +168,7 @@ def _feel(
         stays = each.on_list and not waits
         felt.put(
             connection,
-            replace(each, settled=stays or not each.on_list, suspended=suspended and stays),
+            replace(each, waits=each.on_list and waits, suspended=suspended and stays),
         )
     if not there and suspended and card.state is CardState.SUSPENDED:
         moved = _move(connection, card, CardEvent.RESUME, who, None, now)
@@ -209,7 +209,7 @@ def _changes(before: Mapping[str, Felt], said: Mapping[str, Felt]) -> Iterator[F
             yield replace(each, suspended=suspended)
     for key_id, known in before.items():
         if known.is_hold and known.on_list and key_id not in said:
-            yield replace(known, on_list=False, settled=False)
+            yield replace(known, on_list=False, waits=True)
 
 
 def _named(issuer: bytes, serial: int) -> bytes:

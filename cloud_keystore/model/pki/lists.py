@@ -65,7 +65,7 @@ class Read:
 @dataclass(frozen=True, slots=True)
 class Felt:
     """What a list says of a key's certificate, and what came of it. `suspended` is whether the card
-    is suspended because of that; `settled`, whether the card has felt what it says now.
+    is suspended because of that; `waits`, whether the card has still to feel what it says now.
     """
 
     key_id: str
@@ -73,7 +73,7 @@ class Felt:
     authority_id: str
     revoked: Revoked
     on_list: bool = True
-    settled: bool = False
+    waits: bool = True
     suspended: bool = False
 
     @property

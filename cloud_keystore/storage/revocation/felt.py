@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     or_,
     select,
+    text,
 )
 
 from cloud_keystore.model.cards import IN_USE, CardState
@@ -38,11 +39,12 @@ felt_revocation = authentic(
     Column("revoke_time", Instant, nullable=False),
     Column("invalid_time", Instant),
     Column("on_list", Boolean, nullable=False),
-    Column("settled", Boolean, nullable=False),
+    Column("waits", Boolean, nullable=False),
     Column("suspended", Boolean, nullable=False),
-    partial("felt_unsettled", "card_id", where="NOT settled"),
+    partial("felt_waiting", "card_id", where="waits"),
 )
 f = felt_revocation.c
+WAITS = "felt_revocation.waits"  # as SQLite finds it in the index
 HOLD = RevocationReason.CERTIFICATE_HOLD
 
 
@@ -72,21 +74,21 @@ def put(connection: Connection, felt: Felt) -> None:
         rows.add(connection, felt_revocation, {**named, **values})
 
 
-def unsettled(connection: Connection, most: int) -> Sequence[str]:
+def waiting(connection: Connection, most: int) -> Sequence[str]:
     """Cards that have to feel something now, some of many. One that is not in use yet feels a hold
     once it is.
     """
     now = or_(f.reason != HOLD, f.on_list.is_(False), t.card.c.state.in_(IN_USE))
     query = select(f.card_id).join(t.card, t.card.c.id == f.card_id)
-    query = query.where(f.settled.is_(False), now).distinct().order_by(f.card_id).limit(most)
+    query = query.where(text(WAITS), f.card_id > "", now).distinct().order_by(f.card_id).limit(most)
     return connection.execute(query).scalars().all()
 
 
 def named(connection: Connection, authority_id: str, names: Iterable[bytes]) -> dict[bytes, Felt]:
     """Keys of an authority whose certificates have come, by the SHA-256 of what names these."""
-    c, found, waiting = card_csr.c, dict[bytes, Felt](), list(names)
-    for at in range(0, len(waiting), MOST):
-        query = select(card_csr).where(c.named_sha256.in_(waiting[at : at + MOST]))
+    c, found, wanted = card_csr.c, dict[bytes, Felt](), list(names)
+    for at in range(0, len(wanted), MOST):
+        query = select(card_csr).where(c.named_sha256.in_(wanted[at : at + MOST]))
         for row in rows.read(connection, card_csr, query.where(c.authority_id == authority_id)):
             found[row["named_sha256"]] = _of_csr(row)
     return found
@@ -113,14 +115,14 @@ def _from_felt(felt: Felt) -> Values:
         "revoke_time": felt.revoked.time,
         "invalid_time": felt.revoked.invalid_time,
         "on_list": felt.on_list,
-        "settled": felt.settled,
+        "waits": felt.waits,
         "suspended": felt.suspended,
     }
 
 
 @record("revocation of an external authority")
 def _to_felt(row: RowMapping) -> Felt:
-    known = ("key_id", "card_id", "authority_id", "on_list", "settled", "suspended")
+    known = ("key_id", "card_id", "authority_id", "on_list", "waits", "suspended")
     reason = RevocationReason(row["reason"])
     revoked = Revoked(reason, row["revoke_time"], row["invalid_time"])
     return Felt(revoked=revoked, **{name: row[name] for name in known})

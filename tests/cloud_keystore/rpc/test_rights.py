@@ -45,7 +45,7 @@ from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
-from support.external_ca import new_authority
+from support.external_ca import empty_list, new_authority
 from support.keystore_process import KeystoreProcess
 from support.mail_server import MailServer, options_to, serving
 from support.schema import METHODS, role_of
@@ -459,6 +459,7 @@ GENERAL: Mapping[str, tuple[Right, Message]] = {
     ),
 }
 
+OTHER = new_authority("Other")  # an external one
 # Calls for the whole alone.
 WHOLE: Mapping[str, tuple[Right, Message]] = {
     "AuditService.ExportEntries": (Right.JOURNAL, audit_pb2.ExportEntriesRequest(end_index=1)),
@@ -471,7 +472,7 @@ WHOLE: Mapping[str, tuple[Right, Message]] = {
     "FeedbackService.GetScores": (Right.VIEW, feedback_pb2.GetScoresRequest(days=90)),
     "ExternalService.TrustAuthority": (
         Right.POLICY,
-        external_pb2.TrustAuthorityRequest(name="Other", certificate=new_authority("Other").der),
+        external_pb2.TrustAuthorityRequest(name="Other", certificate=OTHER.der),
     ),
     "ExternalService.UseEstServer": (
         Right.POLICY,
@@ -487,7 +488,7 @@ WHOLE: Mapping[str, tuple[Right, Message]] = {
     ),
     "ExternalService.BringList": (
         Right.POLICY,
-        external_pb2.BringListRequest(authority="Other", document=b"list"),
+        external_pb2.BringListRequest(authority="Other", document=empty_list(OTHER)),
     ),
     "ExternalService.UseList": (
         Right.POLICY,

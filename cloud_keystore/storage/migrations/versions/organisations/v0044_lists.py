@@ -46,15 +46,15 @@ def upgrade() -> None:
         sa.Column("revoke_time", sa.BigInteger(), nullable=False),
         sa.Column("invalid_time", sa.BigInteger()),
         sa.Column("on_list", sa.Boolean(), nullable=False),
-        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.Column("waits", sa.Boolean(), nullable=False),
         sa.Column("suspended", sa.Boolean(), nullable=False),
         sa.Column("mac", sa.LargeBinary()),
     )
     for name in ("card_id", "authority_id"):
         op.create_index(f"ix_felt_revocation_{name}", "felt_revocation", [name])
-    waiting = sa.text("NOT settled")
+    waiting = sa.text("waits")
     op.create_index(
-        "felt_unsettled",
+        "felt_waiting",
         "felt_revocation",
         ["card_id"],
         sqlite_where=waiting,

@@ -1,15 +1,16 @@
-"""What auditors read. Each reading is an entry in the journal too."""
+"""What auditors read, and operators who have their right. Each reading is in the journal too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import acting, entries, journal, naming, proofs
+from cloud_keystore.audit import acting, entries, journal, naming, proofs, words
 from cloud_keystore.audit.sequencing import Log
 from cloud_keystore.audit.tree import leaf_hash, root_of
 from cloud_keystore.model.actors import Actor
@@ -28,6 +29,14 @@ from cloud_keystore.storage.journal import Place, Query, Row
 MOST_ENTRIES = 500  # in one response
 MOST_PROOFS = 500
 MOST_KINDS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """An entry in words, with the names of today."""
+
+    time: datetime
+    text: str
 
 
 class Finding(Protocol):
@@ -80,6 +89,17 @@ class Reading:
         self._note(auditor, "search", **_words(query))
         with self.database.read() as connection:
             return rows.search(connection, query, before, most + 1)
+
+    def sentences(self, reader: Identity, since: datetime, until: datetime) -> list[Sentence]:
+        """What happened from one time to before another, the newest first: the last MOST_ENTRIES,
+        and one more if there are more. Raises NotAllowed, InvalidInput.
+        """
+        query = Query(since=since, until=until)
+        found = self.search(reader, query, "", None, MOST_ENTRIES)
+        known = [decode(row.entry) for row in found]
+        with self.database.read() as connection:
+            called = naming.names(connection, known)
+        return [Sentence(each.time, words.sentence(each, called)) for each in known]
 
     def find(self, auditor: Identity, sort: Sort, text: str) -> list[Findable]:
         """What a text names, among that which entries can be about; raises InvalidInput."""

@@ -12,6 +12,7 @@ from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import IdentityRejected, TokenRejected
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.model.rights.visits import (
@@ -41,6 +42,14 @@ class VisitCode:
     text: str
     expire_time: datetime
     address: str  # of the page; empty if this keystore serves none
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRights:
+    """The rights that an operator has in any organisation, and those in all together."""
+
+    somewhere: tuple[Right, ...]
+    everywhere: tuple[Right, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +133,19 @@ class Visits:
             ended = entries.about_keystore(Kind.VISIT_ENDED, now, actor, {"visit": made.id})
             journal.append(connection, ended)
 
-    def rights(self, user_id: str = "", *, actor: Actor) -> tuple[Right, ...]:
-        """The rights that an operator has anywhere, or in the organisation of a person, by which
-        pages show what can be done. Raises UserNotFound.
-        """
-        with acting.looking(self.database, actor, self.clock()) as by:
-            if user_id:
-                place = by.user(user_id, Right.VIEW).organisation_id
-                return tuple(each for each in Right if by.held.has(each, place))
-            return tuple(each for each in Right if by.held.where(each))
+    def held(self, operator: Identity) -> HeldRights:
+        """The rights of an operator, by which pages show what can be done."""
+        with acting.looking(self.database, operator.actor, self.clock()) as by:
+            return HeldRights(
+                tuple(each for each in Right if by.held.where(each)),
+                tuple(each for each in Right if by.held.has(each, ROOT)),
+            )
+
+    def rights(self, user_id: str, operator: Identity) -> tuple[Right, ...]:
+        """The rights of an operator in a person's organisation. Raises UserNotFound, NotAllowed."""
+        with acting.looking(self.database, operator.actor, self.clock()) as by:
+            place = by.user(user_id, Right.VIEW).organisation_id
+            return tuple(each for each in Right if by.held.has(each, place))
 
 
 def _sha256(prefix: str, text: str) -> bytes:

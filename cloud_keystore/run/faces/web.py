@@ -33,6 +33,7 @@ from cloud_keystore.web.proving import Proving
 from cloud_keystore.web.ra.cards import CardPages
 from cloud_keystore.web.ra.changes import ChangePages
 from cloud_keystore.web.ra.entering import Entering
+from cloud_keystore.web.ra.importing import ImportPages
 from cloud_keystore.web.ra.people import PeoplePages
 from cloud_keystore.web.ra.person import PersonPages
 from cloud_keystore.web.ra.reports import ReportPages
@@ -132,7 +133,15 @@ def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row
         *PeoplePages(views, use_cases.people, use_cases.reports).rows(),
         *PersonPages(views, use_cases.showing, clock).rows(),
         *CardPages(views, use_cases.cards, use_cases.issuing, use_cases.unlock_codes).rows(),
-        *ReportPages(views, use_cases.reports, use_cases.notifications, use_cases.people).rows(),
+        *ReportPages(
+            views,
+            use_cases.reports,
+            use_cases.notifications,
+            use_cases.people,
+            use_cases.reading,
+            clock,
+        ).rows(),
+        *ImportPages(views, use_cases.importing).rows(),
         *ChangePages(
             views, use_cases.people, use_cases.leaving, use_cases.accounts, use_cases.devices
         ).rows(),

@@ -306,6 +306,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "visits.find": NOBODY,
         "visits.end": NOBODY,
         "visits.rights": OPERATOR,
+        "visits.held": OPERATOR,
         "people.list_users": OPERATOR,
         "people.add_user": OPERATOR,
         "people.invite_device": OPERATOR,
@@ -325,6 +326,8 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "reports.expiring": OPERATOR,
         "notifications.list_all": OPERATOR,
         "notifications.retry": OPERATOR,
+        "importing.import_users": OPERATOR,
+        "reading.sentences": OPERATOR,
     }
 )
 EST: Mapping[str, Access] = MappingProxyType(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
@@ -20,6 +21,7 @@ from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.contacts.accounts import Accounts
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment
+from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.people import People
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.pki.announcing import Announcing
@@ -48,6 +50,8 @@ class WebUseCases:
     accounts: Accounts
     devices: Devices
     notifications: Notifications
+    importing: Importing
+    reading: Reading
 
     def identify(self, fingerprint: bytes, role: Role | None) -> Identity:
         """The caller of a certificate, or of a visit: operators are known here by their visits

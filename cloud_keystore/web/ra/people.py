@@ -131,7 +131,7 @@ class PeoplePages:
             first=asked.but() if asked.after else "",
             everybody=PEOPLE,
             file=asked.but(f"{PEOPLE}.csv"),
-            may_add=Right.PEOPLE in self.views.visits.rights(actor=actor),
+            may_add=Right.PEOPLE in self.views.visits.held(current().operator).somewhere,
         )
 
 

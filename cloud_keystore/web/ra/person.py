@@ -78,8 +78,8 @@ class PersonPages:
     def page(self, name: str, whole: Whole, done: tuple[str, str] | None) -> Response:
         """The page of a part."""
         own = f"{PEOPLE}/{whole.user.id}"
-        now, actor = self.clock(), current().operator.actor
-        rights = self.views.visits.rights(whole.user.id, actor=actor)
+        now = self.clock()
+        rights = self.views.visits.rights(whole.user.id, current().operator)
         is_here = whole.user.state is not UserState.CLOSED
         return self.views.page(
             f"person_{name}",

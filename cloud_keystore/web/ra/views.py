@@ -50,13 +50,15 @@ class Entry(NamedTuple):
     path: str
     text: str
     right: Right
+    whole: bool = False  # whether it is needed for all organisations together
 
 
-EXPIRING, MAIL = f"{AT}/expiring", f"{AT}/mail"
+EXPIRING, MAIL, JOURNAL = f"{AT}/expiring", f"{AT}/mail", f"{AT}/journal"
 MENU = (
     Entry(f"{AT}/people", "People", Right.VIEW),
     Entry(EXPIRING, "Ending soon", Right.VIEW),
     Entry(MAIL, "E-mail", Right.PEOPLE),
+    Entry(JOURNAL, "Journal", Right.JOURNAL, whole=True),
 )
 
 
@@ -76,14 +78,18 @@ class Views:
     ) -> Response:
         """The page of a template below ra/, with menu and log-out."""
         visiting = current()
-        rights = self.visits.rights(actor=visiting.operator.actor)
+        held = self.visits.held(visiting.operator)
         return self.pages.page(
             f"ra/{name}",
             status,
             fields,
             operator=visiting.operator.display_name,
             form_token=visiting.form_token,
-            menu=[each for each in MENU if each.right in rights],
+            menu=[
+                each
+                for each in MENU
+                if each.right in (held.everywhere if each.whole else held.somewhere)
+            ],
             **said,
         )
 

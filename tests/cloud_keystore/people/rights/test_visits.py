@@ -125,16 +125,18 @@ def test_so_many_visits_at_the_same_time(world: World, visit: Callable[[], bytes
 def test_rights_are_those_where_a_person_is(world: World, olga: Identity) -> None:
     ours, theirs = (world.organisations.add(name, olga).id for name in ("Ours", "Theirs"))
     token = world.people.add_operator("Ida", BuiltIn.RA_AGENT, ours, actor=OPERATOR)
-    ida = world.enrol(token.text).identity.actor
+    ida = world.enrol(token.text).identity
     people = world.people
     here, there = (
         people.add_user(f"Ada {place}", "", organisation_id=place, actor=OPERATOR)[0].id
         for place in (ours, theirs)
     )
-    assert set(world.visits.rights(actor=ida)) == RIGHTS[BuiltIn.RA_AGENT]
-    assert set(world.visits.rights(here, actor=ida)) == RIGHTS[BuiltIn.RA_AGENT]
+    held = world.visits.held(ida)
+    assert set(held.somewhere) == RIGHTS[BuiltIn.RA_AGENT]
+    assert held.everywhere == ()
+    assert set(world.visits.rights(here, ida)) == RIGHTS[BuiltIn.RA_AGENT]
     with pytest.raises(UserNotFound):
-        world.visits.rights(there, actor=ida)
+        world.visits.rights(there, ida)
 
 
 def test_who_sees_nothing_does_not_log_in(world: World, olga: Identity) -> None:

@@ -257,3 +257,54 @@ def test_a_list_is_a_file_without_formulas(world: World, visitor: Visitor, ada: 
     assert [each.partition(",")[0] for each in lines[1:]] == [ada.display_name, "'=HYPERLINK(1)"]
     found = visitor.get("/ra/people.csv?q=ada&state=closed").body.decode("utf-8-sig")
     assert found.splitlines() == lines[:1]
+
+
+def test_pasted_rows_are_shown_before_anybody_is_added(world: World, visitor: Visitor) -> None:
+    """Refused rows say why and what to do, and the good ones are added when that was seen."""
+    rows = "name\temail\nBo\tbo@example.org\n<b>Cy\tno address\nDi\tdi@example.org\n"
+    assert text(visitor.get("/ra/import")).count("<textarea") == 1
+    shown = text(visitor.post("/ra/import", rows=rows))
+    assert "2 would be added, 0 are there already, 1 are refused." in shown
+    assert "give an address as name@example.org" in shown
+    assert "&lt;b&gt;Cy" in shown
+    assert "<b>Cy" not in shown
+    assert world.people.list_users(actor=OPERATOR) == []
+    done = followed(visitor, visitor.post("/ra/import", rows=rows, step="add"))
+    assert "2 added." in done
+    assert "0 were there already, 1 rows were refused" in done
+    assert len(world.people.list_users(actor=OPERATOR)) == 2
+    again = followed(visitor, visitor.post("/ra/import", rows=rows, step="add"))
+    assert "0 added." in again
+    assert len(world.people.list_users(actor=OPERATOR)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ("", "the file is empty"),
+        ("name\nBo", "email"),
+        ("name,email\n" + "Bo,bo@example.org\n" * 101, "there are 101 rows"),
+    ],
+)
+def test_rows_that_cannot_be_read_say_so(visitor: Visitor, rows: str, why: str) -> None:
+    told = visitor.post("/ra/import", rows=rows)
+    assert told.status == 422
+    assert why in text(told).lower()
+
+
+def test_the_journal_of_a_day_is_in_words(
+    world: World, application: ASGIApp, visitor: Visitor, serial: str, olga: Identity
+) -> None:
+    """BUG-31: a day without entries says so. Who may not read the whole is not shown the way."""
+    shown = text(visitor.get("/ra/journal"))
+    assert "Olga logged in to the pages." in shown
+    assert f"card {serial}" in shown
+    assert "Nothing happened on this day." in text(visitor.get("/ra/journal?day=2020-02-29"))
+    for wrong in ("x", "2026-02-30", "0001-01-01", "9999-12-31"):
+        assert visitor.get(f"/ra/journal?day={wrong}").status == 422
+    place = world.organisations.add("Theirs", olga).id
+    token = world.people.add_operator("Ida", BuiltIn.RA_MANAGER, place, actor=OPERATOR)
+    ida = Visitor.of(world, application, world.enrol(token.text).identity)
+    assert "/ra/journal" in text(visitor.get("/ra/people"))
+    assert "/ra/journal" not in text(ida.get("/ra/people"))
+    assert ida.get("/ra/journal").status == 403

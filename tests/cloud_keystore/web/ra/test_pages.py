@@ -184,7 +184,20 @@ def test_what_is_done_is_asked_before_and_told_after(registry: Registry) -> None
         page.get_by_role("button", name="Close this person").click()
         expect(page.get_by_text("This person is closed.")).to_be_visible()
         check(page)
-        for menu, said in (("Ending soon", "Ada Byron"), ("E-mail", "Nothing has failed.")):
+        page.goto(f"{registry.site.origin}/ra/import")
+        check(page)
+        page.get_by_label("Rows").fill("name,email\nDi Dorn,di@example.org\nEd,nowhere")
+        page.get_by_role("button", name="Check the rows").click()
+        expect(page.get_by_text("Will be added")).to_be_visible()
+        check(page)
+        page.get_by_role("button", name="Add 1 person").click()
+        expect(page.get_by_text("1 added.")).to_be_visible()
+        check(page)
+        for menu, said in (
+            ("Ending soon", "Ada Byron"),
+            ("E-mail", "Nothing has failed."),
+            ("Journal", "logged in to the pages."),
+        ):
             page.get_by_role("navigation").get_by_role("link", name=menu).click()
             if menu == "Ending soon":
                 page.get_by_label("Days to look ahead").fill("800")

@@ -110,6 +110,8 @@ class RemoteOperation:
         self._deadline = clock() + DEADLINE_SECONDS
         self.withdrawn = False
         """Whether somebody at the workstation's screen has cancelled it."""
+        self.refused: grpc.RpcError | None = None
+        """The call that the keystore has refused, if it has."""
 
     def run(self, asked: pb.CreateOperationRequest) -> KeyResult:
         """The result of a use, or why there is none. An unfinished operation is withdrawn."""
@@ -117,6 +119,13 @@ class RemoteOperation:
         if isinstance(performed, Refusal):
             return performed
         return performed.results[0] if performed.results else Refusal.UNAVAILABLE
+
+    def run_batch(self, asked: pb.CreateOperationRequest) -> Sequence[bytes] | Refusal:
+        """The results of a use for each input, or why there are none."""
+        performed = self._run(asked)
+        if isinstance(performed, Refusal):
+            return performed
+        return performed.results
 
     def open_session(self, asked: pb.CreateOperationRequest) -> pb.Session | None:
         """The session that is asked for; None if it was refused or failed."""
@@ -141,6 +150,7 @@ class RemoteOperation:
             # approval cannot be used, because that requires this request's input.
             return stopped.why
         except grpc.RpcError as error:
+            self.refused = error
             return refusal(error)
         result: pb.PerformOperationResponse | Refusal = Refusal.UNAVAILABLE
         outcome = Outcome.UNAVAILABLE  # if the prompter fails
@@ -152,6 +162,7 @@ class RemoteOperation:
         except Stopped as stopped:
             result, outcome = stopped.why, OUTCOMES[stopped.why]
         except grpc.RpcError as error:
+            self.refused = error
             result = refusal(error)
             outcome = OUTCOMES.get(refusal(error), Outcome.FAILED)
         finally:

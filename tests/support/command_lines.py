@@ -22,10 +22,12 @@ WITH_IDENTITY = {
     if any("--identity" in each.opts for each in command.params) and path[-1] != "enrol"
 }
 WITNESS = Witness("witness.example.org", bytes(32))
-AUTHORITY = str(Path(__file__).parents[1] / "samples" / "authority.pem")
+SAMPLES = Path(__file__).parents[1] / "samples"
+AUTHORITY = str(SAMPLES / "authority.pem")
 # What cannot be guessed from the parameters.
 GIVEN = {
     ("reader",): ("--card", "1000"),
+    ("eps", "sign"): ("--card", "1000", "--into", "new", str(SAMPLES / "prescription.xml")),
     ("audit", "cosign"): ("new", "--witness", "http://127.0.0.1:1", WITNESS.verifier_key),
     ("authenticator", "passcode"): ("some", "--passcode-stdin"),
     ("authenticator", "approve"): ("some", "--number", "11"),

@@ -62,6 +62,11 @@ COMMANDS: Mapping[str, Row] = {
         "Simulators of services around the card, for developers without a network.",
         extra="simulate",
     ),
+    "eps": Row(
+        "cloudcard_tools.eps.command:eps",
+        "Signatures of prescriptions, as the Electronic Prescription Service has them.",
+        extra="eps",
+    ),
     "doctor": Row(
         "cloudcard_tools.doctor.command:doctor",
         "Check what this computer needs, and say what to do.",

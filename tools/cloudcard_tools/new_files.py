@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -88,6 +88,16 @@ def write(path: Path, content: bytes) -> None:
     """Write a new file of these bytes. For the rest as `draft`."""
     with draft(path) as made:
         made.write_bytes(content)
+
+
+def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write new files into a folder, which is made: all of them or none. Raises FileExists."""
+    for name in files:
+        require_new(folder / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as written:
+        for name, content in files.items():
+            written.enter_context(draft(folder / name)).write_bytes(content)
 
 
 @contextmanager

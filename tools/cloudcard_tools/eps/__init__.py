@@ -1,1 +1,1 @@
-"""Signatures of prescriptions as the Electronic Prescription Service has them. Pure."""
+"""Signatures of prescriptions as the Electronic Prescription Service has them."""

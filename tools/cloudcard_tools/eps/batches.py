@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import new
 
 from cryptography import x509
 
-from cloudcard_tools.eps import signatures
+from cloudcard_tools.eps import fragments, signatures
 from cloudcard_tools.eps.canonical import Unreadable
 from cloudcard_tools.eps.signatures import ALGORITHMS, Algorithm, Signature
 
 MOST = 250  # of the Digital Signature Service
-LONGEST_ID = 100
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # as which a file can be named
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Prepared:
     id: str
     signed_info: bytes
     algorithm: Algorithm
+    description: str = ""
+    """What tells it apart for its signer, and names no patient."""
 
     @property
     def digest(self) -> bytes:
@@ -62,23 +66,68 @@ def batch(prepared: Sequence[Prepared]) -> Batch:
     return Batch(tuple(prepared))
 
 
+def read(number: str, content: bytes, algorithm: Algorithm) -> Sequence[Prepared]:
+    """Read what is to be signed: an answer of `$prepare`, what an application asks a signing
+    service for, or an HL7 message, which is signed by `algorithm`. Raises Unreadable.
+    """
+    _require_id(number)
+    if not content.lstrip().startswith(b"{"):
+        found = fragments.of_prescription(content)
+        items = f"{found.items} item" + "s" * (found.items != 1)
+        signed = signatures.signed_info(found.content, algorithm)
+        return [
+            Prepared(number, signed, algorithm, f"Prescription {found.number}, {items}"),
+        ]
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Unreadable("this is no JSON") from None
+    return several(told) if "payloads" in told else [prepared(number, told)]
+
+
 def prepared(number: str, parameters: object) -> Prepared:
     """Read an answer of `$prepare`: FHIR Parameters with `digest` (what is signed, base64) and
     `algorithm`. Whatever is no digest of a prescription is refused. Raises Unreadable.
     """
-    if not 0 < len(number) <= LONGEST_ID:
-        raise Unreadable(f"an id has 1 to {LONGEST_ID} characters")
     told = _told(parameters)
-    algorithm = ALGORITHMS.get(told.get("algorithm", ""))
+    return _prepared(number, told.get("digest", ""), told.get("algorithm", ""))
+
+
+def several(request: object) -> Sequence[Prepared]:
+    """Read what an application asks a signing service for: `payloads`, each with `id` and
+    `payload` (what is signed, base64), and one `algorithm`. Raises Unreadable.
+    """
+    told = request if isinstance(request, dict) else {}
+    rows, algorithm = told.get("payloads"), told.get("algorithm")
+    if not isinstance(rows, list) or not 0 < len(rows) <= MOST:
+        raise Unreadable(f"payloads is a list of 1 to {MOST}")
+    found = []
+    for row in rows:
+        kept = row if isinstance(row, dict) else {}
+        number, payload = kept.get("id"), kept.get("payload")
+        if not isinstance(number, str) or not isinstance(payload, str):
+            raise Unreadable("each payload has an id and a payload, which are texts")
+        found.append(_prepared(number, payload, algorithm if isinstance(algorithm, str) else ""))
+    return found
+
+
+def _prepared(number: str, digest: str, name: str) -> Prepared:
+    _require_id(number)
+    algorithm = ALGORITHMS.get(name)
     if algorithm is None:
         raise Unreadable(f"{number}: the algorithm is {' or '.join(ALGORITHMS)}")
     try:
-        content = base64.b64decode(told.get("digest", ""), validate=True)
+        content = base64.b64decode(digest, validate=True)
     except ValueError:
         raise Unreadable(f"{number}: the digest is not encoded as base64") from None
     if not signatures.is_signed_info(content, algorithm):
         raise Unreadable(f"{number}: the digest is not SignedInfo of a prescription")
-    return Prepared(number, content, algorithm)
+    return Prepared(number, content, algorithm, f"Prescription {number}")
+
+
+def _require_id(number: str) -> None:
+    if not ID.fullmatch(number):
+        raise Unreadable("an id has 1 to 100 letters, digits, dots, hyphens and underscores")
 
 
 def _told(parameters: object) -> Mapping[str, str]:

@@ -20,12 +20,19 @@ UNSIGNED = ("h:repeatNumber/h:low", "h:pertinentInformation4")
 TIMES = ("%Y%m%d%H%M%S%z", "%Y%m%d%H%M%S")  # without a zone it is UTC
 
 
+LONGEST_NUMBER = 40
+
+
 @dataclass(frozen=True, slots=True)
 class Fragments:
-    """What is signed of a prescription: its canonical bytes, and the time that is in them."""
+    """What is signed of a prescription: its canonical bytes, and the time that is in them. What
+    tells it apart for its signer, and names no patient: its number, and how many items it has.
+    """
 
     content: bytes
     time: datetime
+    number: str
+    items: int
 
 
 def of_prescription(content: bytes) -> Fragments:
@@ -56,7 +63,8 @@ def of_prescription(content: bytes) -> Fragments:
         for path in UNSIGNED:
             for each in item.findall(path, PLACES):
                 each.getparent().remove(each)
-    return Fragments(canonical(hashed), _moment(time.get("value", "")))
+    moment = _moment(time.get("value", ""))
+    return Fragments(canonical(hashed), moment, _shown(number.get("root", "")), len(items))
 
 
 def _only(element: etree._Element, path: str) -> etree._Element:
@@ -72,6 +80,13 @@ def _first(element: etree._Element, path: str) -> etree._Element:
     if found is None:
         raise Unreadable(f"the prescription has no {path.replace('h:', '')}")
     return found
+
+
+def _shown(number: str) -> str:
+    """The identifier that is signed. The one that people read, 83C40E-ZZQ020-00003X, is not."""
+    if not (0 < len(number) <= LONGEST_NUMBER and number.isascii() and number.isprintable()):
+        raise Unreadable("the prescription has no identifier that can be shown")
+    return number
 
 
 def _moment(text: str) -> datetime:

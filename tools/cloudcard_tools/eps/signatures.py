@@ -34,6 +34,13 @@ class Algorithm:
     hash: HashAlgorithm
     method: str
     digest_method: str
+    digest_info: bytes
+    """DER of DigestInfo up to the digest (RFC 8017, 9.2, note 1)."""
+
+    def block(self, signed: bytes, bits: int) -> bytes:
+        """What a card's key of so many bits is given for what is signed: EMSA-PKCS1-v1_5."""
+        info = self.digest_info + new(self.digest, signed).digest()
+        return b"\0\1" + b"\xff" * (bits // 8 - len(info) - 3) + b"\0" + info
 
 
 # RS1 is what prescriptions were signed with for years; RS256 is what applications go over to.
@@ -41,13 +48,21 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
         each.name: each
         for each in (
-            Algorithm("RS1", "sha1", SHA1(), f"{DSIG}rsa-sha1", f"{DSIG}sha1"),  # noqa: S303
+            Algorithm(
+                "RS1",
+                "sha1",
+                SHA1(),  # noqa: S303
+                f"{DSIG}rsa-sha1",
+                f"{DSIG}sha1",
+                bytes.fromhex("3021300906052b0e03021a05000414"),
+            ),
             Algorithm(
                 "RS256",
                 "sha256",
                 SHA256(),
                 "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
                 "http://www.w3.org/2001/04/xmlenc#sha256",
+                bytes.fromhex("3031300d060960864801650304020105000420"),
             ),
         )
     }

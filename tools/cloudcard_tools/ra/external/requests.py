@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -89,7 +88,7 @@ def requests_export(into: Path | None, archive: Path | None, caller: Caller) -> 
     if archive is not None and files:
         new_files.write(archive, _zipped(files))
     elif into is not None and files:
-        _write(into, files)
+        new_files.write_all(into, files)
     facts: Row = {
         "written": str(written) if files else None,
         "cards": len({each.card_serial for each in waiting}),
@@ -183,16 +182,6 @@ def _imported(message: pb.ImportedCertificate) -> Row:
 
 def _der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write new files into a folder: all of them or none."""
-    for name in files:
-        new_files.require_new(folder / name, "name another folder, or remove it first")
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as written:
-        for name, content in files.items():
-            written.enter_context(new_files.opened(folder / name)).write(content.decode())
 
 
 def _zipped(files: dict[str, bytes]) -> bytes:

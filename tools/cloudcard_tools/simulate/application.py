@@ -25,6 +25,9 @@ from cloudcard_tools.simulate.cis2.tokens import Tokens
 from cloudcard_tools.simulate.codes import Codes
 from cloudcard_tools.simulate.exchange import Malformed, Request, Response, as_json, redirect
 from cloudcard_tools.simulate.faults import Fault, Faults, NoFault
+from cloudcard_tools.simulate.signing_service import service
+from cloudcard_tools.simulate.signing_service.requests import Requests
+from cloudcard_tools.simulate.signing_service.service import SigningService
 
 FAULTS, PEOPLE, END = "/simulator/faults", "/simulator/people", "/simulator/end"
 START = "/"
@@ -78,7 +81,16 @@ class Simulators:
             grants,
             self.leaving,
         )
+        signing_service = SigningService(
+            self.at,
+            Requests(self.clients, self.at.at(service.BASE), self.fetch),
+            self.cards,
+        )
         self.routes = {
+            service.REQUEST: Route(signing_service.request, POST),
+            service.RESPONSE: Route(signing_service.response, GET),
+            service.SIGN: Route(signing_service.page, BOTH),
+            service.TRACKER: Route(signing_service.tracker, GET),
             START: Route(self._start, GET),
             PEOPLE: Route(self._people, GET),
             FAULTS: Route(self._set_faults, POST),
@@ -102,7 +114,10 @@ class Simulators:
             return pages.refusal(
                 HTTPStatus.MISDIRECTED_REQUEST, f"this is {self.at.host}, and nothing else"
             )
-        route = self.routes.get(request.path)
+        # What follows a path that ends so is a token.
+        path, _, rest = request.path.rpartition("/")
+        route = self.routes.get(f"{path}/" if rest and path else request.path)
+        route = self.routes.get(request.path, route)
         if route is None or route.with_card != with_card:
             return pages.refusal(HTTPStatus.NOT_FOUND, "nothing is here")
         if request.method not in route.methods:
@@ -131,6 +146,8 @@ class Simulators:
             "issuer": self.at.issuer,
             "discovery": self.at.at(places.DISCOVERY),
             "card": self.at.at_card(places.CARD),
+            "signing": self.at.at(service.BASE),
+            "tracker": self.at.at(service.TRACKER),
             "people": self.at.at(PEOPLE),
         }
 

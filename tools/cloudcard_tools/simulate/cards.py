@@ -62,7 +62,18 @@ class Cards:
             ) from None
         return self._named(certificate)
 
-    def _good(self, der: bytes, now: datetime) -> x509.Certificate:
+    def prescriber(self, der: bytes, now: datetime) -> Person:
+        """The holder of the card with this certificate of a key that signs prescriptions. Raises
+        CardRefused.
+        """
+        return self._named(self._good(der, now, _require_commitment))
+
+    def _good(
+        self,
+        der: bytes,
+        now: datetime,
+        require: Callable[[x509.Extensions], None] | None = None,
+    ) -> x509.Certificate:
         try:
             certificate = x509.load_der_x509_certificate(der[:MOST_DER])
             extensions = certificate.extensions
@@ -74,7 +85,7 @@ class Cards:
                 raise CardRefused(
                     "the card's certificate, or that of its authority, is not valid now"
                 )
-        _require_purpose(extensions)
+        (require or _require_purpose)(extensions)
         self._require_not_revoked(certificate, issuer, now)
         return certificate
 
@@ -133,6 +144,15 @@ def _require_purpose(extensions: x509.Extensions) -> None:
     ):
         raise CardRefused(
             "the certificate is not that of the key for authentication: choose the one of key 9A"
+        )
+
+
+def _require_commitment(extensions: x509.Extensions) -> None:
+    """Raise CardRefused unless the key is for signatures that bind."""
+    usage = next((each.value for each in extensions if each.oid == x509.KeyUsage.oid), None)
+    if not isinstance(usage, x509.KeyUsage) or not usage.content_commitment:
+        raise CardRefused(
+            "the certificate is not that of the key for signatures: choose the one of key 9C"
         )
 
 

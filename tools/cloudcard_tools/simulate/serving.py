@@ -19,10 +19,13 @@ from cloudcard_tools.simulate import outgoing, pages
 from cloudcard_tools.simulate.application import Simulators
 from cloudcard_tools.simulate.exchange import ALWAYS, Notice, Request, Response
 from cloudcard_tools.simulate.outgoing import CallRefused
+from cloudcard_tools.simulate.signing_service import service
 
 log = structlog.get_logger()
 
 LARGEST_BODY = 64 * 1024
+LARGEST_OF_DOCUMENTS = 2 << 20
+OF_DOCUMENTS = frozenset((service.REQUEST, service.SIGN))
 BODY_SECONDS = 10.0
 MOST_TOLD = 50  # of those that were told of logging out
 TLS = "tls"  # the extension of ASGI that names a client's certificate
@@ -97,7 +100,9 @@ class Serving:
             loop = asyncio.get_running_loop()
             try:
                 async with asyncio.timeout(BODY_SECONDS):
-                    request = _request(scope, await _body(receive))
+                    documents = str(scope["path"]) in OF_DOCUMENTS
+                    most = LARGEST_OF_DOCUMENTS if documents else LARGEST_BODY
+                    request = _request(scope, await _body(receive, most))
             except TooLarge:
                 return await _send(send, pages.refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "less"))
             except TimeoutError:
@@ -142,13 +147,13 @@ def _request(scope: Scope, body: bytes) -> Request:
     )
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(receive: Receive, most: int) -> bytes:
     """The body of a request. Raises TooLarge."""
     found = b""
     while True:
         message = await receive()
         found += bytes(message.get("body", b""))
-        if len(found) > LARGEST_BODY:
+        if len(found) > most:
             raise TooLarge
         if not message.get("more_body", False):
             return found

@@ -23,6 +23,7 @@ from support.commands import walk
 ADVICE = "name another file, or remove it first"
 TRACES = Path(__file__).parents[1] / "traces"
 TRACE = str(next((TRACES / "opensc").glob("*.trace")))
+PRESCRIPTION = str(Path(__file__).parents[1] / "samples" / "prescription.xml")
 # Paths that may exist or not, and are never written as a person's new file.
 KEPT = {
     "--data": "the data folder of a keystore: made once, then used",
@@ -62,6 +63,7 @@ REFUSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("audit verify", "--keep"): (TRACE,),
     ("backup", "file"): (),
     ("doctor", "--support-bundle"): (),
+    ("eps sign", "--into"): (PRESCRIPTION, "--card", "1"),
     ("fixture card", "--output"): (),
     ("keys authorities", "--export"): (),
     ("ra ca crl", "--export"): ("1",),

@@ -21,7 +21,7 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared import tables
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.shared.tables import Column, print_table
-from support.command_lines import AUTHORITY
+from support.command_lines import AUTHORITY, SAMPLES
 from support.commands import calls, leaves
 from support.keystore_process import KeystoreProcess
 from support.long_values import HOOK, LATIN, WIDE, keystore_of_long_values
@@ -45,6 +45,13 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra import": (str(FAULTS),),
     "ra card requests import": (AUTHORITY,),
     "ra expiring": ("--days", "1000"),
+    "eps verify": (
+        str(SAMPLES / "prescription.xml"),
+        "--signatures",
+        str(SAMPLES),
+        "--authority",
+        AUTHORITY,
+    ),
     "bench card": ("--count", "1", "--cards", "1"),
 }
 # They measure for longer, with pcscd or a keystore of their own; their tables hold figures only.

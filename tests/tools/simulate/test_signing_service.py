@@ -189,6 +189,10 @@ def test_a_request_of_another_key_by_the_name_of_one() -> None:
     assert b"not signed with" in answer.body
 
 
+def test_a_request_for_250() -> None:
+    assert Application().begun(payloads=payloads(250))
+
+
 def test_a_request_counts_once() -> None:
     one = Application()
     token = one.token()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
+from joserfc.jws import JWSRegistry
 
 from cloudcard_tools.eps import batches
 from cloudcard_tools.eps.batches import Batch
@@ -22,6 +23,15 @@ LEAST_BITS = 4096
 LONGEST_LIFE = timedelta(seconds=600)
 SKEW = timedelta(seconds=60)
 LONGEST_SUBJECT = 100
+
+
+class Registry(JWSRegistry):
+    """Takes tokens with many documents."""
+
+    max_payload_length = 1 << 20
+
+
+REGISTRY = Registry(algorithms=[ALGORITHM])
 
 
 class RequestRefused(Exception):
@@ -66,7 +76,7 @@ class Requests:
         if not isinstance(public, RSAPublicKey) or public.key_size < LEAST_BITS:
             raise RequestRefused(f"the client's key is RSA with {LEAST_BITS} bits or more")
         try:
-            claims = jwt.decode(token, key, algorithms=[ALGORITHM]).claims
+            claims = jwt.decode(token, key, registry=REGISTRY).claims
         except (JoseError, ValueError, TypeError):
             raise RequestRefused("the token is not signed with the client's key") from None
         subject = self._require_good(claims, now)
@@ -99,7 +109,7 @@ class Requests:
 def _beginning(token: str) -> tuple[Mapping[str, object], str]:
     """The header, and who has issued the token, before anything is known about it."""
     try:
-        found = jws.extract_compact(token.encode("ascii"))
+        found = jws.extract_compact(token.encode("ascii"), registry=REGISTRY)
         claims = json.loads(found.payload)
     except (JoseError, ValueError, RecursionError):
         raise RequestRefused("the body is a JSON Web Token, and nothing else") from None

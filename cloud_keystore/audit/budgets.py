@@ -64,6 +64,7 @@ BEGINNINGS = frozenset(
         Kind.RIGHT_REFUSED,
         Kind.POLICY_SET,
         Kind.PHONE_CODE_SENT,
+        Kind.ADDRESS_LINK_SENT,
         Kind.ADDRESS_CODE_SENT,
         Kind.PORTAL_SET,
         Kind.RESET_CODE_SENT,

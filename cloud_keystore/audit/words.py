@@ -14,6 +14,7 @@ CHANGED: Mapping[str, str] = MappingProxyType(
     {
         "name": "the name",
         "email": "the e-mail address",
+        "next_email": "the e-mail address that waits to be verified",
         "phone": "the phone number",
         "organisation": "the organisation",
         "profile": "the card profile",
@@ -129,6 +130,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.PHONE_CODE_SENT: "{who} had a code sent to the phone number",
         Kind.PHONE_CODE_WRONG: "{who} gave a wrong code for the phone number",
         Kind.PHONE_VERIFIED: "{who} verified the phone number",
+        Kind.ADDRESS_LINK_SENT: "{who} had a link sent to verify an e-mail address",
+        Kind.ADDRESS_LINK_WRONG: "a wrong link was followed to verify an e-mail address",
         Kind.ADDRESS_CODE_SENT: "{who} had a code sent to the e-mail address",
         Kind.ADDRESS_CODE_WRONG: "{who} gave a wrong code for the e-mail address",
         Kind.ADDRESS_VERIFIED: "{who} verified the e-mail address",

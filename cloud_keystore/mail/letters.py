@@ -8,7 +8,7 @@ from datetime import datetime
 from html import escape
 from string import Template as Page
 from textwrap import wrap
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from cloud_keystore.config import Mail
 from cloud_keystore.mail.texts import Text
@@ -16,6 +16,7 @@ from cloud_keystore.model.outbox.media import Medium
 
 WIDTH = 72
 TOKEN = "{token}"  # noqa: S105 (the line that is one)
+ADDRESS_PAGE = "/address"  # of the keystore's own, at the host of the page for holders
 IN_TOKENS = ":@[]"  # and in the fragment of an address, as browsers have it
 
 _PAGE = Page(
@@ -63,10 +64,14 @@ class Body:
 
 def write(text: Text, facts: Mapping[str, str], mail: Mail) -> Body:
     """What a text says with some facts; with a name, it is said to somebody. Every letter has one
-    link, which is to the page for holders, and says who helps.
+    link, which is to the page for holders, or to the one where an address is verified, and says who
+    helps.
     """
-    token = facts.get("token", "")
-    url = f"{mail.public_url}#{quote(token, safe=IN_TOKENS)}" if token else mail.public_url
+    token, link, url = facts.get("token", ""), facts.get("link", ""), mail.public_url
+    if token:
+        url = f"{url}#{quote(token, safe=IN_TOKENS)}"
+    if link:
+        url = f"{urljoin(url, ADDRESS_PAGE)}#{link}"
     lines = (*(["Hello {name},"] if facts.get("name") else []), *text.lines)
     # Facts with braces in them are not read again.
     said = [(line == TOKEN, line.format_map(facts)) for line in lines]

@@ -20,6 +20,7 @@ from cloud_keystore.model.outbox.notifications import (
     CODED,
     INVITATIONS,
     LAST_TRY,
+    LINKED,
     Notification,
     Outcome,
     State,
@@ -29,7 +30,7 @@ from cloud_keystore.model.outbox.notifications import (
 from cloud_keystore.model.people import User, UserState
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
-from cloud_keystore.people.portal.codes import code_of
+from cloud_keystore.people.portal.codes import code_of, link_of
 from cloud_keystore.storage import people
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.contacts import helping
@@ -143,12 +144,15 @@ class Posting:
             if token is None:
                 return "the invitation has ended"
             facts |= {"token": token.text, "until": time_in_words(token.expire_time)}
-        if leased.template in CODED:
+        if leased.template in CODED | LINKED:
             code = mailed_codes.find(connection, leased.about)
             if code is None or not code.is_live(self.clock()) or code.user_id is None:
                 return "nobody waits for it any more"
-            said = code_of(self.people.seal, code.id)
-            facts |= {"code": said, "until": time_in_words(code.expire_time)}
+            facts["until"] = time_in_words(code.expire_time)
+            if leased.template in LINKED:
+                facts["link"] = str(link_of(self.people.seal, code.id))
+            else:
+                facts["code"] = code_of(self.people.seal, code.id)
         body = write(TEXTS[leased.template], facts, _mail_for(self.mail, connection, user))
         return Letter(leased.id, leased.tries, address, body.subject, body.text, body.html)
 

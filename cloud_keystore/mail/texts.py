@@ -257,6 +257,28 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "What to do if this is wrong",
         ),
+        Template.EMAIL_ASKED: Text(
+            "Another e-mail address was given for you",
+            (
+                "Your registration authority has been given another e-mail address for you at "
+                "{time}. Whoever reads what it gets has to say so first; until then, what concerns "
+                "your cards is sent here.",
+                NOT_YOURS,
+            ),
+            "What to do if this is wrong",
+        ),
+        Template.EMAIL_LINK: Text(
+            "Verify your e-mail address",
+            (
+                "Your registration authority has been given this e-mail address for you. Open the "
+                "page below and say that it is yours: what concerns your cards is sent here from "
+                "then on.",
+                "The link is good once, until {until}. On your phone you can verify the address "
+                "too.",
+                "If you have no card here, do nothing: nothing more will be sent to you.",
+            ),
+            "Verify this address",
+        ),
         Template.LEFT: Text(
             "Your cards and phones are taken out of use",
             (

@@ -143,6 +143,8 @@ class Kind(StrEnum):
     PHONE_CODE_SENT = "phone-code.sent"
     PHONE_CODE_WRONG = "phone-code.wrong"
     PHONE_VERIFIED = "phone.verified"
+    ADDRESS_LINK_SENT = "address-link.sent"
+    ADDRESS_LINK_WRONG = "address-link.wrong"
     ADDRESS_CODE_SENT = "address-code.sent"
     ADDRESS_CODE_WRONG = "address-code.wrong"
     ADDRESS_VERIFIED = "address.verified"

@@ -78,6 +78,9 @@ class User:
     email_by: str = ""  # the actor who gave the address; empty if that was before this was kept
     phone_verify_time: datetime | None = None  # when somebody had the phone of this number
     email_verify_time: datetime | None = None  # when the holder read what this address got
+    next_email: str = ""  # put in force when somebody follows the link that was mailed to it
+    next_email_by: str = ""  # the actor who gave it
+    next_email_until: datetime | None = None  # for how long that link is good
 
 
 @unique

@@ -59,6 +59,7 @@ def changes(user: User, changed: User) -> Mapping[str, Detail]:
     for word, old, new in (
         ("name", user.display_name, changed.display_name),
         ("email", user.email, changed.email),
+        ("next_email", user.next_email, changed.next_email),
         ("phone", user.phone, changed.phone),
         ("organisation", user.organisation_id, changed.organisation_id),
         ("profile", user.profile, changed.profile),

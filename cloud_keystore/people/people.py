@@ -37,7 +37,7 @@ from cloud_keystore.model.people import (
 from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloud_keystore.people import domains, listing, roles
-from cloud_keystore.people.contacts import accounts, changing, numbering
+from cloud_keystore.people.contacts import accounts, changing, next_addresses, numbering
 from cloud_keystore.people.likeness import check_new, facts
 from cloud_keystore.people.listing import EVERYBODY, UserListing, Wanted
 from cloud_keystore.people.roles import Grantable
@@ -170,9 +170,10 @@ class People:
         actor: Actor,
     ) -> User:
         """Give a user another name, e-mail address, phone number or organisation, or say of which
-        profile the next cards are; None keeps what there is. Certificates keep the name under which
-        they were issued. Raises InvalidInput, UserNotFound, UserClosed, UserExists, NotAllowed,
-        OrganisationNotFound, and ChangedMeanwhile if the `version` is not the one that was `seen`.
+        profile the next cards are; None keeps what there is. Another address can have to wait until
+        it is verified. Certificates keep the name under which they were issued. Raises
+        InvalidInput, UserNotFound, UserClosed, UserExists, NotAllowed, OrganisationNotFound,
+        TooManyCalls, and ChangedMeanwhile if the `version` is not the one that was `seen`.
         """
         now = self.clock()
         with acting.changing(self.database, actor, now) as by:
@@ -193,6 +194,8 @@ class People:
                 changed = replace(changed, organisation_id=place)
             if profile is not None:
                 changed = replace(changed, profile=profile and profile_named(profile).name)
+            if email is not None:
+                changed = next_addresses.asked(by, user, changed, self.random)
             return changing.change(by, user, changed)
 
     def list_users(

@@ -105,6 +105,7 @@ def rows(
         Row("POST", "/v1/users", people.add_user, created),
         Row("GET", "/v1/users/{user_id}", people.show_user),
         Row("PATCH", "/v1/users/{user_id}", people.change_user),
+        Row("POST", "/v1/users/{user_id}:send-link", people.send_link),
         Row("POST", "/v1/users/{user_id}:close", people.close_user),
         Row("POST", "/v1/users/{user_id}/invitations", people.invite, created),
         Row("GET", "/v1/users/{user_id}/devices", people.list_devices),

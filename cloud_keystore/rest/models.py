@@ -128,6 +128,11 @@ class User(BaseModel):
     uuid12: Annotated[str, Field(description="The twelve digits that people read out.")]
     name: str
     email: str
+    email_verified: datetime | None
+    next_email: Annotated[str, Field(description="Waits to be verified; empty if none does.")]
+    next_email_until: Annotated[
+        datetime | None, Field(description="For how long the link that was mailed is good.")
+    ]
     phone: str
     upn: str
     sid: str
@@ -135,6 +140,13 @@ class User(BaseModel):
     profile: str
     state: Annotated[str, Field(description="pending, enrolled or closed")]
     created: datetime
+
+
+class SentLink(BaseModel):
+    """Where a link goes, by which an e-mail address is verified, and until when it is good."""
+
+    email: str
+    expires: datetime
 
 
 class ListedUser(User):

@@ -19,6 +19,7 @@ from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.listing import Wanted
 from cloud_keystore.people.people import People
+from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.rest import models as m
 from cloud_keystore.rest import translating
 from cloud_keystore.rest.calls import current
@@ -37,6 +38,7 @@ class PeopleCalls:
     """What can be asked about people."""
 
     people: People
+    addresses: Addresses
     showing: Showing
     leaving: Leaving
     reports: Reports
@@ -97,7 +99,9 @@ class PeopleCalls:
         self, user_id: UserId, asked: m.UserChange, response: Response, if_match: IfMatch = ""
     ) -> m.User:
         """Give a person another name, address, phone number or organisation, or another profile of
-        the next cards. `If-Match` says what the client has seen: the `ETag` of the person.
+        the next cards. Another e-mail address of somebody who has a phone waits until it is
+        verified, by the link that is mailed to it. `If-Match` says what the client has seen: the
+        `ETag` of the person.
         """
         changed = self.people.change_user(
             user_id,
@@ -111,6 +115,13 @@ class PeopleCalls:
         )
         response.headers["ETag"] = f'"{version(changed)}"'
         return translating.user(changed)
+
+    def send_link(self, user_id: UserId) -> m.SentLink:
+        """Mail a link to the address that waits to be verified, once more. The one before is
+        void.
+        """
+        sent = self.addresses.send_link(user_id, actor=current().actor)
+        return m.SentLink(email=sent.address, expires=sent.expire_time)
 
     def close_user(self, user_id: UserId, asked: m.Closing) -> m.Consequences:
         """End everything of a person who leaves, for ever."""

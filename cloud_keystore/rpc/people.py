@@ -19,6 +19,7 @@ from cloud_keystore.people.devices import DeviceListing
 from cloud_keystore.people.listing import UserListing, Wanted
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.rpc.cards import card_message
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.identities import device_message, token_message
@@ -38,6 +39,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
     door: Door
     people: People
     phones: Phones
+    addresses: Addresses
     showing: Showing
     leaving: Leaving
     memberships: Memberships
@@ -105,6 +107,16 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer):
             return self.people.change_user(request.user_id, *given, actor=caller.actor)
 
         return pb.UpdateUserResponse(user=_user(await self.door.call(context, change)))
+
+    async def SendAddressLink(
+        self, request: pb.SendAddressLinkRequest, context: Context
+    ) -> pb.SendAddressLinkResponse:
+        sent = await self.door.call(
+            context, lambda who: self.addresses.send_link(request.user_id, actor=who.actor)
+        )
+        response = pb.SendAddressLinkResponse(email=sent.address)
+        response.expire_time.FromDatetime(sent.expire_time)
+        return response
 
     async def SendPhoneCode(
         self, request: pb.SendPhoneCodeRequest, context: Context
@@ -224,10 +236,12 @@ def _user(user: User, state: str = "") -> pb.User:
         phone=user.phone,
         organisation_id=user.organisation_id,
         profile=user.profile,
+        next_email=user.next_email,
     )
     message.create_time.FromDatetime(user.create_time)
-    if user.phone_verify_time is not None:
-        message.phone_verify_time.FromDatetime(user.phone_verify_time)
+    for name in ("phone_verify_time", "email_verify_time", "next_email_until"):
+        if (time := getattr(user, name)) is not None:
+            getattr(message, name).FromDatetime(time)
     return message
 
 

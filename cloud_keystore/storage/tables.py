@@ -53,6 +53,9 @@ user = authentic(
     Column("organisation_id", String, nullable=False, server_default="default", index=True),
     Column("profile", String, nullable=False, server_default=""),
     Column("email_by", String, nullable=False, server_default=""),  # an actor
+    Column("next_email", String, nullable=False, server_default=""),  # not verified yet
+    Column("next_email_by", String, nullable=False, server_default=""),
+    Column("next_email_until", Instant),
     Column("email_key", String),  # as addresses are compared; None as uuid12 is
     Column("upn_key", String),
     Column("name_key", String),  # by which people are sorted
@@ -374,8 +377,7 @@ checkpoint = Table(  # signed heads of the tree
     metadata,
     Column("size", BigInteger, primary_key=True, autoincrement=False),
     Column("note", LargeBinary, nullable=False),  # the signed note: origin, size, root
-    # Roots of the complete subtrees, 32 bytes each
-    Column("frontier", LargeBinary, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),  # roots of complete subtrees, 32 bytes each
     Column("create_time", Instant, nullable=False),
 )
 

@@ -40,6 +40,10 @@ class Shells:
         """The frame of the authenticator, which its scripts fill."""
         return self.pages.page("authenticator", version=self.assets.version)
 
+    async def address(self, _request: Request) -> Response:
+        """The frame of the page on which an e-mail address is verified."""
+        return self.pages.page("address")
+
 
 class _Told(Route):
     """A route that log and metrics know, as they know those of calls."""
@@ -69,6 +73,7 @@ def application(
         _Told(REQUESTS, streams, methods=["GET"]),
         _Told("/", shells.start, methods=["GET"]),
         _Told("/authenticator", shells.authenticator, methods=["GET"]),
+        _Told("/address", shells.address, methods=["GET"]),
         _Told("/assets/{path:path}", assets.serve, methods=["GET"]),
     ]
     tell_problems(made)

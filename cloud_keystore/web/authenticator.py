@@ -23,11 +23,12 @@ from cloud_keystore.model.passcodes import (
 from cloud_keystore.model.people import Role
 from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
 from cloud_keystore.people.enrolment import Enrolment
+from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.web import models as m
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
-from cloud_keystore.web.proving import ENROLMENTS
+from cloud_keystore.web.proving import ADDRESSES, ENROLMENTS
 
 
 class Row(NamedTuple):
@@ -44,6 +45,7 @@ class AuthenticatorCalls:
     """Translates between JSON and use cases."""
 
     enrolment: Enrolment
+    addresses: Addresses
     announcing: Announcing
     ringing: Ringing
     cards: Life
@@ -54,6 +56,7 @@ class AuthenticatorCalls:
         """All calls but the stream."""
         return (
             Row("POST", ENROLMENTS, self.enrol, HTTPStatus.CREATED),
+            Row("POST", ADDRESSES, self.verify_address),
             Row("POST", f"{CALLS}claims", self.claim),
             Row("POST", f"{CALLS}requests/{{operation_id}}/decision", self.decide),
             Row("GET", f"{CALLS}cards", self.list_cards),
@@ -74,6 +77,11 @@ class AuthenticatorCalls:
             certificate=certificate,
             request_key=self.announcing.terms().request_key,
         )
+
+    def verify_address(self, said: m.Following) -> m.Followed:
+        """Put an e-mail address in force, for whoever has the link that was mailed to it."""
+        found = self.addresses.follow(said.link.get_secret_value())
+        return m.Followed(is_verified=found.is_verified, email=found.email)
 
     def claim(self, said: m.Claiming) -> m.Request:
         """The request of a code that a workstation shows."""

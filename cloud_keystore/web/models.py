@@ -53,6 +53,19 @@ class Enrolled(BaseModel):
     request_key: Told
 
 
+class Following(Said):
+    """What the link of an e-mail has behind its #."""
+
+    link: Annotated[SecretStr, Field(max_length=SHORT)]
+
+
+class Followed(BaseModel):
+    """Whether the address is verified, and which one it is; nothing is told of any other link."""
+
+    is_verified: bool
+    email: str
+
+
 class Claiming(Said):
     """A code that was scanned or typed; of a sign-in, with one of the holder's cards."""
 

@@ -24,7 +24,8 @@ from cloud_keystore.web.proofs import NonceNeeded, Nonces, Proof, ProofRejected
 
 log = structlog.get_logger()
 
-ENROLMENTS = f"{CALLS}enrolments"  # for whoever has a token, and no key that the keystore knows
+# For whoever has a token or a link, and no key that the keystore knows
+ENROLMENTS, ADDRESSES = f"{CALLS}enrolments", f"{CALLS}addresses"
 OF_CARD = re.compile(rf"{CALLS}cards/([^/]+)/(first-passcode|passcode|reset|unlock)")
 NONCE = "DPoP-Nonce"
 
@@ -51,7 +52,7 @@ class Proving:
 
         body = (await receive())["body"]
         try:
-            if scope["path"] == ENROLMENTS:
+            if scope["path"] in (ENROLMENTS, ADDRESSES):
                 self.admit("enrolment", scope["cloudcard.place"])
             else:
                 call = await self._call(scope, body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +90,7 @@ def photo_of(text: str) -> bytes:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Site]:
+def serving(folder: Path, options: Sequence[str] = ()) -> Iterator[Site]:
     """A keystore with pages on a port of its own, and a browser."""
     (port,) = free_ports(1)
     with Nursery(folder / "logs") as nursery, sync_playwright() as playwright:
@@ -98,7 +98,8 @@ def serving(folder: Path) -> Iterator[Site]:
         flags = [*FLAGS, CAMERA, f"--use-file-for-fake-video-capture={film}"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         try:
-            keystore = KeystoreProcess(folder, nursery, ("--web", f"127.0.0.1:{port}"))
+            web = ("--web", f"127.0.0.1:{port}", *options)
+            keystore = KeystoreProcess(folder, nursery, web)
             yield Site(keystore, f"http://127.0.0.1:{port}", browser, film)
         finally:
             browser.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from cloud_keystore.mail.letters import Letter
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy
@@ -21,6 +22,7 @@ QUESTIONS = (
     Question("Which street was my school in?", "Rue de l'Église 7"),
     Question("Who is my oldest friend?", "Charles B."),
 )
+VERIFY = "Verify your e-mail address"
 ANSWERS = tuple(each.answer for each in QUESTIONS)
 
 
@@ -84,6 +86,14 @@ def code_in(text: str) -> str:
     """The code in a letter."""
     (code,) = re.findall(r"^(\d{8})\r?$", text, re.MULTILINE)
     return str(code)
+
+
+def link_in(letters: list[Letter]) -> str:
+    """The link in the letter that was sent last to verify an address."""
+    letter = [each for each in letters if each.subject == VERIFY][-1]
+    [link] = re.findall(r"https://cards\.example\.org/address#(\S+)", letter.text)
+    assert f"/address#{link}" in letter.html
+    return str(link)
 
 
 def other_than(code: str) -> str:

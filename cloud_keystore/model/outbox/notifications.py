@@ -36,6 +36,8 @@ class Template(StrEnum):
     REVOKED = "revoked"
     NAME_CHANGED = "name-changed"
     EMAIL_CHANGED = "email-changed"
+    EMAIL_ASKED = "email-asked"  # another address is given, and waits to be verified
+    EMAIL_LINK = "email-link"  # by which that is done
     LEFT = "left"
     PHONE_CODE = "phone-code"  # by which a phone number is verified
     ADDRESS_CODE = "address-code"  # by which an e-mail address is verified
@@ -49,6 +51,7 @@ class Template(StrEnum):
 
 INVITATIONS = frozenset({Template.INVITED, Template.REMINDER})
 CODED = frozenset({Template.ADDRESS_CODE, Template.PASSWORD_CODE})  # with a code in them
+LINKED = frozenset({Template.EMAIL_LINK})  # with the link of a code
 
 
 @unique

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
+from types import MappingProxyType
+from typing import Self
 
 CODE_DIGITS = 8
 CODE_TIME = timedelta(minutes=15)
 CODE_TRIES = 5
+LINK_TIME = timedelta(days=3)
+LINK_BYTES = 16  # of what proves that a link is the keystore's
+LINK_PREFIX = "cca1"
+_LINK = re.compile(rf"{LINK_PREFIX}\.([0-9a-f-]{{36}})\.([A-Za-z0-9_-]{{22}})", re.ASCII)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOST_CODES = {HOUR: 3, DAY: 10}  # for one person and purpose within such a time
 
@@ -19,6 +29,13 @@ class Purpose(StrEnum):
 
     ADDRESS = "address"  # verifies an e-mail address
     PASSWORD = "password"  # noqa: S105 (a name): sets another portal password
+    CHANGE = "change"  # puts another e-mail address in force, by a link
+
+
+# How long a code is good.
+TIMES: Mapping[Purpose, timedelta] = MappingProxyType(
+    {Purpose.ADDRESS: CODE_TIME, Purpose.PASSWORD: CODE_TIME, Purpose.CHANGE: LINK_TIME}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +64,26 @@ class Confirmation:
     email: str
     is_verified: bool
     tries_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a mailed link has behind its #: which code it is of, and the proof."""
+
+    code_id: str
+    proof: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        proof = base64.urlsafe_b64encode(self.proof).decode().rstrip("=")
+        return f"{LINK_PREFIX}.{self.code_id}.{proof}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read the text of a link; None for anything else."""
+        found = _LINK.fullmatch(text.strip())
+        if found is None:
+            return None
+        try:
+            return cls(found[1], base64.b64decode(found[2] + "==", b"-_", validate=True))
+        except binascii.Error:
+            return None

@@ -92,6 +92,7 @@ class Access:
     is_email_verified: bool
     has_password: bool
     questions: tuple[str, ...] = ()
+    next_email: str = ""  # in force as soon as it is verified
 
 
 def normal(password: str) -> str:

@@ -10,8 +10,8 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import User
-from cloud_keystore.people import domains
-from cloud_keystore.people.likeness import changes, check_new
+from cloud_keystore.people.contacts.next_addresses import check_address, without_next
+from cloud_keystore.people.likeness import changes
 from cloud_keystore.storage import people
 from cloud_keystore.storage.enrolment import addresses
 from cloud_keystore.storage.outbox import notifications as outbox
@@ -31,11 +31,9 @@ def change(
     if changed.phone != user.phone:
         changed = replace(changed, phone_verify_time=None)
     if changed.email != user.email:  # who has shared one since before can have another name
-        domains.check(connection, changed.email)
-        others = [each for each in people.like(connection, changed) if each.id != user.id]
-        check_new(replace(changed, upn=""), others, by.held.sees, namesake=True)
-        given_by = addresses.given(connection, changed, by.actor)
-        changed = replace(changed, email_by=given_by, email_verify_time=None)
+        check_address(connection, changed, by.held.sees)
+        given_by = addresses.given(connection, changed, str(by.actor))
+        changed = replace(without_next(changed), email_by=given_by, email_verify_time=None)
     people.change_user(connection, changed)
     said = {**changes(user, changed), **more}
     journal.append(connection, entries.about_user(Kind.USER_CHANGED, user, by.now, by.actor, said))

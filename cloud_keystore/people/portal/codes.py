@@ -15,10 +15,12 @@ from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import User
 from cloud_keystore.model.portal.codes import (
     CODE_DIGITS,
-    CODE_TIME,
     CODE_TRIES,
     HOUR,
+    LINK_BYTES,
     MOST_CODES,
+    TIMES,
+    Link,
     MailedCode,
     Purpose,
 )
@@ -32,6 +34,11 @@ def code_of(seal: Seal, code_id: str) -> str:
     return f"{drawn % 10**CODE_DIGITS:0{CODE_DIGITS}}"
 
 
+def link_of(seal: Seal, code_id: str) -> Link:
+    """The link of a code, once more."""
+    return Link(code_id, seal.derive("mailed link", code_id.encode())[:LINK_BYTES])
+
+
 def send(
     connection: Connection,
     template: Template,
@@ -40,9 +47,11 @@ def send(
     user: User | None,
     now: datetime,
     random: Random,
+    *,
+    address: str = "",
 ) -> MailedCode:
-    """Mail a code to a user's address; for None the same is done, and nothing sent. Raises
-    AddressUnreachable if nobody is told anything by e-mail, and TooManyCalls.
+    """Mail a code to a user's address, or to another one; for None the same is done, and nothing
+    sent. Raises AddressUnreachable if nobody is told anything by e-mail, and TooManyCalls.
     """
     if not outbox.tells(connection, Medium.EMAIL):
         raise AddressUnreachable(
@@ -51,7 +60,11 @@ def send(
         )
     for time, most in MOST_CODES.items():
         # Those for another purpose would tell who is known.
-        if codes.count(connection, who, purpose, now - time) >= most:
+        if purpose is Purpose.CHANGE:
+            counted = codes.count_to(connection, address, purpose, now - time)
+        else:
+            counted = codes.count(connection, who, purpose, now - time)
+        if counted >= most:
             raise TooManyCalls(
                 "as many codes were asked for as there may be for a while: wait an hour, or a day",
                 HOUR.total_seconds(),
@@ -61,10 +74,10 @@ def send(
         who=who,
         user_id=None if user is None else user.id,
         purpose=purpose,
-        address="" if user is None else user.email,
+        address="" if user is None else address or user.email,
         tries_left=CODE_TRIES,
         create_time=now,
-        expire_time=now + CODE_TIME,
+        expire_time=now + TIMES[purpose],
     )
     codes.add(connection, made)
     outbox.put_even(connection, template, made.user_id, now, made.id, made.address)
@@ -79,15 +92,34 @@ def take(
     user: User,
     given: str,
     now: datetime,
+    *,
+    address: str = "",
 ) -> tuple[MailedCode | None, bool]:
     """The code that is awaited from a user, None if there is none, and whether it was given. A
-    wrong one spends a try, in the transaction that takes it.
+    wrong one spends a try, in the transaction that takes it. It counts if it went to the user's
+    address, or to another one that is given.
     """
     code = codes.spend_try(connection, who, purpose, now)
     if code is None:
         return None, False
     fits = compare_digest(code_of(seal, code.id).encode(), given.encode(errors="replace"))
-    right = fits and bool(user.id) and code.user_id == user.id and code.address == user.email
+    sent_to = address or user.email
+    right = fits and bool(user.id) and code.user_id == user.id and code.address == sent_to
     if right:
         codes.give_back(connection, code)
     return code, right
+
+
+def follow(
+    connection: Connection, seal: Seal, link: Link, now: datetime
+) -> tuple[MailedCode | None, bool]:
+    """The code of a link, None if it is not awaited any more, and whether the link is right. A
+    wrong one spends a try.
+    """
+    known = codes.find(connection, link.code_id)
+    if known is None or known.purpose is not Purpose.CHANGE or not known.is_live(now):
+        return None, False
+    code = codes.spend_try(connection, known.who, known.purpose, now)
+    if code is None or code.id != known.id:
+        return None, False
+    return code, compare_digest(link_of(seal, code.id).proof, link.proof)

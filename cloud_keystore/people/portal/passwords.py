@@ -160,6 +160,7 @@ class Passwords:
                 is_email_verified=user.email_verify_time is not None,
                 has_password=passwords.find(connection, user.id) is not None,
                 questions=tuple(each.text for each in questions.of(connection, user.id)),
+                next_email=user.next_email,
             )
 
     def set_own(self, new: str, device: Identity) -> Chosen:

@@ -73,6 +73,7 @@ class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
             is_email_verified=found.is_email_verified,
             has_password=found.has_password,
             questions=found.questions,
+            next_email=found.next_email,
         )
 
     async def SetPortalPassword(

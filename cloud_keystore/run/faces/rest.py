@@ -91,6 +91,7 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
     """The API behind its gate."""
     people = PeopleCalls(
         people=use_cases.people,
+        addresses=use_cases.addresses,
         showing=use_cases.showing,
         leaving=use_cases.leaving,
         reports=use_cases.reports,

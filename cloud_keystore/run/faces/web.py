@@ -98,6 +98,7 @@ def site_of(
     ringing = Ringing(use_cases.deciding, use_cases.admitting, clock)
     calls = AuthenticatorCalls(
         enrolment=use_cases.enrolment,
+        addresses=use_cases.addresses,
         announcing=use_cases.announcing,
         ringing=ringing,
         cards=use_cases.cards,

@@ -187,6 +187,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "phones.confirm_own": DEVICE,
         "devices.list_own": DEVICE,
         "devices.remove_own": DEVICE,
+        "addresses.send_link": OPERATOR,
         "addresses.send_own": DEVICE,
         "addresses.confirm_own": DEVICE,
         "portal_passwords.look_own": DEVICE,
@@ -232,6 +233,7 @@ REST: Mapping[str, Access] = MappingProxyType(
         "people.list_users": CLIENT,
         "people.change_user": CLIENT,
         "people.invite_device": CLIENT,
+        "addresses.send_link": CLIENT,
         "showing.show": CLIENT,
         "leaving.foresee": CLIENT,
         "leaving.close": CLIENT,
@@ -286,6 +288,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "announcing.terms": NOBODY,
         "announcing.certify": NOBODY,
         "enrolment.enrol": NOBODY,  # a token says who enrols
+        "addresses.follow": NOBODY,  # a link says whose address it is
         "deciding.waiting": DEVICE,
         "deciding.find": DEVICE,
         "deciding.claim": DEVICE,

@@ -23,6 +23,7 @@ from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.people import People
+from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
@@ -35,6 +36,7 @@ class WebUseCases:
     callers: Callers
     announcing: Announcing
     enrolment: Enrolment
+    addresses: Addresses
     deciding: Deciding
     admitting: Admitting
     alerts: Alerts

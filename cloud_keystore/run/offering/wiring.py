@@ -206,6 +206,7 @@ def add_services(
             door=operators,
             people=our.people,
             phones=our.phones,
+            addresses=our.addresses,
             showing=our.showing,
             leaving=our.leaving,
             memberships=our.memberships,

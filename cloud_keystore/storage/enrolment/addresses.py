@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, RowMapping
 
-from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.people import IdentityState, User
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 
 
-def given(connection: Connection, user: User, actor: Actor) -> str:
+def given(connection: Connection, user: User, by: str) -> str:
     """Write down, at a user's invitations that are open, that an actor has given the address, to
     which they can be mailed now. Returns who has given it: nobody, if there is none any more.
     """
     if not user.email:
         return ""
-    by = str(actor)
 
     def one_more(row: RowMapping) -> Values:
         known = dict.fromkeys([*row["addressed_by"].split("\n"), by])

@@ -178,6 +178,9 @@ def changed(connection: Connection, before: User, after: User, now: datetime) ->
         for address in filter(None, (before.email, after.email)):
             once = f"{after.id} {now.isoformat()} {address}"
             put(connection, Template.EMAIL_CHANGED, after.id, now, once, address=address)
+    elif after.next_email and after.email and after.next_email != before.next_email:
+        once = f"{after.id} {now.isoformat()} {after.next_email}"
+        put(connection, Template.EMAIL_ASKED, after.id, now, once, address=after.email)
 
 
 def about_feedback(connection: Connection, given: Feedback) -> None:

@@ -124,6 +124,7 @@ TOLD: dict[str, Kind] = {
     "PeopleService.CreateUser": Kind.USER_ADDED,
     "PeopleService.GetUser": Kind.JOURNAL_READ,
     "PeopleService.UpdateUser": Kind.USER_CHANGED,
+    "PeopleService.SendAddressLink": Kind.ADDRESS_LINK_SENT,
     "PeopleService.SendPhoneCode": Kind.PHONE_CODE_SENT,
     "PeopleService.VerifyPhone": Kind.PHONE_CODE_WRONG,
     "PeopleService.CloseUser": Kind.USER_CLOSED,
@@ -384,6 +385,10 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     own = holder_pb2_grpc.HolderServiceStub(phone_channel)
     own.SendAddressCode(holder_pb2.SendAddressCodeRequest())
     own.VerifyAddress(holder_pb2.VerifyAddressRequest(code="none"))
+    registry.people.UpdateUser(
+        people_pb2.UpdateUserRequest(user_id=user_id, email="ada.king@example.org")
+    )
+    registry.people.SendAddressLink(people_pb2.SendAddressLinkRequest(user_id=user_id))
     own.SetPortalPassword(holder_pb2.SetPortalPasswordRequest(password=OTHER))
     questions = [
         holder_pb2.SecurityQuestion(question=each.text, answer=each.answer) for each in QUESTIONS

@@ -15,6 +15,7 @@ from cloud_keystore.model.people import User
 from cloud_keystore.storage import cards, passcodes
 from support.keystore_world import OPERATOR, PASSCODE, SECOND, Enrolled, World
 from support.outbox import Told
+from support.portal import link_in
 
 LOCKED = "Your card is locked: get a new passcode"
 
@@ -112,9 +113,10 @@ def test_the_holder_is_told_that_a_card_is_back(ada: Holder) -> None:
 
 
 def test_both_addresses_are_told_of_a_new_one(ada: Holder) -> None:
-    """BUG-02: also where the new one has an apostrophe and a plus."""
+    """USER-17, BUG-02: also where the new one has an apostrophe and a plus."""
     new = "o'brien+x@example.org"
     ada.world.people.change_user(ada.user.id, None, new, actor=OPERATOR)
+    assert ada.world.addresses.follow(link_in(ada.told.send())).is_verified
     letters = ada.told.send()
     assert {each.address for each in letters} == {"ada@example.org", new}
     assert {each.subject for each in letters} == {"Your e-mail address was changed"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from cloud_keystore.mail.letters import Body, write
 from cloud_keystore.mail.texts import MESSAGES, TEXTS
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.outbox.media import Medium, medium_of
-from cloud_keystore.model.outbox.notifications import INVITATIONS, Template
+from cloud_keystore.model.outbox.notifications import INVITATIONS, LINKED, Template
 from support.outbox import MAIL
 
 FILES = Path(__file__).parent / "letters"
@@ -42,6 +43,10 @@ UNTIL = {
     Template.CARD_ENDS: {"days": "89", "until": "27 February 2027, 14:04 UTC"},
     Template.ADDRESS_CODE: CODE,
     Template.PASSWORD_CODE: CODE,
+    Template.EMAIL_LINK: {
+        "link": "cca1.01a207a2-3280-7277-86fd-6eb3e1ac2991.AAECAwQFBgcICQoLDA0ODw",
+        "until": "2 December 2026, 14:05 UTC",
+    },
 }
 TOKEN = {"token": "cc1.AbC_-9@keystore.example.org:7444", "until": "13 December 2026, 14:05 UTC"}
 LINK = re.compile(r"[a-z]+://[^\s\"<]+")
@@ -98,7 +103,8 @@ def test_a_letter_has_one_action_by_https(template: Template) -> None:
     made = body(template)
     for links in (re.findall(r'href="([^"]*)"', made.html), LINK.findall(made.text)):
         (link,) = links
-        assert unescape(link).partition("#")[0] == URL
+        page = f"{URL}/address" if template in LINKED else URL
+        assert unescape(link).partition("#")[0] == page
 
 
 @pytest.mark.parametrize("template", TEXTS)
@@ -123,6 +129,15 @@ def test_both_forms_say_the_same(template: Template) -> None:
 def test_a_letter_about_a_card_names_its_type(template: Template) -> None:
     """COM-01: the right type of card."""
     assert "v2 card 1500480134552610" in " ".join(body(template).text.split())
+
+
+def test_an_address_is_verified_on_the_keystores_own_page() -> None:
+    """USER-17, BUG-06: at the configured host, wherever the page for holders is there."""
+    mail = replace(MAIL, public_url=f"{URL}:8443/start/here")
+    made = write(TEXTS[Template.EMAIL_LINK], facts_of(Template.EMAIL_LINK), mail)
+    link = UNTIL[Template.EMAIL_LINK]["link"]
+    assert f"{URL}:8443/address#{link}\n" in made.text
+    assert link not in repr(made)
 
 
 def test_a_token_is_in_the_link_where_no_server_sees_it() -> None:

@@ -45,6 +45,7 @@ THINGS: Mapping[str, Row] = {
         lambda at: {"name": f"Eve {uuid4()}", "organisation_id": at.organisation},
     ),
     "show_user": Row(Right.VIEW, lambda at: f"/v1/users/{at.user}"),
+    "send_link": Row(Right.PEOPLE, lambda at: f"/v1/users/{at.user}:send-link"),
     "change_user": Row(
         Right.PEOPLE, lambda at: f"/v1/users/{at.user}", lambda _: {"email": f"{uuid4()}@a.example"}
     ),

@@ -112,6 +112,7 @@ NEVER = {
     "ProfileService.DeleteProfile",  # a card is of it
     "DirectoryService.DecideDifference",
     "PeopleService.LeaveOrganisation",  # it is the last one
+    "PeopleService.SendAddressLink",  # no address waits
 }
 
 # Calls about one thing, or that make something in an organisation. Those that end things are last.
@@ -135,6 +136,10 @@ THINGS: Mapping[str, Row] = {
         ),
     ),
     "PeopleService.GetUser": Row(Right.VIEW, lambda at: people_pb2.GetUserRequest(user_id=at.user)),
+    # Before there is an address to which few links go
+    "PeopleService.SendAddressLink": Row(
+        Right.PEOPLE, lambda at: people_pb2.SendAddressLinkRequest(user_id=at.user)
+    ),
     "PeopleService.UpdateUser": Row(
         Right.PEOPLE,
         lambda at: people_pb2.UpdateUserRequest(user_id=at.user, email=f"{uuid4()}@example.org"),

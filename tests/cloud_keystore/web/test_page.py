@@ -276,7 +276,7 @@ def accessible(page: Page) -> list[str]:
 
 def test_everybody_can_use_the_pages(site: Site, new_holder: NewHolder) -> None:
     with site.page() as page:
-        for path in ("/", "/nothing", "/authenticator"):
+        for path in ("/", "/nothing", "/authenticator", "/address"):
             page.goto(f"{site.origin}{path}")
             expect(page.get_by_role("heading", level=1).first).to_be_visible()
             assert accessible(page) == []

@@ -24,6 +24,7 @@ LABELS = {
     "answers_needed": "Answers needed",
     "questions": "Security questions",
 }
+NEXT_EMAIL = {"next_email": "New address, not verified"}
 VERIFIED = {"email": "E-mail address", "verified": "Verified"}
 SENT = {"email": "Sent to", "good_until": "Good until"}
 SET = {"password": "Password"}
@@ -54,10 +55,11 @@ def show(caller: Caller) -> None:
         "password": found.has_password,
         "email": found.email or None,
         "email_verified": found.is_email_verified,
+        "next_email": found.next_email or None,
         "answers_needed": found.answers_needed,
         "questions": "; ".join(found.questions) or None,
     }
-    caller.print_facts(facts, LABELS)
+    caller.print_facts(facts, LABELS | (NEXT_EMAIL if found.next_email else {}))
 
 
 @portal.command()
@@ -65,7 +67,7 @@ def show(caller: Caller) -> None:
 @caller_options(ROLE)
 def address(code: str, caller: Caller) -> None:
     """Let a code be mailed to the address that your registration authority has; then give it with
-    --code, so that they know that you read what it gets.
+    --code, so that they know that you read what it gets. A new address is in force from then on.
     """
     with caller.service(HolderServiceStub) as stub:
         if code:

@@ -29,7 +29,6 @@ from cloudcard_tools.ra.cards import CARD_COLUMNS, card_row
 from cloudcard_tools.ra.devices import DEVICE_LABELS, device_row
 from cloudcard_tools.ra.leaving import ENDED_LABELS, consequence, ended
 from cloudcard_tools.ra.notifications import undelivered
-from cloudcard_tools.ra.phones import verify_phone
 from cloudcard_tools.ra.progress import called, next_step
 from cloudcard_tools.ra.registry import (
     below_option,
@@ -41,12 +40,14 @@ from cloudcard_tools.ra.registry import (
     token_facts,
     when,
 )
+from cloudcard_tools.ra.verifying import verify_email, verify_phone
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, dry_run_option, yes_option
 from cloudcard_tools.shared.output import Row, Value, print_rows
 
 FACTS = {"uuid12": "UUID", "name": "Name", "email": "E-mail", "state": "State"}
+NEXT_EMAIL = {"next_email": "New e-mail, not verified", "next_email_until": "Its link ends"}
 COLUMNS = {"id": "User", **FACTS, "devices": "Phones", "cards": "Cards"}
 SPARE = ("id", "devices")
 STATES = ("pending", "enrolled", UserState.CLOSED.value)
@@ -192,6 +193,8 @@ def user_show(who: str, caller: Caller) -> None:
     labels = {**FACTS, "stage": "Enrolment", "since": "Since", "next": "Next step"}
     if failed:
         labels["undelivered"] = "Undelivered"
+    if found.user.next_email:
+        labels |= NEXT_EMAIL
     caller.print_facts(facts, labels)
     if caller.as_json:
         return
@@ -226,7 +229,8 @@ def user_edit(  # one argument for each option
 ) -> None:
     """Change the name, e-mail address, phone number or organisation of WHO, or of what profile the
     next cards are. The journal keeps the old values too, and certificates the name under which they
-    were issued.
+    were issued. Another address of somebody who has a phone is in force when it is verified, by the
+    link that is mailed to it; the one before, given again, withdraws it.
     """
     if all(each is None for each in (name, email, phone, organisation, profile)):
         raise click.UsageError("say what to change, for example --name or --email")
@@ -241,6 +245,8 @@ def user_edit(  # one argument for each option
     with caller.service(PeopleServiceStub) as stub:
         changed = stub.UpdateUser(request).user
     labels = {key: FACTS[key] for key in ("uuid12", "name", "email")} | {"phone": "Phone number"}
+    if changed.next_email:
+        labels |= NEXT_EMAIL
     caller.print_facts(_person(changed), labels)
 
 
@@ -266,7 +272,7 @@ def user_close(who: str, reason: str, dry_run: bool, yes: bool, caller: Caller) 
         click.echo("Nothing was changed: this is what would end.", err=True)
 
 
-for command in (verify_phone, user_join, user_leave):
+for command in (verify_email, verify_phone, user_join, user_leave):
     user.add_command(command)
 
 
@@ -302,6 +308,11 @@ def _person(message: pb.User) -> dict[str, Value]:
         "uuid12": message.uuid12,
         "name": message.display_name,
         "email": message.email,
+        "email_verified": when(message.email_verify_time)
+        if message.HasField("email_verify_time")
+        else None,
+        "next_email": message.next_email or None,
+        "next_email_until": when(message.next_email_until) if message.next_email else None,
         "upn": message.upn,
         "sid": message.sid,
         "phone": message.phone,

@@ -36,6 +36,7 @@ mailed_code = authentic(
     Column("expire_time", Instant, nullable=False),
     Column("end_time", Instant),
     Index("mailed_code_by_who", "who", "create_time"),
+    Index("mailed_code_by_address", "address", "create_time"),
 )
 c = mailed_code.c
 _KNOWN = MailedCode.__dataclass_fields__
@@ -84,6 +85,14 @@ def end_all(connection: Connection, who: str, purpose: Purpose, now: datetime) -
 def count(connection: Connection, who: str, purpose: Purpose, since: datetime) -> int:
     """How many codes were asked for since a time."""
     query = select(func.count()).where(c.who == who, c.purpose == purpose, c.create_time > since)
+    return connection.execute(query).scalar_one()
+
+
+def count_to(connection: Connection, address: str, purpose: Purpose, since: datetime) -> int:
+    """How many were mailed to an address since a time, whosever it is to be."""
+    query = select(func.count()).where(
+        c.address == address, c.purpose == purpose, c.create_time > since
+    )
     return connection.execute(query).scalar_one()
 
 

@@ -100,8 +100,11 @@ export class Calls {
   }
 }
 
-// The one call of whoever has a token, and no key that the keystore knows.
-export async function enrol(said) {
+// The calls of whoever has a token or a link, and no key that the keystore knows.
+const unknown = async (path, said) => {
   const headers = { "Content-Type": "application/json" };
-  return told(await sent(`${BASE}enrolments`, { method: "POST", headers, body: JSON.stringify(said) }));
-}
+  return told(await sent(BASE + path, { method: "POST", headers, body: JSON.stringify(said) }));
+};
+
+export const enrol = (said) => unknown("enrolments", said);
+export const verifyAddress = (link) => unknown("addresses", { link });

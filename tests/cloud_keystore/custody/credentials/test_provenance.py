@@ -15,6 +15,7 @@ from cloud_keystore.storage import tables
 from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, SECOND, Enrolled, World
 from support.outbox import Told
+from support.portal import link_in
 
 NEW = b"246802"
 
@@ -46,7 +47,7 @@ def test_an_invitation_that_is_redirected_gives_no_phone_that_counts(world: Worl
     serial = world.card(user)
     world.devices.remove(phone.identity.id, "lost", world.operator().identity)
     world.people.change_user(user.id, None, "mallory@example.org", actor=OPERATOR)
-    told.send()
+    assert world.addresses.follow(link_in(told.send())).is_verified
     world.people.invite_device(user.id, actor=SECOND)
     rogue = world.enrol(mailed(told)).identity
     with pytest.raises(IllegalCardChange, match="let another operator make the code"):

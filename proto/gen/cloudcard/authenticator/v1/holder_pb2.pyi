@@ -268,6 +268,7 @@ class GetPortalAccessResponse(_message.Message):
     IS_EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
     HAS_PASSWORD_FIELD_NUMBER: _builtins.int
     QUESTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_EMAIL_FIELD_NUMBER: _builtins.int
     is_offered: _builtins.bool
     """Whether the policy in force allows passwords for the portal."""
     answers_needed: _builtins.int
@@ -278,6 +279,8 @@ class GetPortalAccessResponse(_message.Message):
     """Whether the address is verified, so that codes to set another password are mailed to it."""
     has_password: _builtins.bool
     """Whether a password is set."""
+    next_email: _builtins.str
+    """The address that is in force as soon as it is verified; empty if none waits for that."""
     @_builtins.property
     def questions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The holder's security questions, without answers, which nobody sees again."""
@@ -291,10 +294,11 @@ class GetPortalAccessResponse(_message.Message):
         is_email_verified: _builtins.bool = ...,
         has_password: _builtins.bool = ...,
         questions: _abc.Iterable[_builtins.str] | None = ...,
+        next_email: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers_needed", b"answers_needed", "email", b"email", "has_password", b"has_password", "is_email_verified", b"is_email_verified", "is_offered", b"is_offered", "questions", b"questions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers_needed", b"answers_needed", "email", b"email", "has_password", b"has_password", "is_email_verified", b"is_email_verified", "is_offered", b"is_offered", "next_email", b"next_email", "questions", b"questions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

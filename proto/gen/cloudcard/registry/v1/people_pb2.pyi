@@ -42,6 +42,9 @@ class User(_message.Message):
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     PHONE_VERIFY_TIME_FIELD_NUMBER: _builtins.int
+    EMAIL_VERIFY_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_EMAIL_FIELD_NUMBER: _builtins.int
+    NEXT_EMAIL_UNTIL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     display_name: _builtins.str
@@ -66,6 +69,8 @@ class User(_message.Message):
     """Identifier of the organisation for which cards are issued."""
     profile: _builtins.str
     """Name of the profile of which cards are issued; empty for the default one."""
+    next_email: _builtins.str
+    """E-mail address that waits to be verified; empty if none does."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the person was added."""
@@ -77,6 +82,14 @@ class User(_message.Message):
     @_builtins.property
     def phone_verify_time(self) -> _timestamp_pb2.Timestamp:
         """When somebody had the phone of this number; absent if that is not known."""
+
+    @_builtins.property
+    def email_verify_time(self) -> _timestamp_pb2.Timestamp:
+        """When somebody who reads what the e-mail address gets has said so; absent if that is not known."""
+
+    @_builtins.property
+    def next_email_until(self) -> _timestamp_pb2.Timestamp:
+        """For how long the link that was mailed to it last is good; absent if none waits."""
 
     def __init__(
         self,
@@ -95,14 +108,67 @@ class User(_message.Message):
         organisation_id: _builtins.str = ...,
         profile: _builtins.str = ...,
         phone_verify_time: _timestamp_pb2.Timestamp | None = ...,
+        email_verify_time: _timestamp_pb2.Timestamp | None = ...,
+        next_email: _builtins.str = ...,
+        next_email_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "phone_verify_time", b"phone_verify_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email_verify_time", b"email_verify_time", "next_email_until", b"next_email_until", "phone_verify_time", b"phone_verify_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "phone_verify_time", b"phone_verify_time", "profile", b"profile", "sid", b"sid", "state", b"state", "upn", b"upn", "uuid12", b"uuid12"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials", "create_time", b"create_time", "device_count", b"device_count", "display_name", b"display_name", "email", b"email", "email_verify_time", b"email_verify_time", "id", b"id", "next_email", b"next_email", "next_email_until", b"next_email_until", "organisation_id", b"organisation_id", "phone", b"phone", "phone_verify_time", b"phone_verify_time", "profile", b"profile", "sid", b"sid", "state", b"state", "upn", b"upn", "uuid12", b"uuid12"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___User: _TypeAlias = User  # noqa: Y015
+
+@_typing.final
+class SendAddressLinkRequest(_message.Message):
+    """SendAddressLinkRequest names a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the person."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendAddressLinkRequest: _TypeAlias = SendAddressLinkRequest  # noqa: Y015
+
+@_typing.final
+class SendAddressLinkResponse(_message.Message):
+    """SendAddressLinkResponse says where the link goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMAIL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    email: _builtins.str
+    """The address."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the link is good."""
+
+    def __init__(
+        self,
+        *,
+        email: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendAddressLinkResponse: _TypeAlias = SendAddressLinkResponse  # noqa: Y015
 
 @_typing.final
 class SendPhoneCodeRequest(_message.Message):

@@ -60,6 +60,11 @@ class PeopleServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.FromString,
                 _registered_method=True)
+        self.SendAddressLink = channel.unary_unary(
+                '/cloudcard.registry.v1.PeopleService/SendAddressLink',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendAddressLinkRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendAddressLinkResponse.FromString,
+                _registered_method=True)
         self.SendPhoneCode = channel.unary_unary(
                 '/cloudcard.registry.v1.PeopleService/SendPhoneCode',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendPhoneCodeRequest.SerializeToString,
@@ -131,7 +136,16 @@ class PeopleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUser(self, request, context):
-        """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued.
+        """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued. Another
+        address of somebody who has a phone, or a verified address, waits until somebody has followed the link that is mailed
+        to it; the address in force, given again, withdraws it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendAddressLink(self, request, context):
+        """SendAddressLink mails a link to the address that waits to be verified, once more. The one before is void.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,6 +232,11 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     servicer.UpdateUser,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'SendAddressLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendAddressLink,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendAddressLinkRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_people__pb2.SendAddressLinkResponse.SerializeToString,
             ),
             'SendPhoneCode': grpc.unary_unary_rpc_method_handler(
                     servicer.SendPhoneCode,
@@ -391,6 +410,33 @@ class PeopleService:
             '/cloudcard.registry.v1.PeopleService/UpdateUser',
             cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_people__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendAddressLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.PeopleService/SendAddressLink',
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.SendAddressLinkRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_people__pb2.SendAddressLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,7 +44,12 @@ class PeopleServiceStub:
     GetUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.GetUserRequest, _people_pb2.GetUserResponse]
     """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked."""
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_people_pb2.UpdateUserRequest, _people_pb2.UpdateUserResponse]
-    """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+    """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued. Another
+    address of somebody who has a phone, or a verified address, waits until somebody has followed the link that is mailed
+    to it; the address in force, given again, withdraws it.
+    """
+    SendAddressLink: _grpc.UnaryUnaryMultiCallable[_people_pb2.SendAddressLinkRequest, _people_pb2.SendAddressLinkResponse]
+    """SendAddressLink mails a link to the address that waits to be verified, once more. The one before is void."""
     SendPhoneCode: _grpc.UnaryUnaryMultiCallable[_people_pb2.SendPhoneCodeRequest, _people_pb2.SendPhoneCodeResponse]
     """SendPhoneCode sends a code to a person's phone number, six digits which are good for ten minutes and five tries."""
     VerifyPhone: _grpc.UnaryUnaryMultiCallable[_people_pb2.VerifyPhoneRequest, _people_pb2.VerifyPhoneResponse]
@@ -86,7 +91,12 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
     GetUser: _aio.UnaryUnaryMultiCallable[_people_pb2.GetUserRequest, _people_pb2.GetUserResponse]  # type: ignore[assignment]
     """GetUser returns one person with cards, devices and what happened last. The journal tells who has looked."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_people_pb2.UpdateUserRequest, _people_pb2.UpdateUserResponse]  # type: ignore[assignment]
-    """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+    """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued. Another
+    address of somebody who has a phone, or a verified address, waits until somebody has followed the link that is mailed
+    to it; the address in force, given again, withdraws it.
+    """
+    SendAddressLink: _aio.UnaryUnaryMultiCallable[_people_pb2.SendAddressLinkRequest, _people_pb2.SendAddressLinkResponse]  # type: ignore[assignment]
+    """SendAddressLink mails a link to the address that waits to be verified, once more. The one before is void."""
     SendPhoneCode: _aio.UnaryUnaryMultiCallable[_people_pb2.SendPhoneCodeRequest, _people_pb2.SendPhoneCodeResponse]  # type: ignore[assignment]
     """SendPhoneCode sends a code to a person's phone number, six digits which are good for ten minutes and five tries."""
     VerifyPhone: _aio.UnaryUnaryMultiCallable[_people_pb2.VerifyPhoneRequest, _people_pb2.VerifyPhoneResponse]  # type: ignore[assignment]
@@ -155,7 +165,18 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _people_pb2.UpdateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_people_pb2.UpdateUserResponse, _abc.Awaitable[_people_pb2.UpdateUserResponse]]:
-        """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued."""
+        """UpdateUser changes a person's name or e-mail address. Certificates keep the name under which they were issued. Another
+        address of somebody who has a phone, or a verified address, waits until somebody has followed the link that is mailed
+        to it; the address in force, given again, withdraws it.
+        """
+
+    @_abc_1.abstractmethod
+    def SendAddressLink(
+        self,
+        request: _people_pb2.SendAddressLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.SendAddressLinkResponse, _abc.Awaitable[_people_pb2.SendAddressLinkResponse]]:
+        """SendAddressLink mails a link to the address that waits to be verified, once more. The one before is void."""
 
     @_abc_1.abstractmethod
     def SendPhoneCode(

@@ -66,6 +66,7 @@ BEGINNINGS = frozenset(
         Kind.PHONE_CODE_SENT,
         Kind.ADDRESS_LINK_SENT,
         Kind.ADDRESS_CODE_SENT,
+        Kind.DEVICE_CODE_SENT,
         Kind.PORTAL_SET,
         Kind.RESET_CODE_SENT,
         Kind.QUESTIONS_SET,

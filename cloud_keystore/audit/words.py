@@ -135,6 +135,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.ADDRESS_CODE_SENT: "{who} had a code sent to the e-mail address",
         Kind.ADDRESS_CODE_WRONG: "{who} gave a wrong code for the e-mail address",
         Kind.ADDRESS_VERIFIED: "{who} verified the e-mail address",
+        Kind.DEVICE_CODE_SENT: "{who} had a code sent to enrol another phone",
+        Kind.DEVICE_CODE_WRONG: "{who} gave a wrong code to enrol another phone",
         Kind.PORTAL_SET: "{who} set the portal password",
         Kind.PORTAL_RESET: "the portal password was set with a code by e-mail",
         Kind.PORTAL_RIGHT: "the portal password was right",

@@ -193,6 +193,19 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "How to set another password",
         ),
+        Template.DEVICE_CODE: Text(
+            "Your code to enrol another phone",
+            (
+                "You have asked on your phone to enrol another one. Type this code into the "
+                "authenticator that you have:",
+                "{code}",
+                "It is good once, until {until}. Give it to nobody: nobody at your registration "
+                "authority asks for it.",
+                "If it was not you, somebody else has your phone: tell your registration authority "
+                "at once.",
+            ),
+            "How to enrol another phone",
+        ),
         Template.PASSWORD_CHANGED: Text(
             "Your password was changed",
             ("The password for your name at the portal was changed at {time}.", NOT_YOURS),

@@ -148,6 +148,8 @@ class Kind(StrEnum):
     ADDRESS_CODE_SENT = "address-code.sent"
     ADDRESS_CODE_WRONG = "address-code.wrong"
     ADDRESS_VERIFIED = "address.verified"
+    DEVICE_CODE_SENT = "device-code.sent"
+    DEVICE_CODE_WRONG = "device-code.wrong"
     PORTAL_SET = "portal-password.set"
     PORTAL_RESET = "portal-password.reset"  # with a code by e-mail
     PORTAL_RIGHT = "portal-password.right"

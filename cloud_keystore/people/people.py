@@ -335,7 +335,7 @@ class People:
                 invited_by=str(actor),
                 addressed_by="" if user is None else user.email_by,
             )
-            secret = self._secret(identity.id)
+            secret = self.secret_of(identity.id)
             hashes[identity.id] = sha256(secret).digest()
             made.append((identity, Token(self._token_text(secret), now + TOKEN_TIME)))
         people.add_identities(connection, *(identity for identity, _ in made))
@@ -360,14 +360,14 @@ class People:
         """The token of an identity that is invited, once more; None if it was used or has expired.
         None too if it was drawn at random, as earlier versions did.
         """
-        secret = self._secret(identity_id)
+        secret = self.secret_of(identity_id)
         invited = tokens.invited_by(connection, sha256(secret).digest(), self.clock())
         if invited is None or invited.state is not IdentityState.INVITED:
             return None
         (terms,) = tokens.terms(connection, [identity_id]).values()
         return Token(self._token_text(secret), terms.expire_time)
 
-    def _secret(self, identity_id: str) -> bytes:
+    def secret_of(self, identity_id: str) -> bytes:
         """The secret of an identity's token. It is derived, so that it need not be kept until it is
         mailed, and again for a reminder.
         """

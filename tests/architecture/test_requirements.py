@@ -28,7 +28,6 @@ MISSING: Mapping[str, str] = {
     "CARD-01": "tests of OpenSC use cards whose keys are here; none looks for keys on the PC",
     "CARD-09": "doctor says cause and fix, but no page shows the same",
     "USER-08": "nobody has measured how long a first enrolment takes",
-    "AUTH-08": "a second phone needs an operator's invitation, not a code by e-mail",
     "AUTH-09": "the PUK gives another passcode without a phone",
     "DEV-03": "there are no short codes",
     "API-01": "no test names the whole of the API",

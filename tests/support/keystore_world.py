@@ -107,6 +107,7 @@ from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
@@ -206,6 +207,7 @@ class World:
     surveys: Surveys
     phones: Phones
     addresses: Addresses
+    second_phones: SecondPhones
     portal_passwords: Passwords
     security_questions: Questions
     organisations: Organisations
@@ -594,6 +596,7 @@ def new_world(
         surveys=Surveys(database, clock, os.urandom),
         phones=Phones(database, clock, os.urandom, seal),
         addresses=Addresses(database, clock, os.urandom, seal),
+        second_phones=SecondPhones(people_),
         portal_passwords=Passwords(passcodes, Questions(passcodes)),
         security_questions=Questions(passcodes),
         organisations=organisations_,

@@ -42,6 +42,7 @@ class Template(StrEnum):
     PHONE_CODE = "phone-code"  # by which a phone number is verified
     ADDRESS_CODE = "address-code"  # by which an e-mail address is verified
     PASSWORD_CODE = "password-code"  # noqa: S105 (a name): by which another password is set
+    DEVICE_CODE = "device-code"  # by which another phone is invited
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
     PORTAL_LOCKED = "portal-locked"  # for a while, by wrong passwords
     ALERT = "alert"  # was raised
@@ -50,7 +51,8 @@ class Template(StrEnum):
 
 
 INVITATIONS = frozenset({Template.INVITED, Template.REMINDER})
-CODED = frozenset({Template.ADDRESS_CODE, Template.PASSWORD_CODE})  # with a code in them
+# With a code in them
+CODED = frozenset({Template.ADDRESS_CODE, Template.PASSWORD_CODE, Template.DEVICE_CODE})
 LINKED = frozenset({Template.EMAIL_LINK})  # with the link of a code
 
 

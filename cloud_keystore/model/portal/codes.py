@@ -29,12 +29,18 @@ class Purpose(StrEnum):
 
     ADDRESS = "address"  # verifies an e-mail address
     PASSWORD = "password"  # noqa: S105 (a name): sets another portal password
+    DEVICE = "device"  # invites another phone, from one that its holder has
     CHANGE = "change"  # puts another e-mail address in force, by a link
 
 
 # How long a code is good.
 TIMES: Mapping[Purpose, timedelta] = MappingProxyType(
-    {Purpose.ADDRESS: CODE_TIME, Purpose.PASSWORD: CODE_TIME, Purpose.CHANGE: LINK_TIME}
+    {
+        Purpose.ADDRESS: CODE_TIME,
+        Purpose.PASSWORD: CODE_TIME,
+        Purpose.DEVICE: CODE_TIME,
+        Purpose.CHANGE: LINK_TIME,
+    }
 )
 
 

@@ -10,6 +10,7 @@ from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.authenticator.v1 import holder_pb2 as pb
@@ -22,6 +23,7 @@ class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
 
     door: Door
     devices: Devices
+    second_phones: SecondPhones
     addresses: Addresses
     portal_passwords: Passwords
     security_questions: Questions
@@ -43,6 +45,26 @@ class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
             lambda device: _device(self.devices.remove_own(request.device_id, device), device),
         )
         return pb.RemoveDeviceResponse(device=gone)
+
+    async def SendDeviceCode(
+        self, _request: pb.SendDeviceCodeRequest, context: Context
+    ) -> pb.SendDeviceCodeResponse:
+        sent = await self.door.call(context, self.second_phones.send)
+        response = pb.SendDeviceCodeResponse(email=sent.address)
+        response.expire_time.FromDatetime(sent.expire_time)
+        return response
+
+    async def InviteDevice(
+        self, request: pb.InviteDeviceRequest, context: Context
+    ) -> pb.InviteDeviceResponse:
+        found = await self.door.call(
+            context, lambda device: self.second_phones.invite(request.code, device)
+        )
+        if found.token is None:
+            return pb.InviteDeviceResponse(tries_left=found.tries_left)
+        response = pb.InviteDeviceResponse(token=found.token.text)
+        response.expire_time.FromDatetime(found.token.expire_time)
+        return response
 
     async def SendAddressCode(
         self, _request: pb.SendAddressCodeRequest, context: Context

@@ -187,6 +187,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "phones.confirm_own": DEVICE,
         "devices.list_own": DEVICE,
         "devices.remove_own": DEVICE,
+        "second_phones.send": DEVICE,
+        "second_phones.invite": DEVICE,
         "addresses.send_link": OPERATOR,
         "addresses.send_own": DEVICE,
         "addresses.confirm_own": DEVICE,

@@ -60,6 +60,7 @@ from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
@@ -139,6 +140,7 @@ class MainUseCases:
     surveys: Surveys
     phones: Phones
     addresses: Addresses
+    second_phones: SecondPhones
     portal_passwords: Passwords
     security_questions: Questions
     reading: Reading
@@ -305,6 +307,7 @@ def main_use_cases(
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
         phones=Phones(database, clock, os.urandom, seal),
         addresses=Addresses(database, clock, os.urandom, seal),
+        second_phones=SecondPhones(parts.people),
         portal_passwords=Passwords(passcodes, questions),
         security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),

@@ -194,6 +194,7 @@ def add_services(
         HolderServicer(
             door=door(Role.DEVICE),
             devices=our.devices,
+            second_phones=our.second_phones,
             addresses=our.addresses,
             portal_passwords=our.portal_passwords,
             security_questions=our.security_questions,

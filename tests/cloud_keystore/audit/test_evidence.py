@@ -106,6 +106,8 @@ TOLD: dict[str, Kind] = {
     "AuthenticatorService.VerifyPhone": Kind.PHONE_CODE_WRONG,
     "AuthenticatorService.AnswerSurvey": Kind.SURVEY_ANSWERED,
     "HolderService.RemoveDevice": Kind.IDENTITY_REMOVED,
+    "HolderService.SendDeviceCode": Kind.DEVICE_CODE_SENT,
+    "HolderService.InviteDevice": Kind.DEVICE_CODE_WRONG,
     "HolderService.SendAddressCode": Kind.ADDRESS_CODE_SENT,
     "HolderService.VerifyAddress": Kind.ADDRESS_CODE_WRONG,
     "HolderService.SetPortalPassword": Kind.PORTAL_SET,
@@ -359,7 +361,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_every_change_and_every_use_is_told(place: Place) -> None:
     keystore = place.keystore
-    user_id, own_phone = keystore.holder("Ada")
+    user_id, own_phone = keystore.holder("Ada", EMAIL)
     with place.journal.during(ENROL):
         own_pc = keystore.workstation("PC1")
     pc_channel, phone_channel = place.channel(own_pc), place.channel(own_phone)
@@ -381,8 +383,9 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     registry.people.VerifyPhone(people_pb2.VerifyPhoneRequest(user_id=user_id, code="none"))
     device.SendPhoneCode(authenticator_pb2.SendPhoneCodeRequest())
     device.VerifyPhone(authenticator_pb2.VerifyPhoneRequest(code="none"))
-    registry.people.UpdateUser(people_pb2.UpdateUserRequest(user_id=user_id, email=EMAIL))
     own = holder_pb2_grpc.HolderServiceStub(phone_channel)
+    own.SendDeviceCode(holder_pb2.SendDeviceCodeRequest())
+    own.InviteDevice(holder_pb2.InviteDeviceRequest(code="none"))
     own.SendAddressCode(holder_pb2.SendAddressCodeRequest())
     own.VerifyAddress(holder_pb2.VerifyAddressRequest(code="none"))
     registry.people.UpdateUser(

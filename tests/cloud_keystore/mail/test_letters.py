@@ -43,6 +43,7 @@ UNTIL = {
     Template.CARD_ENDS: {"days": "89", "until": "27 February 2027, 14:04 UTC"},
     Template.ADDRESS_CODE: CODE,
     Template.PASSWORD_CODE: CODE,
+    Template.DEVICE_CODE: CODE,
     Template.EMAIL_LINK: {
         "link": "cca1.01a207a2-3280-7277-86fd-6eb3e1ac2991.AAECAwQFBgcICQoLDA0ODw",
         "until": "2 December 2026, 14:05 UTC",

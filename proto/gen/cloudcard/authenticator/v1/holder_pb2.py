@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cloudcard/authenticator/v1/holder.proto\x12\x1a\x63loudcard.authenticator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"l\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07is_this\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListDevicesRequest\"J\n\x13ListDevicesResponse\x12\x33\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\".cloudcard.authenticator.v1.Device\"(\n\x13RemoveDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"J\n\x14RemoveDeviceResponse\x12\x32\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\".cloudcard.authenticator.v1.Device\"\x18\n\x16SendAddressCodeRequest\"Y\n\x17SendAddressCodeResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x14VerifyAddressRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"O\n\x15VerifyAddressResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x13\n\x0bis_verified\x18\x02 \x01(\x08\x12\x12\n\ntries_left\x18\x03 \x01(\r\"\x18\n\x16GetPortalAccessRequest\"\xac\x01\n\x17GetPortalAccessResponse\x12\x12\n\nis_offered\x18\x01 \x01(\x08\x12\x16\n\x0e\x61nswers_needed\x18\x02 \x01(\r\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x19\n\x11is_email_verified\x18\x04 \x01(\x08\x12\x14\n\x0chas_password\x18\x05 \x01(\x08\x12\x11\n\tquestions\x18\x06 \x03(\t\x12\x12\n\nnext_email\x18\x07 \x01(\t\",\n\x18SetPortalPasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\"E\n\x19SetPortalPasswordResponse\x12\x0e\n\x06is_set\x18\x01 \x01(\x08\x12\x18\n\x10policy_violation\x18\x02 \x01(\t\"4\n\x10SecurityQuestion\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\"^\n\x1bSetSecurityQuestionsRequest\x12?\n\tquestions\x18\x01 \x03(\x0b\x32,.cloudcard.authenticator.v1.SecurityQuestion\"\x1e\n\x1cSetSecurityQuestionsResponse2\xef\x06\n\rHolderService\x12n\n\x0bListDevices\x12..cloudcard.authenticator.v1.ListDevicesRequest\x1a/.cloudcard.authenticator.v1.ListDevicesResponse\x12q\n\x0cRemoveDevice\x12/.cloudcard.authenticator.v1.RemoveDeviceRequest\x1a\x30.cloudcard.authenticator.v1.RemoveDeviceResponse\x12z\n\x0fSendAddressCode\x12\x32.cloudcard.authenticator.v1.SendAddressCodeRequest\x1a\x33.cloudcard.authenticator.v1.SendAddressCodeResponse\x12t\n\rVerifyAddress\x12\x30.cloudcard.authenticator.v1.VerifyAddressRequest\x1a\x31.cloudcard.authenticator.v1.VerifyAddressResponse\x12z\n\x0fGetPortalAccess\x12\x32.cloudcard.authenticator.v1.GetPortalAccessRequest\x1a\x33.cloudcard.authenticator.v1.GetPortalAccessResponse\x12\x80\x01\n\x11SetPortalPassword\x12\x34.cloudcard.authenticator.v1.SetPortalPasswordRequest\x1a\x35.cloudcard.authenticator.v1.SetPortalPasswordResponse\x12\x89\x01\n\x14SetSecurityQuestions\x12\x37.cloudcard.authenticator.v1.SetSecurityQuestionsRequest\x1a\x38.cloudcard.authenticator.v1.SetSecurityQuestionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cloudcard/authenticator/v1/holder.proto\x12\x1a\x63loudcard.authenticator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"l\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07is_this\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListDevicesRequest\"J\n\x13ListDevicesResponse\x12\x33\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\".cloudcard.authenticator.v1.Device\"(\n\x13RemoveDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"J\n\x14RemoveDeviceResponse\x12\x32\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\".cloudcard.authenticator.v1.Device\"\x17\n\x15SendDeviceCodeRequest\"X\n\x16SendDeviceCodeResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x13InviteDeviceRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"j\n\x14InviteDeviceResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntries_left\x18\x03 \x01(\r\"\x18\n\x16SendAddressCodeRequest\"Y\n\x17SendAddressCodeResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x14VerifyAddressRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"O\n\x15VerifyAddressResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x13\n\x0bis_verified\x18\x02 \x01(\x08\x12\x12\n\ntries_left\x18\x03 \x01(\r\"\x18\n\x16GetPortalAccessRequest\"\xac\x01\n\x17GetPortalAccessResponse\x12\x12\n\nis_offered\x18\x01 \x01(\x08\x12\x16\n\x0e\x61nswers_needed\x18\x02 \x01(\r\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x19\n\x11is_email_verified\x18\x04 \x01(\x08\x12\x14\n\x0chas_password\x18\x05 \x01(\x08\x12\x11\n\tquestions\x18\x06 \x03(\t\x12\x12\n\nnext_email\x18\x07 \x01(\t\",\n\x18SetPortalPasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\"E\n\x19SetPortalPasswordResponse\x12\x0e\n\x06is_set\x18\x01 \x01(\x08\x12\x18\n\x10policy_violation\x18\x02 \x01(\t\"4\n\x10SecurityQuestion\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\"^\n\x1bSetSecurityQuestionsRequest\x12?\n\tquestions\x18\x01 \x03(\x0b\x32,.cloudcard.authenticator.v1.SecurityQuestion\"\x1e\n\x1cSetSecurityQuestionsResponse2\xdb\x08\n\rHolderService\x12n\n\x0bListDevices\x12..cloudcard.authenticator.v1.ListDevicesRequest\x1a/.cloudcard.authenticator.v1.ListDevicesResponse\x12q\n\x0cRemoveDevice\x12/.cloudcard.authenticator.v1.RemoveDeviceRequest\x1a\x30.cloudcard.authenticator.v1.RemoveDeviceResponse\x12w\n\x0eSendDeviceCode\x12\x31.cloudcard.authenticator.v1.SendDeviceCodeRequest\x1a\x32.cloudcard.authenticator.v1.SendDeviceCodeResponse\x12q\n\x0cInviteDevice\x12/.cloudcard.authenticator.v1.InviteDeviceRequest\x1a\x30.cloudcard.authenticator.v1.InviteDeviceResponse\x12z\n\x0fSendAddressCode\x12\x32.cloudcard.authenticator.v1.SendAddressCodeRequest\x1a\x33.cloudcard.authenticator.v1.SendAddressCodeResponse\x12t\n\rVerifyAddress\x12\x30.cloudcard.authenticator.v1.VerifyAddressRequest\x1a\x31.cloudcard.authenticator.v1.VerifyAddressResponse\x12z\n\x0fGetPortalAccess\x12\x32.cloudcard.authenticator.v1.GetPortalAccessRequest\x1a\x33.cloudcard.authenticator.v1.GetPortalAccessResponse\x12\x80\x01\n\x11SetPortalPassword\x12\x34.cloudcard.authenticator.v1.SetPortalPasswordRequest\x1a\x35.cloudcard.authenticator.v1.SetPortalPasswordResponse\x12\x89\x01\n\x14SetSecurityQuestions\x12\x37.cloudcard.authenticator.v1.SetSecurityQuestionsRequest\x1a\x38.cloudcard.authenticator.v1.SetSecurityQuestionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,28 +42,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEDEVICEREQUEST']._serialized_end=352
   _globals['_REMOVEDEVICERESPONSE']._serialized_start=354
   _globals['_REMOVEDEVICERESPONSE']._serialized_end=428
-  _globals['_SENDADDRESSCODEREQUEST']._serialized_start=430
-  _globals['_SENDADDRESSCODEREQUEST']._serialized_end=454
-  _globals['_SENDADDRESSCODERESPONSE']._serialized_start=456
-  _globals['_SENDADDRESSCODERESPONSE']._serialized_end=545
-  _globals['_VERIFYADDRESSREQUEST']._serialized_start=547
-  _globals['_VERIFYADDRESSREQUEST']._serialized_end=583
-  _globals['_VERIFYADDRESSRESPONSE']._serialized_start=585
-  _globals['_VERIFYADDRESSRESPONSE']._serialized_end=664
-  _globals['_GETPORTALACCESSREQUEST']._serialized_start=666
-  _globals['_GETPORTALACCESSREQUEST']._serialized_end=690
-  _globals['_GETPORTALACCESSRESPONSE']._serialized_start=693
-  _globals['_GETPORTALACCESSRESPONSE']._serialized_end=865
-  _globals['_SETPORTALPASSWORDREQUEST']._serialized_start=867
-  _globals['_SETPORTALPASSWORDREQUEST']._serialized_end=911
-  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_start=913
-  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_end=982
-  _globals['_SECURITYQUESTION']._serialized_start=984
-  _globals['_SECURITYQUESTION']._serialized_end=1036
-  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_start=1038
-  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_end=1132
-  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_start=1134
-  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_end=1164
-  _globals['_HOLDERSERVICE']._serialized_start=1167
-  _globals['_HOLDERSERVICE']._serialized_end=2046
+  _globals['_SENDDEVICECODEREQUEST']._serialized_start=430
+  _globals['_SENDDEVICECODEREQUEST']._serialized_end=453
+  _globals['_SENDDEVICECODERESPONSE']._serialized_start=455
+  _globals['_SENDDEVICECODERESPONSE']._serialized_end=543
+  _globals['_INVITEDEVICEREQUEST']._serialized_start=545
+  _globals['_INVITEDEVICEREQUEST']._serialized_end=580
+  _globals['_INVITEDEVICERESPONSE']._serialized_start=582
+  _globals['_INVITEDEVICERESPONSE']._serialized_end=688
+  _globals['_SENDADDRESSCODEREQUEST']._serialized_start=690
+  _globals['_SENDADDRESSCODEREQUEST']._serialized_end=714
+  _globals['_SENDADDRESSCODERESPONSE']._serialized_start=716
+  _globals['_SENDADDRESSCODERESPONSE']._serialized_end=805
+  _globals['_VERIFYADDRESSREQUEST']._serialized_start=807
+  _globals['_VERIFYADDRESSREQUEST']._serialized_end=843
+  _globals['_VERIFYADDRESSRESPONSE']._serialized_start=845
+  _globals['_VERIFYADDRESSRESPONSE']._serialized_end=924
+  _globals['_GETPORTALACCESSREQUEST']._serialized_start=926
+  _globals['_GETPORTALACCESSREQUEST']._serialized_end=950
+  _globals['_GETPORTALACCESSRESPONSE']._serialized_start=953
+  _globals['_GETPORTALACCESSRESPONSE']._serialized_end=1125
+  _globals['_SETPORTALPASSWORDREQUEST']._serialized_start=1127
+  _globals['_SETPORTALPASSWORDREQUEST']._serialized_end=1171
+  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_start=1173
+  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_end=1242
+  _globals['_SECURITYQUESTION']._serialized_start=1244
+  _globals['_SECURITYQUESTION']._serialized_end=1296
+  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_start=1298
+  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_end=1392
+  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_start=1394
+  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_end=1424
+  _globals['_HOLDERSERVICE']._serialized_start=1427
+  _globals['_HOLDERSERVICE']._serialized_end=2542
 # @@protoc_insertion_point(module_scope)

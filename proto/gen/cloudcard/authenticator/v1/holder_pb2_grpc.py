@@ -45,6 +45,16 @@ class HolderServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceResponse.FromString,
                 _registered_method=True)
+        self.SendDeviceCode = channel.unary_unary(
+                '/cloudcard.authenticator.v1.HolderService/SendDeviceCode',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendDeviceCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendDeviceCodeResponse.FromString,
+                _registered_method=True)
+        self.InviteDevice = channel.unary_unary(
+                '/cloudcard.authenticator.v1.HolderService/InviteDevice',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.InviteDeviceRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.InviteDeviceResponse.FromString,
+                _registered_method=True)
         self.SendAddressCode = channel.unary_unary(
                 '/cloudcard.authenticator.v1.HolderService/SendAddressCode',
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendAddressCodeRequest.SerializeToString,
@@ -85,6 +95,20 @@ class HolderServiceServicer:
 
     def RemoveDevice(self, request, context):
         """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendDeviceCode(self, request, context):
+        """SendDeviceCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InviteDevice(self, request, context):
+        """InviteDevice takes that code, and invites another device of the holder. Its token is good for an hour, and not mailed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +162,16 @@ def add_HolderServiceServicer_to_server(servicer, server):
                     servicer.RemoveDevice,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceResponse.SerializeToString,
+            ),
+            'SendDeviceCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendDeviceCode,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendDeviceCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendDeviceCodeResponse.SerializeToString,
+            ),
+            'InviteDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.InviteDevice,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.InviteDeviceRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.InviteDeviceResponse.SerializeToString,
             ),
             'SendAddressCode': grpc.unary_unary_rpc_method_handler(
                     servicer.SendAddressCode,
@@ -220,6 +254,60 @@ class HolderService:
             '/cloudcard.authenticator.v1.HolderService/RemoveDevice',
             cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.RemoveDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendDeviceCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.HolderService/SendDeviceCode',
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendDeviceCodeRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SendDeviceCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InviteDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.HolderService/InviteDevice',
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.InviteDeviceRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.InviteDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class HolderServiceStub:
     """ListDevices lists the holder's devices that are enrolled and not removed, oldest first."""
     RemoveDevice: _grpc.UnaryUnaryMultiCallable[_holder_pb2.RemoveDeviceRequest, _holder_pb2.RemoveDeviceResponse]
     """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told."""
+    SendDeviceCode: _grpc.UnaryUnaryMultiCallable[_holder_pb2.SendDeviceCodeRequest, _holder_pb2.SendDeviceCodeResponse]
+    """SendDeviceCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries."""
+    InviteDevice: _grpc.UnaryUnaryMultiCallable[_holder_pb2.InviteDeviceRequest, _holder_pb2.InviteDeviceResponse]
+    """InviteDevice takes that code, and invites another device of the holder. Its token is good for an hour, and not mailed."""
     SendAddressCode: _grpc.UnaryUnaryMultiCallable[_holder_pb2.SendAddressCodeRequest, _holder_pb2.SendAddressCodeResponse]
     """SendAddressCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries."""
     VerifyAddress: _grpc.UnaryUnaryMultiCallable[_holder_pb2.VerifyAddressRequest, _holder_pb2.VerifyAddressResponse]
@@ -59,6 +63,10 @@ class HolderServiceAsyncStub(HolderServiceStub):
     """ListDevices lists the holder's devices that are enrolled and not removed, oldest first."""
     RemoveDevice: _aio.UnaryUnaryMultiCallable[_holder_pb2.RemoveDeviceRequest, _holder_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
     """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told."""
+    SendDeviceCode: _aio.UnaryUnaryMultiCallable[_holder_pb2.SendDeviceCodeRequest, _holder_pb2.SendDeviceCodeResponse]  # type: ignore[assignment]
+    """SendDeviceCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries."""
+    InviteDevice: _aio.UnaryUnaryMultiCallable[_holder_pb2.InviteDeviceRequest, _holder_pb2.InviteDeviceResponse]  # type: ignore[assignment]
+    """InviteDevice takes that code, and invites another device of the holder. Its token is good for an hour, and not mailed."""
     SendAddressCode: _aio.UnaryUnaryMultiCallable[_holder_pb2.SendAddressCodeRequest, _holder_pb2.SendAddressCodeResponse]  # type: ignore[assignment]
     """SendAddressCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries."""
     VerifyAddress: _aio.UnaryUnaryMultiCallable[_holder_pb2.VerifyAddressRequest, _holder_pb2.VerifyAddressResponse]  # type: ignore[assignment]
@@ -90,6 +98,22 @@ class HolderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_holder_pb2.RemoveDeviceResponse, _abc.Awaitable[_holder_pb2.RemoveDeviceResponse]]:
         """RemoveDevice takes another device of the holder out of use for ever. The holder's devices and address are told."""
+
+    @_abc_1.abstractmethod
+    def SendDeviceCode(
+        self,
+        request: _holder_pb2.SendDeviceCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_holder_pb2.SendDeviceCodeResponse, _abc.Awaitable[_holder_pb2.SendDeviceCodeResponse]]:
+        """SendDeviceCode mails a code to the holder's address, eight digits which are good for 15 minutes and five tries."""
+
+    @_abc_1.abstractmethod
+    def InviteDevice(
+        self,
+        request: _holder_pb2.InviteDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_holder_pb2.InviteDeviceResponse, _abc.Awaitable[_holder_pb2.InviteDeviceResponse]]:
+        """InviteDevice takes that code, and invites another device of the holder. Its token is good for an hour, and not mailed."""
 
     @_abc_1.abstractmethod
     def SendAddressCode(

@@ -96,6 +96,7 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.IDENTITY_CHANGED: "{who} moved {thing} to another organisation",
         Kind.ORGANISATION_ADDED: "{who} added an organisation",
         Kind.ORGANISATION_CHANGED: "{who} changed an organisation",
+        Kind.ACCOUNT_DIRECTORY_CHANGED: "{who} changed where Windows accounts are looked up",
         Kind.EMAIL_DOMAIN_ADDED: "{who} allowed a domain of e-mail addresses",
         Kind.EMAIL_DOMAIN_REMOVED: "{who} took a domain of e-mail addresses from those allowed",
         Kind.ROLE_DEFINED: "{who} defined a role",

@@ -109,6 +109,7 @@ class Kind(StrEnum):
     IDENTITY_CHANGED = "identity.changed"  # the organisation to which it belongs
     ORGANISATION_ADDED = "organisation.added"
     ORGANISATION_CHANGED = "organisation.changed"  # name, place, or whom people ask for help
+    ACCOUNT_DIRECTORY_CHANGED = "account-directory.changed"  # where Windows accounts are looked up
     EMAIL_DOMAIN_ADDED = "email-domain.added"  # addresses can have it
     EMAIL_DOMAIN_REMOVED = "email-domain.removed"
     ROLE_DEFINED = "role.defined"  # besides the built-in ones

@@ -38,6 +38,7 @@ ON_BOTH_DATABASES = {
     "test_custom_profiles",
     "test_memberships",
     "test_visits",
+    "test_account_directories",
     "test_requests",
     "test_leaving",
     "test_posting",

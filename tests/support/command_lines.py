@@ -33,6 +33,8 @@ GIVEN = {
     ("authenticator", "approve"): ("some", "--number", "11"),
     ("authenticator", "portal", "password"): ("--password-stdin",),
     ("authenticator", "portal", "questions"): ("One?", "--answers-stdin"),
+    ("ra", "account", "add"): ("some", r"CORP\ada"),
+    ("ra", "account", "directory", "password"): ("--password-stdin",),
     ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
     ("ra", "ca", "trust"): (AUTHORITY,),
     ("ra", "ca", "est"): ("some", "--off"),

@@ -91,6 +91,7 @@ from cloud_keystore.operations.validating import Validating
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
+from cloud_keystore.people.contacts.account_directories import AccountDirectories
 from cloud_keystore.people.contacts.accounts import Accounts
 from cloud_keystore.people.contacts.memberships import Memberships
 from cloud_keystore.people.devices import Devices
@@ -222,6 +223,7 @@ class World:
     heeding: Heeding
     domains: Domains
     accounts: Accounts
+    account_directories: AccountDirectories
     importing: Importing
     passcodes: Passcodes
     data_objects: DataObjects
@@ -573,6 +575,7 @@ def new_world(
         people=people_,
         domains=Domains(database, clock, os.urandom),
         accounts=Accounts(database, clock, os.urandom),
+        account_directories=AccountDirectories(database, clock, os.urandom),
         importing=Importing(people_),
         enrolment=Enrolment(database, clock, authority, RELYING_PARTY, os.urandom),
         issuing=issuing,

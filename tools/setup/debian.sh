@@ -50,7 +50,7 @@ case " $missing " in
 esac
 
 # These servers were installed only for the tests, which start them when they need them.
-for server in openssh-server:ssh nginx:nginx postgresql:postgresql; do
+for server in openssh-server:ssh nginx:nginx postgresql:postgresql slapd:slapd; do
     case " $missing " in
     *" ${server%:*} "*)
         $as_root invoke-rc.d "${server#*:}" stop

@@ -44,6 +44,7 @@ from cloud_keystore.operations.validating import Validating
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.clients import Clients
+from cloud_keystore.people.contacts.account_directories import AccountDirectories
 from cloud_keystore.people.contacts.accounts import Accounts
 from cloud_keystore.people.contacts.memberships import Memberships
 from cloud_keystore.people.devices import Devices
@@ -118,6 +119,7 @@ class MainUseCases:
     certifying: Certifying
     domains: Domains
     accounts: Accounts
+    account_directories: AccountDirectories
     importing: Importing
     roles: Roles
     custom_roles: CustomRoles
@@ -266,6 +268,7 @@ def main_use_cases(
         certifying=Certifying(database, clock, parts.authorities, data_objects, wake),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         accounts=Accounts(database=database, clock=clock, random=os.urandom),
+        account_directories=AccountDirectories(database=database, clock=clock, random=os.urandom),
         importing=Importing(parts.people),
         roles=roles,
         custom_roles=custom_roles,

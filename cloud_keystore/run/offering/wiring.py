@@ -254,7 +254,8 @@ def add_services(
         DirectoryServicer(door=operators, differences=our.differences), server
     )
     accounts_pb2_grpc.add_AccountServiceServicer_to_server(
-        AccountServicer(door=operators, accounts=our.accounts), server
+        AccountServicer(door=operators, accounts=our.accounts, directories=our.account_directories),
+        server,
     )
     importing_pb2_grpc.add_ImportServiceServicer_to_server(
         ImportServicer(door=operators, importing=our.importing), server

@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from cloud_keystore.model.fields.accounts import Account, AccountState, Source, name_key
 from cloud_keystore.model.finding import folded
+from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.authentic.declaring import authentic
@@ -65,6 +66,15 @@ def like(connection: Connection, name: str, upn: str) -> list[Account]:
     """
     same = or_(a.name_key == name, a.upn_key == upn) if upn else a.name_key == name
     query = select(windows_account).where(same, a.state != AccountState.DISABLED).order_by(a.id)
+    return [_to_account(row) for row in rows.read(connection, windows_account, query)]
+
+
+def in_use(connection: Connection, organisations: Collection[str] | None) -> list[Account]:
+    """Accounts that are not disabled, oldest first: all, or of people of some organisations."""
+    query = select(windows_account).where(a.state != AccountState.DISABLED).order_by(a.id)
+    if organisations is not None:
+        theirs = select(t.user.c.id).where(t.user.c.organisation_id.in_(organisations))
+        query = query.where(a.user_id.in_(theirs))
     return [_to_account(row) for row in rows.read(connection, windows_account, query)]
 
 

@@ -7,7 +7,13 @@ from alembic import context
 from cloud_keystore.storage import guesses, organisations, sign_ins, tables
 from cloud_keystore.storage.bundles import finding
 from cloud_keystore.storage.bundles import rows as bundles
-from cloud_keystore.storage.contacts import accounts, domains, helping, memberships
+from cloud_keystore.storage.contacts import (
+    account_directories,
+    accounts,
+    domains,
+    helping,
+    memberships,
+)
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
 from cloud_keystore.storage.credentials.portal import codes, passwords, questions
 from cloud_keystore.storage.directories import entries
@@ -38,6 +44,7 @@ assert lists.revocation_list.metadata is METADATA  # noqa: S101
 assert external_lists.external_list.metadata is METADATA  # noqa: S101
 assert felt.felt_revocation.metadata is METADATA  # noqa: S101
 assert guesses.guess.metadata is METADATA  # noqa: S101
+assert account_directories.account_directory.metadata is METADATA  # noqa: S101
 assert accounts.windows_account.metadata is METADATA  # noqa: S101
 assert entries.directory_entry.metadata is METADATA  # noqa: S101
 assert helping.help_contact.metadata is METADATA  # noqa: S101

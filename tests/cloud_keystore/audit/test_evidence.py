@@ -169,6 +169,7 @@ TOLD: dict[str, Kind] = {
     "AccountService.AddAccount": Kind.WINDOWS_ACCOUNT_ADDED,
     "AccountService.UpdateAccount": Kind.WINDOWS_ACCOUNT_CHANGED,
     "AccountService.RemoveAccount": Kind.WINDOWS_ACCOUNT_REMOVED,
+    "AccountService.SetAccountDirectory": Kind.ACCOUNT_DIRECTORY_CHANGED,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
     "RequestService.SetFourEyes": Kind.FOUR_EYES_SET,
@@ -244,7 +245,10 @@ UNTOLD: dict[str, str] = {
     **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
     "ClientService.ListClients": "reads",
     **{f"WebhookService.List{name}": "reads" for name in ("Webhooks", "Deliveries")},
-    "AccountService.ListAccounts": "reads",
+    **{
+        f"AccountService.{name}": "reads"
+        for name in ("ListAccounts", "GetAccountDirectory", "ListHeldAccounts")
+    },
     **{
         f"ExternalService.List{name}": "reads"
         for name in ("ExternalAuthorities", "IssuerChoices", "CardRequests")
@@ -428,7 +432,13 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
     registry.accounts.AddAccount(accounts_pb2.AddAccountRequest(**own))
     registry.accounts.UpdateAccount(accounts_pb2.UpdateAccountRequest(**own, disabled=True))
     assert list(registry.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(user_id=user_id)))
+    assert not list(registry.accounts.ListHeldAccounts(accounts_pb2.ListHeldAccountsRequest()))
     registry.accounts.RemoveAccount(accounts_pb2.RemoveAccountRequest(**own))
+    corp = accounts_pb2.AccountDirectory(
+        url="ldaps://dc1.corp.example", bind_dn="cn=ra", base_dn="dc=corp", domain="CORP"
+    )
+    registry.accounts.SetAccountDirectory(accounts_pb2.SetAccountDirectoryRequest(directory=corp))
+    registry.accounts.GetAccountDirectory(accounts_pb2.GetAccountDirectoryRequest())
     candidate = importing_pb2.Candidate(name="Bo", email="bo@example.org")
     registry.importing.ImportUsers(importing_pb2.ImportUsersRequest(candidates=[candidate]))
 

@@ -151,6 +151,22 @@ THINGS: Mapping[str, Row] = {
     "AccountService.ListAccounts": Row(
         Right.VIEW, lambda at: accounts_pb2.ListAccountsRequest(user_id=at.user)
     ),
+    "AccountService.SetAccountDirectory": Row(
+        Right.POLICY,
+        lambda at: accounts_pb2.SetAccountDirectoryRequest(
+            organisation_id=at.organisation,
+            directory=accounts_pb2.AccountDirectory(
+                url=f"ldaps://{at.name.lower()}.example",
+                bind_dn="cn=ra",
+                base_dn="dc=corp",
+                domain=at.name,
+            ),
+        ),
+    ),
+    "AccountService.GetAccountDirectory": Row(
+        Right.VIEW,
+        lambda at: accounts_pb2.GetAccountDirectoryRequest(organisation_id=at.organisation),
+    ),
     "DirectoryService.DecideDifference": Row(
         Right.PEOPLE,
         lambda at: directories_pb2.DecideDifferenceRequest(user_id=at.user, field="name"),
@@ -417,6 +433,7 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
         Right.VIEW,
         alerts_pb2.ListAlertsRequest(include_acknowledged=True),
     ),
+    "AccountService.ListHeldAccounts": (Right.VIEW, accounts_pb2.ListHeldAccountsRequest()),
     "RoleService.ListRoles": (Right.VIEW, roles_pb2.ListRolesRequest()),
     "ProfileService.ListCustomProfiles": (
         Right.VIEW,

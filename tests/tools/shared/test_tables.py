@@ -11,20 +11,24 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
+from cloud_keystore.model.fields.accounts import LONGEST_SAM
 from cloudcard_tools.__main__ import cloudcard
 from cloudcard_tools.demo.stage import free_ports
+from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared import tables
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.shared.tables import Column, print_table
+from support import slapd
 from support.command_lines import AUTHORITY, SAMPLES
 from support.commands import calls, leaves
 from support.keystore_process import KeystoreProcess
-from support.long_values import HOOK, LATIN, WIDE, keystore_of_long_values
+from support.long_values import EMAIL, HOOK, LATIN, WIDE, keystore_of_long_values
 from support.mail_server import MailServer, options_to
 
 PRINTERS = {"print_rows", "print_table"}
@@ -32,11 +36,13 @@ WIDTHS = (60, 80, 120, None)  # None: a pipe
 LEFT_OUT = re.compile(r"^Left out: ([^.]*)\.", re.MULTILINE)
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
+KNOWN, UPN, DOMAIN = "Known There", f"{'u' * 60}@corp.example", EMAIL.partition("@")[2]
 FAULTS = Path(__file__).parents[2] / "samples" / "people" / "faults.csv"
 # What a command that prints a table needs besides options for who calls.
 ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra device list": (WIDE[:5],),
     "ra account list": (WIDE[:5],),
+    "ra account find": (KNOWN,),
     "ra user find": (WIDE[:5],),
     "ra user show": (WIDE[:5],),
     "ra user join": (WIDE[:5], LATIN),
@@ -110,15 +116,29 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Prin
     """What each command that prints a table prints, by its name."""
     folder = tmp_path_factory.mktemp("tables")
     (port,) = free_ports(1)
-    with Nursery(folder / "logs") as nursery:
+    (folder / "slapd").mkdir()
+    server = slapd.running(folder / "slapd", slapd.Person("s" * LONGEST_SAM, UPN))
+    with Nursery(folder / "logs") as nursery, server as directory:
         options = (*NOBODY_TAKES_MAIL, "--rest", f"127.0.0.1:{port}")
         identities = keystore_of_long_values(KeystoreProcess(folder, nursery, options), port)
+        look_up(identities["ra"], directory)
         yield {
             f"{name}, table {number}": table
             for name, command in leaves(cloudcard)
             if calls(command, PRINTERS) and name not in MEASURING | ONCE
             for number, table in enumerate(printed(command, name, identities), 1)
         }
+
+
+def look_up(operator: Path, directory: slapd.Slapd) -> None:
+    """Somebody is in a directory, in which accounts of others are not."""
+    place = ("--bind-dn", slapd.BIND_DN, "--base-dn", slapd.BASE, "--tls-ca", directory.authority)
+    named = ("account", "directory", "set", directory.tls_url, "--domain", DOMAIN, *place)
+    given = ("account", "directory", "password", "--password-stdin")
+    for words in (("user", "add", KNOWN, "--upn", UPN), named, given):
+        own = [*map(str, words), "--identity", str(operator)]
+        done = CliRunner().invoke(ra, own, input=slapd.PASSWORD)
+        assert done.exit_code == 0, done.output
 
 
 def printed(command: click.Command, name: str, identities: Mapping[str, Path]) -> list[Printed]:

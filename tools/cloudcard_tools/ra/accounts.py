@@ -7,6 +7,8 @@ import click
 from cloud_keystore.model.finding import Sort
 from cloudcard.registry.v1 import accounts_pb2 as pb
 from cloudcard.registry.v1.accounts_pb2_grpc import AccountServiceStub
+from cloudcard_tools.ra.lookup.directories import directory
+from cloudcard_tools.ra.lookup.finding import account_check, account_find, choose
 from cloudcard_tools.ra.registry import find, list_options, operator_options, when
 from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
@@ -20,14 +22,16 @@ NO_ACCOUNTS = "No Windows accounts yet."
 
 
 @click.group(
-    epilog=r"""
-\b
+    epilog="""\b
 Examples:
   cloudcard ra account list ada@example.org
-  cloudcard ra account add ada@example.org 'CORP\ada' --upn ada@corp.example
-  cloudcard ra account disable ada@example.org 'CORP\ada'
-  cloudcard ra account enable ada@example.org 'CORP\ada'
-  cloudcard ra account remove ada@example.org 'CORP\ada' --yes
+  cloudcard ra account add ada@example.org 'CORP\\ada' --upn ada@corp.example
+  cloudcard ra account add ada@example.org --from-directory
+  cloudcard ra account find ada@example.org
+  cloudcard ra account check
+  cloudcard ra account disable ada@example.org 'CORP\\ada'
+  cloudcard ra account enable ada@example.org 'CORP\\ada'
+  cloudcard ra account remove ada@example.org 'CORP\\ada' --yes
 
 \b
 WHO is a name, an e-mail address, a 12-digit UUID, a card's serial number, or the beginning of one.
@@ -35,6 +39,11 @@ WHO is a name, an e-mail address, a 12-digit UUID, a card's serial number, or th
 )
 def account() -> None:
     """Windows accounts of people."""
+
+
+account.add_command(account_find)
+account.add_command(account_check)
+account.add_command(directory)
 
 
 @account.command("list")
@@ -51,14 +60,24 @@ def account_list(who: str, caller: Caller) -> None:
 
 @account.command("add")
 @click.argument("who")
-@click.argument("name")
+@click.argument("name", required=False, default="")
 @click.option("--upn", default="", help="User principal name, such as ada@corp.example.")
+@click.option(
+    "--from-directory",
+    is_flag=True,
+    help="Take the account that the directory has of WHO, instead of NAME.",
+)
 @operator_options
-def account_add(who: str, name: str, upn: str, caller: Caller) -> None:
+def account_add(who: str, name: str, upn: str, from_directory: bool, caller: Caller) -> None:
     r"""Say that the account NAME, such as 'CORP\ada', is that of WHO. It is pending until WHO has
     finished enrolling.
     """
+    if from_directory is bool(name or upn):
+        raise click.UsageError("name the account, or say --from-directory")
     user_id = find(caller, Sort.USER, who, in_use=True)
+    if from_directory:
+        chosen = choose(caller, user_id, who)
+        name, upn = chosen.account, chosen.upn
     with caller.service(AccountServiceStub) as stub:
         made = stub.AddAccount(pb.AddAccountRequest(user_id=user_id, name=name, upn=upn))
     caller.print_facts(account_row(made.account) | {"is_new": made.added}, LABELS)

@@ -266,3 +266,259 @@ class ListAccountsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccountsResponse: _TypeAlias = ListAccountsResponse  # noqa: Y015
+
+@_typing.final
+class AccountDirectory(_message.Message):
+    """AccountDirectory is where the accounts of people are looked up, by LDAP. Operators bind with a password of their own,
+    which the keystore does not have.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    BIND_DN_FIELD_NUMBER: _builtins.int
+    BASE_DN_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ANCHORS_FIELD_NUMBER: _builtins.int
+    SAM_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    UPN_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    MAIL_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    PLAIN_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """ldaps://HOST or ldap://HOST, with a port if it is another one. With ldap, StartTLS is a must."""
+    bind_dn: _builtins.str
+    """As whom operators bind: a distinguished name, or another one that the server takes; 1 to 500 characters."""
+    base_dn: _builtins.str
+    """Distinguished name below which people are, 1 to 500 characters."""
+    domain: _builtins.str
+    """Domain of the accounts, such as CORP."""
+    filter: _builtins.str
+    """What an entry must be besides, a filter that compares whole values, up to 500 characters; empty:
+    "(objectClass=user)".
+    """
+    anchors: _builtins.bytes
+    """Certificates by which the server is known, PEM, at most 10; empty: those that the operator's computer trusts."""
+    sam_attribute: _builtins.str
+    """Attribute with the account's name; empty: "sAMAccountName"."""
+    upn_attribute: _builtins.str
+    """Attribute with the user principal name; empty: "userPrincipalName"."""
+    mail_attribute: _builtins.str
+    """Attribute with the e-mail address; empty: "mail"."""
+    plain: _builtins.bool
+    """Without TLS; only for ldap on the computer itself."""
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        bind_dn: _builtins.str = ...,
+        base_dn: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        anchors: _builtins.bytes = ...,
+        sam_attribute: _builtins.str = ...,
+        upn_attribute: _builtins.str = ...,
+        mail_attribute: _builtins.str = ...,
+        plain: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchors", b"anchors", "base_dn", b"base_dn", "bind_dn", b"bind_dn", "domain", b"domain", "filter", b"filter", "mail_attribute", b"mail_attribute", "plain", b"plain", "sam_attribute", b"sam_attribute", "upn_attribute", b"upn_attribute", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountDirectory: _TypeAlias = AccountDirectory  # noqa: Y015
+
+@_typing.final
+class SetAccountDirectoryRequest(_message.Message):
+    """SetAccountDirectoryRequest names a directory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    DIRECTORY_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier of the organisation; may be empty if the caller acts for one alone, or for the whole."""
+    @_builtins.property
+    def directory(self) -> Global___AccountDirectory:
+        """The directory; absent: that of the organisation above."""
+
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        directory: Global___AccountDirectory | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "organisation_id", b"organisation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountDirectoryRequest: _TypeAlias = SetAccountDirectoryRequest  # noqa: Y015
+
+@_typing.final
+class SetAccountDirectoryResponse(_message.Message):
+    """SetAccountDirectoryResponse tells what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """False if it was so before."""
+    def __init__(
+        self,
+        *,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountDirectoryResponse: _TypeAlias = SetAccountDirectoryResponse  # noqa: Y015
+
+@_typing.final
+class GetAccountDirectoryRequest(_message.Message):
+    """GetAccountDirectoryRequest names a person, or else an organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the person; may be empty."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation; may be empty if a person is named, or the caller acts for one alone or for the whole."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccountDirectoryRequest: _TypeAlias = GetAccountDirectoryRequest  # noqa: Y015
+
+@_typing.final
+class GetAccountDirectoryResponse(_message.Message):
+    """GetAccountDirectoryResponse holds a directory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIRECTORY_FIELD_NUMBER: _builtins.int
+    IS_OWN_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    UPN_FIELD_NUMBER: _builtins.int
+    is_own: _builtins.bool
+    """Whether the organisation names it itself."""
+    email: _builtins.str
+    """E-mail address of the person, if the person has shown to read it; else empty."""
+    upn: _builtins.str
+    """User principal name of the person; may be empty."""
+    @_builtins.property
+    def directory(self) -> Global___AccountDirectory:
+        """The directory; absent if neither the organisation nor one above it names one."""
+
+    def __init__(
+        self,
+        *,
+        directory: Global___AccountDirectory | None = ...,
+        is_own: _builtins.bool = ...,
+        email: _builtins.str = ...,
+        upn: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "email", b"email", "is_own", b"is_own", "upn", b"upn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccountDirectoryResponse: _TypeAlias = GetAccountDirectoryResponse  # noqa: Y015
+
+@_typing.final
+class HeldAccount(_message.Message):
+    """HeldAccount is an account, and whose it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    USER_NAME_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the person."""
+    user_name: _builtins.str
+    """Display name of the person."""
+    organisation_id: _builtins.str
+    """Identifier of the person's organisation."""
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+        user_id: _builtins.str = ...,
+        user_name: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "organisation_id", b"organisation_id", "user_id", b"user_id", "user_name", b"user_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldAccount: _TypeAlias = HeldAccount  # noqa: Y015
+
+@_typing.final
+class ListHeldAccountsRequest(_message.Message):
+    """ListHeldAccountsRequest says whose accounts are listed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier of an organisation: only of its people, and of those below it. May be empty."""
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHeldAccountsRequest: _TypeAlias = ListHeldAccountsRequest  # noqa: Y015
+
+@_typing.final
+class ListHeldAccountsResponse(_message.Message):
+    """ListHeldAccountsResponse holds the accounts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldAccount]:
+        """The accounts."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___HeldAccount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHeldAccountsResponse: _TypeAlias = ListHeldAccountsResponse  # noqa: Y015

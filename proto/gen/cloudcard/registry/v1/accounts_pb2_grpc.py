@@ -55,6 +55,21 @@ class AccountServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListAccountsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListAccountsResponse.FromString,
                 _registered_method=True)
+        self.SetAccountDirectory = channel.unary_unary(
+                '/cloudcard.registry.v1.AccountService/SetAccountDirectory',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.SetAccountDirectoryRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.SetAccountDirectoryResponse.FromString,
+                _registered_method=True)
+        self.GetAccountDirectory = channel.unary_unary(
+                '/cloudcard.registry.v1.AccountService/GetAccountDirectory',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.GetAccountDirectoryRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.GetAccountDirectoryResponse.FromString,
+                _registered_method=True)
+        self.ListHeldAccounts = channel.unary_stream(
+                '/cloudcard.registry.v1.AccountService/ListHeldAccounts',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListHeldAccountsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListHeldAccountsResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -89,6 +104,29 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetAccountDirectory(self, request, context):
+        """SetAccountDirectory names the directory in which operators look up accounts of an organisation's people, and of those
+        below it without one of their own. The keystore calls no directory itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccountDirectory(self, request, context):
+        """GetAccountDirectory returns the directory that counts for a person, with what finds the person there, or for an
+        organisation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHeldAccounts(self, request, context):
+        """ListHeldAccounts lists accounts of people whose organisation the caller sees, oldest first, without disabled ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +149,21 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ListAccounts,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListAccountsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'SetAccountDirectory': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountDirectory,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.SetAccountDirectoryRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.SetAccountDirectoryResponse.SerializeToString,
+            ),
+            'GetAccountDirectory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccountDirectory,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.GetAccountDirectoryRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.GetAccountDirectoryResponse.SerializeToString,
+            ),
+            'ListHeldAccounts': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListHeldAccounts,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListHeldAccountsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListHeldAccountsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +275,87 @@ class AccountService:
             '/cloudcard.registry.v1.AccountService/ListAccounts',
             cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListAccountsRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountDirectory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.AccountService/SetAccountDirectory',
+            cloudcard_dot_registry_dot_v1_dot_accounts__pb2.SetAccountDirectoryRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_accounts__pb2.SetAccountDirectoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccountDirectory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.AccountService/GetAccountDirectory',
+            cloudcard_dot_registry_dot_v1_dot_accounts__pb2.GetAccountDirectoryRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_accounts__pb2.GetAccountDirectoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHeldAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cloudcard.registry.v1.AccountService/ListHeldAccounts',
+            cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListHeldAccountsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_accounts__pb2.ListHeldAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,16 @@ class AccountServiceStub:
     """RemoveAccount takes an account from a person. What happened is kept."""
     ListAccounts: _grpc.UnaryStreamMultiCallable[_accounts_pb2.ListAccountsRequest, _accounts_pb2.ListAccountsResponse]
     """ListAccounts lists the accounts of a person, oldest first."""
+    SetAccountDirectory: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.SetAccountDirectoryRequest, _accounts_pb2.SetAccountDirectoryResponse]
+    """SetAccountDirectory names the directory in which operators look up accounts of an organisation's people, and of those
+    below it without one of their own. The keystore calls no directory itself.
+    """
+    GetAccountDirectory: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.GetAccountDirectoryRequest, _accounts_pb2.GetAccountDirectoryResponse]
+    """GetAccountDirectory returns the directory that counts for a person, with what finds the person there, or for an
+    organisation.
+    """
+    ListHeldAccounts: _grpc.UnaryStreamMultiCallable[_accounts_pb2.ListHeldAccountsRequest, _accounts_pb2.ListHeldAccountsResponse]
+    """ListHeldAccounts lists accounts of people whose organisation the caller sees, oldest first, without disabled ones."""
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -55,6 +65,16 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """RemoveAccount takes an account from a person. What happened is kept."""
     ListAccounts: _aio.UnaryStreamMultiCallable[_accounts_pb2.ListAccountsRequest, _accounts_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """ListAccounts lists the accounts of a person, oldest first."""
+    SetAccountDirectory: _aio.UnaryUnaryMultiCallable[_accounts_pb2.SetAccountDirectoryRequest, _accounts_pb2.SetAccountDirectoryResponse]  # type: ignore[assignment]
+    """SetAccountDirectory names the directory in which operators look up accounts of an organisation's people, and of those
+    below it without one of their own. The keystore calls no directory itself.
+    """
+    GetAccountDirectory: _aio.UnaryUnaryMultiCallable[_accounts_pb2.GetAccountDirectoryRequest, _accounts_pb2.GetAccountDirectoryResponse]  # type: ignore[assignment]
+    """GetAccountDirectory returns the directory that counts for a person, with what finds the person there, or for an
+    organisation.
+    """
+    ListHeldAccounts: _aio.UnaryStreamMultiCallable[_accounts_pb2.ListHeldAccountsRequest, _accounts_pb2.ListHeldAccountsResponse]  # type: ignore[assignment]
+    """ListHeldAccounts lists accounts of people whose organisation the caller sees, oldest first, without disabled ones."""
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """AccountService serves enrolled operators; each call is made with the operator's TLS certificate."""
@@ -90,5 +110,33 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_accounts_pb2.ListAccountsResponse], _abc.AsyncIterator[_accounts_pb2.ListAccountsResponse]]:
         """ListAccounts lists the accounts of a person, oldest first."""
+
+    @_abc_1.abstractmethod
+    def SetAccountDirectory(
+        self,
+        request: _accounts_pb2.SetAccountDirectoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.SetAccountDirectoryResponse, _abc.Awaitable[_accounts_pb2.SetAccountDirectoryResponse]]:
+        """SetAccountDirectory names the directory in which operators look up accounts of an organisation's people, and of those
+        below it without one of their own. The keystore calls no directory itself.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAccountDirectory(
+        self,
+        request: _accounts_pb2.GetAccountDirectoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.GetAccountDirectoryResponse, _abc.Awaitable[_accounts_pb2.GetAccountDirectoryResponse]]:
+        """GetAccountDirectory returns the directory that counts for a person, with what finds the person there, or for an
+        organisation.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHeldAccounts(
+        self,
+        request: _accounts_pb2.ListHeldAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_accounts_pb2.ListHeldAccountsResponse], _abc.AsyncIterator[_accounts_pb2.ListHeldAccountsResponse]]:
+        """ListHeldAccounts lists accounts of people whose organisation the caller sees, oldest first, without disabled ones."""
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

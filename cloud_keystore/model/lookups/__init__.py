@@ -1,0 +1,1 @@
+"""Where Windows accounts are looked up by LDAP. Pure."""

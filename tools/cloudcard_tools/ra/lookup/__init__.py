@@ -1,0 +1,1 @@
+"""Windows accounts, looked up in an organisation's directory by LDAP."""

@@ -93,20 +93,20 @@ class Stage:
         """Start the authenticator on Ada's phone."""
         self._start("phone", "authenticator", "watch", "--json").wait_for_json(event="watching")
 
-    def insert(self, slot: int, serial: str, approval: str) -> None:
-        """Put a card into a virtual reader's slot."""
-        reader = self.start_reader(f"reader-{slot}", serial, VPCD_PORT + slot, approval)
+    def insert(self, slot: int, serial: str, approval: str, *more: str) -> None:
+        """Put a card into a virtual reader's slot, with more options of the reader."""
+        reader = self.start_reader(f"reader-{slot}", serial, VPCD_PORT + slot, approval, *more)
         said = reader.wait_for(rf'"event": "({"|".join(INSERTED_OR_WHY_NOT)})"', timeout=60)
         if said[1] != INSERTED_OR_WHY_NOT[0]:
             raise StepFailed(f"the reader says {said.string}")
         wait_for_card(slot)
 
-    def start_reader(self, name: str, serial: str, port: int, approval: str) -> Child:
+    def start_reader(self, name: str, serial: str, port: int, approval: str, *more: str) -> Child:
         """Start a reader for one card at one port of vpcd."""
         return self._start(
             name,
             *("reader", "--card", serial, "--port", str(port)),
-            *("--approval", approval, "--program", "pkcs11-tool", "--json"),
+            *("--approval", approval, "--program", "pkcs11-tool", "--json", *more),
         )
 
     def while_deciding(self, decide: Callable[[], None], application: Callable[[], T]) -> T:

@@ -30,6 +30,7 @@ from reader_bridge.agent import Insertion, Tell, inserted
 from reader_bridge.carriers.carrier import Carrier, SlotState
 from reader_bridge.local.keys import LocalKeys
 from reader_bridge.prompts import choosing
+from reader_bridge.prompts.later import LONGEST_SECONDS
 
 ROLE = "workstation"
 # Windows sees Ctrl-C only between two waits.
@@ -90,6 +91,14 @@ next one 35964). Ctrl-C takes them out. docs/reader.md explains drivers, pcscd, 
     help="Where requests are shown: auto (the first of these that works here), gtk, tk, notify, "
     "terminal, file:PATH or command:PROGRAM.  [default: auto; with --json only the output]",
 )
+@click.option(
+    "--qr-after",
+    type=click.IntRange(0, LONGEST_SECONDS),
+    default=0,
+    show_default=True,
+    help="With --approval both: seconds for which the push to the phone is waited for before a QR "
+    "code is offered.",
+)
 @click.option("--program", default="", help="What the phone shows as the asking program.")
 @click.option(
     "--session/--no-session",
@@ -126,6 +135,7 @@ def reader(
     serials: tuple[str, ...],
     approval: str,
     prompt: str | None,
+    qr_after: int,
     program: str,
     session: bool,
     folder: Path | None,
@@ -161,10 +171,11 @@ def reader(
         raise click.UsageError("--record works with one card only")
     screen = Screen(sys.stdout, as_json)
     if not local and not serials and application is None:
-        for name in ("approval", "program", "session", "record"):
+        for name in ("approval", "qr_after", "program", "session", "record"):
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                option = name.replace("_", "-")
                 raise click.UsageError(
-                    f"--{name} goes with --card, --local or --application; the configuration of "
+                    f"--{option} goes with --card, --local or --application; the configuration of "
                     "the agent is in reader.toml"
                 )
         _run_agent(screen, folder, Via(via, port, slot), prompt=prompt, hold_pcscd=hold_pcscd)
@@ -196,6 +207,7 @@ def reader(
                     stop,
                     sessions=session,
                     prompt=prompt,
+                    qr_after=qr_after,
                 )
             )
         insertions = [_insertion(each, carriers[each.slot], record, stack) for each in ready]

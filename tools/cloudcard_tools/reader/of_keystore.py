@@ -49,6 +49,7 @@ def opened(
     *,
     sessions: bool,
     prompt: str | None = None,
+    qr_after: int = 0,
 ) -> Iterator[list[Ready]]:
     """The cards, for the time of the block; none if asked to stop before they came.
 
@@ -56,7 +57,7 @@ def opened(
     """
     own = identity.load(folder_of(folder, ROLE))
     diagnose = partial(why, own.way)
-    with living(own) as channel, screen.prompter(prompt) as prompter:
+    with living(own) as channel, screen.prompter(prompt, qr_after) as prompter:
         uses, watches = Uses(channel), Watches(channel)
         asked = {
             serial: RemoteKeys(

@@ -15,6 +15,7 @@ from reader_bridge.prompter import Prompter
 from reader_bridge.prompts import choosing
 from reader_bridge.prompts.both import Both
 from reader_bridge.prompts.json_lines import JsonPrompter
+from reader_bridge.prompts.later import Later
 
 SAYINGS: Mapping[SlotState, str] = {
     SlotState.INSERTED: "Card {card} is in the reader ({place}).",
@@ -59,9 +60,9 @@ class Screen:
             self.out.flush()
 
     @contextmanager
-    def prompter(self, prompt: str | None = None) -> Iterator[Prompter]:
+    def prompter(self, prompt: str | None = None, qr_after: int = 0) -> Iterator[Prompter]:
         """What shows numbers and codes, for the time of the block: by default on this output if
-        programs read it, else the best that works here.
+        programs read it, else the best that works here. Codes come so many seconds later.
         """
         with ExitStack() as stack:
             shown: list[Prompter] = [JsonPrompter(self.out)] if self.as_json else []
@@ -69,7 +70,8 @@ class Screen:
                 wanted = prompt or choosing.AUTO
                 opened = choosing.opened(wanted, self.out, os.environ)
                 shown.append(stack.enter_context(opened))
-            yield shown[0] if len(shown) == 1 else Both(*shown)
+            prompter = shown[0] if len(shown) == 1 else Both(*shown)
+            yield Later(prompter, qr_after) if qr_after else prompter
 
     def tell(self, insertion: Insertion, state: SlotState) -> None:
         """Print the new state of a slot and its card."""

@@ -86,7 +86,9 @@ def run(
         if hold_pcscd:
             hold = Hold()
             stack.callback(hold.release)
-        prompter = stack.enter_context(screen.prompter(prompt or settings.prompt or None))
+        prompter = stack.enter_context(
+            screen.prompter(prompt or settings.prompt or None, settings.qr_after)
+        )
         uses, watches = Uses(channel), Watches(channel)
 
         def insert(slot: int, card: Card, keys: Keys, changed: Callable[[SlotState], None]) -> Slot:

@@ -16,6 +16,7 @@ from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.reaching import PROXY
 from reader_bridge.desktop.events import Event
 from reader_bridge.prompts import choosing
+from reader_bridge.prompts.later import LONGEST_SECONDS
 
 POLICY = Path("/etc/cloudcard/reader.toml")
 FILE = "reader.toml"
@@ -37,6 +38,7 @@ class Settings:
     leave_on: tuple[str, ...] = tuple(each.value for each in CHOICES)
     idle_minutes: int = 0
     approval: str = "push"
+    qr_after: int = 0
     program: str = ""
     prompt: str = ""
     sessions: bool = True
@@ -110,6 +112,12 @@ KEYS: Mapping[str, Key] = {
         '"push", "qr" or "both"',
         lambda value: value in APPROVALS,
         "how requests for the card's keys reach the phone",
+    ),
+    "qr_after": Key(
+        f"0 to {LONGEST_SECONDS}",
+        _within(0, LONGEST_SECONDS),
+        'with approval = "both": seconds for which the push to the phone is waited for before a QR '
+        "code is offered; 0: both are shown at once",
     ),
     "program": Key("a text", _is_text, "what the phone shows as the asking program"),
     "prompt": Key(

@@ -73,12 +73,9 @@ def used(tmp_path_factory: pytest.TempPathFactory, virtual_readers: pcsc.Client)
         stage.insert(0, serial, "push", "--record", str(trace), "--verbose")
         document, signature = folder / "document", folder / "signature"
         document.write_bytes(DOCUMENT)
-
-        def approve() -> None:
-            nursery["phone"].send(str(stage.prompt(0)["number"]))
-
         stage.while_deciding(
-            approve, lambda: Pkcs11(0, PASSCODE).sign("01", "ECDSA-SHA256", document, signature)
+            stage.approve_push,
+            lambda: Pkcs11(0, PASSCODE).sign("01", "ECDSA-SHA256", document, signature),
         )
         yield Used(stage, serial, folder / "logs", trace)
     virtual_readers.wait_for_absence(0)

@@ -79,6 +79,7 @@ REASONS: Mapping[str, str] = {
         for role in ("Operator", "Auditor")
         for verb in ("Create", "Update", "Remove")
     },
+    "IdentityService.CreateVisitCode": "it is for the browser of the operator who asks",
     "IdentityService.ListOperators": STAFF,
     "IdentityService.ListAuditors": STAFF,
     "ImportService": DIRECTORY,

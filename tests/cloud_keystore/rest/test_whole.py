@@ -90,6 +90,7 @@ REASONS: Mapping[str, str] = {
     "OrganisationService.ListPolicies": RULES,
     "PeopleService.SendPhoneCode": FACE,
     "PeopleService.VerifyPhone": FACE,
+    "PeopleService.SendAddressLink": "a change of the address sends it; asking again is for people",
     "PeopleService.JoinOrganisation": DIRECTORY,
     "PeopleService.LeaveOrganisation": DIRECTORY,
     "ProfileService": RULES,

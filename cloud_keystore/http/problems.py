@@ -54,6 +54,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.OperationClosed: HTTPStatus.CONFLICT,
         errors.SignInNotFound: HTTPStatus.NOT_FOUND,
         errors.PasscodeAlreadySet: HTTPStatus.CONFLICT,
+        errors.PukRefused: HTTPStatus.CONFLICT,
         errors.TooManyGuesses: HTTPStatus.TOO_MANY_REQUESTS,
         errors.RequestUnderWay: HTTPStatus.CONFLICT,
         errors.TooManyCalls: HTTPStatus.TOO_MANY_REQUESTS,

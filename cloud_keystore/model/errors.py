@@ -232,6 +232,10 @@ class PasscodeNeeded(KeystoreError):
     """
 
 
+class PukRefused(KeystoreError):
+    """The policy lets workstations use no PUK. Nothing was compared."""
+
+
 class PasscodeAlreadySet(KeystoreError):
     """The card has a passcode already."""
 

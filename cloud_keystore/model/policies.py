@@ -23,8 +23,9 @@ CODE_SECONDS = "unlock_code_seconds"
 SURVEY = "survey_after"
 PASSWORDS = "portal_passwords"
 ANSWERS = "security_answers"
+REFUSES_PUK = "refuses_puk"
 # Terms that documents of before did not know
-ADDED = frozenset({COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS, ANSWERS})
+ADDED = frozenset({COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS, ANSWERS, REFUSES_PUK})
 MOST_BEFORE_SURVEY = 1000  # authentications
 SHORTEST_CODE_TIME = timedelta(minutes=5)
 MOST_MODELS = 100
@@ -64,6 +65,7 @@ class Policy:
     survey_after: int = 0  # authentications after which holders are asked for an NPS; 0: never
     portal_passwords: bool = False  # whether holders can have a password for the portal
     security_answers: int = 0  # right ones, besides a code by e-mail, to set another password
+    refuses_puk: bool = False  # at workstations: another PIN is chosen on the holder's phone alone
 
     def __post_init__(self) -> None:
         for largest in (self.largest_batch, self.largest_commitment_batch):
@@ -125,6 +127,7 @@ def encode(policy: Policy) -> str:
         SURVEY: policy.survey_after,
         PASSWORDS: policy.portal_passwords,
         ANSWERS: policy.security_answers,
+        REFUSES_PUK: policy.refuses_puk,
     }
     return _written(document)
 
@@ -155,6 +158,7 @@ def decode(document: str) -> Policy:
             survey_after=_number(kept.get(SURVEY, 0)),
             portal_passwords=_flag(kept.get(PASSWORDS, False)),
             security_answers=_number(kept.get(ANSWERS, 0)),
+            refuses_puk=_flag(kept.get(REFUSES_PUK, False)),
         )
         again = json.loads(encode(policy))
         strict = _written({name: again[name] for name in again.keys() & kept.keys()}) == document

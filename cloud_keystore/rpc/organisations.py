@@ -120,6 +120,7 @@ def _policy(message: pb.Policy) -> Policy:
         survey_after=message.survey_after,
         portal_passwords=message.portal_passwords,
         security_answers=message.security_answers,
+        refuses_puk=message.refuses_puk,
     )
 
 
@@ -142,6 +143,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             survey_after=policy.survey_after,
             portal_passwords=policy.portal_passwords,
             security_answers=policy.security_answers,
+            refuses_puk=policy.refuses_puk,
         ),
     )
     if version.create_time is not None:

@@ -89,6 +89,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.TokenRejected: (StatusCode.PERMISSION_DENIED, "TOKEN_REJECTED"),
     errors.AdministrationRefused: (StatusCode.PERMISSION_DENIED, "ADMINISTRATION_REFUSED"),
     errors.ChallengeRejected: (StatusCode.PERMISSION_DENIED, "CHALLENGE_REJECTED"),
+    errors.PukRefused: (StatusCode.FAILED_PRECONDITION, "PUK_REFUSED"),
     errors.TooManyGuesses: (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_GUESSES"),
     errors.AdministratorNeeded: (StatusCode.FAILED_PRECONDITION, "ADMINISTRATOR_NEEDED"),
     errors.CardFull: (StatusCode.RESOURCE_EXHAUSTED, "CARD_FULL"),

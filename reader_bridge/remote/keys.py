@@ -34,7 +34,7 @@ from cloudcard.workstation.v1 import workstation_pb2_grpc
 from reader_bridge.prompter import Prompter
 from reader_bridge.remote.administration import RemoteAdministration, card_key
 from reader_bridge.remote.operation import Clock, RemoteOperation
-from reader_bridge.remote.refusals import refusal, retry_seconds
+from reader_bridge.remote.refusals import PUK_REFUSED, reason, refusal, retry_seconds, said
 from reader_bridge.remote.repeats import Repeats
 from reader_bridge.remote.session import KEY_USES, RemoteSession
 from reader_bridge.remote.stub import CALL_SECONDS, Stub
@@ -140,6 +140,9 @@ class RemoteKeys:
                 result = self._passcode(request)
                 break
             except grpc.RpcError as error:
+                if reason(error) == PUK_REFUSED:
+                    log.warning("the PUK was refused", why=said(error))
+                    return TriesLeft(0)
                 # A busy keystore says when to call again, and has not spent a try.
                 asked = retry_seconds(error)
                 if asked is None or self._clock() + asked >= deadline:

@@ -31,6 +31,10 @@ REASONS: Mapping[str, Refusal] = {
     "JOURNAL_BUDGET_SPENT": Refusal.UNAVAILABLE,
 }
 
+# The card answers that no try is left: of what the standard has, "reset operation blocked" fits
+# (NIST SP 800-73-4 part 2, 3.2.3).
+PUK_REFUSED = "PUK_REFUSED"
+
 # The call can have failed for a reason outside the keystore: it can be repeated if that does no
 # harm. A keystore that shuts down ends its calls with any of these.
 TRANSIENT = frozenset(
@@ -109,6 +113,11 @@ def reason(error: grpc.RpcError) -> str:
         return error.reason
     info = error_details_pb2.ErrorInfo()
     return str(info.reason) if _unpack(error, info) else ""
+
+
+def said(error: grpc.RpcError) -> str:
+    """What the keystore says that a person should do."""
+    return str(error.details() or "") if isinstance(error, grpc.Call) else str(error)
 
 
 def _unpack(error: grpc.RpcError, into: Message) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from card_os.piv.names import KeyRef
 from card_os.piv.sizes import TRIES
 from cloud_keystore.audit import budgets, entries, journal
-from cloud_keystore.custody.credentials import guessing
+from cloud_keystore.custody.credentials import guessing, puks
 from cloud_keystore.custody.credentials.guessing import Guess
 from cloud_keystore.custody.credentials.hashing import Hashing
 from cloud_keystore.custody.sealing.seal import Seal
@@ -143,9 +143,9 @@ class Passcodes:
         self, serial: str, key_ref: int, old: bytes, new: bytes, workstation: Identity
     ) -> Outcome:
         """Replace a passcode if the old one is right; raises KeyNotFound if the card does not have
-        it. A changed PIN earns a proof, a changed PUK none.
+        it, PukRefused. A changed PIN earns a proof, a changed PUK none.
         """
-        card = self._active(serial, key_ref)
+        card = self._active(serial, key_ref, at_workstation=True)
         change = Change(key_ref, new, Kind.PASSCODE_SET)
         return self._check(Guess(card, key_ref, old, workstation), change)
 
@@ -153,9 +153,9 @@ class Passcodes:
         """Set a new PIN and restore its tries, if the PUK is right, which earns no proof.
 
         A wrong PUK is reported before a bad new PIN, because ykman sends both at once to block a
-        PUK.
+        PUK. Raises PukRefused.
         """
-        card = self._active(serial, KeyRef.PUK)
+        card = self._active(serial, KeyRef.PUK, at_workstation=True)
         change = Change(KeyRef.PIN, new, Kind.PASSCODE_UNBLOCKED)
         return self._check(Guess(card, KeyRef.PUK, puk, workstation), change)
 
@@ -223,9 +223,11 @@ class Passcodes:
         """
         return self._hashes(card_id, FACTORY_PASSCODES)
 
-    def _active(self, serial: str, key_ref: int) -> Card:
+    def _active(self, serial: str, key_ref: int, *, at_workstation: bool = False) -> Card:
         with self.database.read() as connection:
             card = cards.in_use(connection, serial)
+            if at_workstation:
+                puks.check_workstation(connection, card, key_ref)
         if not PROFILES[card.profile].has_passcode(key_ref):
             raise KeyNotFound(f"card {serial} has no passcode {key_ref:02X}")
         return card

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from structlog.testing import capture_logs
 
 from card_os.administration import CardKey
 from card_os.keys import (
@@ -398,6 +399,18 @@ def test_passcode_results(world: World, result: pb.PasscodeResult, expected: Key
         ),
         pb.ResetPasscodeRequest(card_serial="1000", puk=b"12345678", new_passcode=b"654321"),
     ]
+
+
+def test_a_refused_puk_is_a_blocked_one_and_the_log_says_what_to_do(world: World) -> None:
+    """AUTH-09: the card answers 6983."""
+    why = "no PUK is taken at workstations here: choose another passcode on your phone"
+    status = status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=why)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason="PUK_REFUSED"))
+    world.script.passcode = [rpc_status.to_status(status)]
+    with capture_logs() as logs:
+        assert world.ask(RESET) == TriesLeft(0)
+    assert [each["why"] for each in logs] == [why]
+    assert len(world.script.asked) == 1
 
 
 def test_a_passcode_waits_for_a_keystore_that_is_coming_back(world: World) -> None:

@@ -51,6 +51,7 @@ POLICY_LABELS = {
     "survey_after": "Survey after",
     "portal_passwords": "Portal passwords",
     "security_answers": "Security answers",
+    "refuses_puk": "Refuses the PUK",
     "set": "Set",
 }
 NOTHING_SET = "No policy is set: a passcode and an approval each time, and no sessions."
@@ -275,6 +276,13 @@ def policy() -> None:
     help="How many security questions are answered right, besides a code by e-mail, to set "
     "another password.",
 )
+@click.option(
+    "--refuse-puk/--accept-puk",
+    "refuses_puk",
+    default=False,
+    show_default=True,
+    help="Whether workstations take no PUK: another PIN is chosen on the phone.",
+)
 @operator_options
 def policy_set(
     organisation: str,
@@ -292,6 +300,7 @@ def policy_set(
     survey_after: int,
     portal_passwords: bool,
     security_answers: int,
+    refuses_puk: bool,
     caller: Caller,
 ) -> None:
     """Put a new version of a policy in force at once. Options that are left out get their defaults.
@@ -319,6 +328,7 @@ def policy_set(
             survey_after=survey_after,
             portal_passwords=portal_passwords,
             security_answers=security_answers,
+            refuses_puk=refuses_puk,
         ),
     )
     with caller.service(OrganisationServiceStub) as stub:
@@ -379,5 +389,6 @@ def _policy(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "survey_after": policy.survey_after or None,
         "portal_passwords": policy.portal_passwords,
         "security_answers": policy.security_answers or None,
+        "refuses_puk": policy.refuses_puk,
         "set": when(message.create_time),
     }

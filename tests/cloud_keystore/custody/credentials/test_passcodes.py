@@ -22,6 +22,7 @@ from cloud_keystore.model.errors import (
     KeyNotFound,
     PasscodeAlreadySet,
     PasscodeNeeded,
+    PukRefused,
     RecordDamaged,
 )
 from cloud_keystore.model.journal import Kind
@@ -33,6 +34,7 @@ from cloud_keystore.model.passcodes import (
     violated_rule,
 )
 from cloud_keystore.model.people import User
+from cloud_keystore.model.policies import Policy
 from cloud_keystore.storage import passcodes, tables
 from cloud_keystore.storage.authentic import rows
 from support.keystore_world import OPERATOR, PASSCODE, SESSIONS, Enrolled, World
@@ -322,6 +324,30 @@ def test_a_blocked_passcode_is_told_each_time(world: World, serial: str, pc: Enr
         (Kind.PASSCODE_BLOCKED, 0),
     ]
     assert {entry.workstation_id for entry in told} == {pc.identity.id}
+
+
+def test_a_policy_refuses_the_puk_at_workstations(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled
+) -> None:
+    """AUTH-09: who has a phone resets the passcode with it, and with nothing but the PUK nobody
+    does. Nothing is compared or spent, whether the PUK is right or wrong.
+    """
+    serial = world.issuing.issue(b"\1" * 16, ada[0].id, "p256", actor=OPERATOR).card.serial
+    puk = world.passcodes.set_first(serial, PASSCODE, ada[1].identity).encode()
+    world.set_policy(Policy(refuses_puk=True))
+    for given in (puk, b"00000000"):
+        with pytest.raises(PukRefused, match="on your phone"):
+            world.passcodes.reset(serial, given, b"246802", pc.identity)
+        with pytest.raises(PukRefused):
+            world.passcodes.change(serial, KeyRef.PUK, given, b"13572468", pc.identity)
+    assert world.passcodes.status(serial, KeyRef.PUK).tries_left == 3
+    assert isinstance(world.passcodes.verify(serial, KeyRef.PIN, PASSCODE, pc.identity), Verified)
+    changed = world.passcodes.change(serial, KeyRef.PIN, PASSCODE, b"975310", pc.identity)
+    assert isinstance(changed, Verified)
+    on_phone = world.passcodes.reset_own(serial, puk, b"246802", ada[1].identity)
+    assert isinstance(on_phone, Verified)
+    world.set_policy(Policy())
+    assert isinstance(world.passcodes.reset(serial, puk, b"975310", pc.identity), Verified)
 
 
 def test_the_puk_has_eight_digits(world: World, ada: tuple[User, Enrolled]) -> None:

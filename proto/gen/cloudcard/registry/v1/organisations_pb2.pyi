@@ -74,6 +74,7 @@ class Policy(_message.Message):
     SURVEY_AFTER_FIELD_NUMBER: _builtins.int
     PORTAL_PASSWORDS_FIELD_NUMBER: _builtins.int
     SECURITY_ANSWERS_FIELD_NUMBER: _builtins.int
+    REFUSES_PUK_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -94,6 +95,8 @@ class Policy(_message.Message):
     """How many security questions have to be answered right, besides a mailed code, to set another password: at most 3; 0
     means that the code is enough. Only with portal_passwords.
     """
+    refuses_puk: _builtins.bool
+    """Whether workstations take no PUK: another PIN is chosen on the holder's device, with the PUK or an unlock code."""
     @_builtins.property
     def session(self) -> _approval_pb2.SessionTerms:
         """The longest sessions that are allowed; absent if none are. Never for keys for content commitment."""
@@ -123,10 +126,11 @@ class Policy(_message.Message):
         survey_after: _builtins.int = ...,
         portal_passwords: _builtins.bool = ...,
         security_answers: _builtins.int = ...,
+        refuses_puk: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_passwords", b"portal_passwords", "security_answers", b"security_answers", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_passwords", b"portal_passwords", "refuses_puk", b"refuses_puk", "security_answers", b"security_answers", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -137,6 +137,7 @@ class Kind(StrEnum):
     REQUEST_APPROVED = "request.approved"  # and done
     REQUEST_REFUSED = "request.refused"
     POLICY_SET = "policy.set"
+    POLICY_INHERITED = "policy.inherited"  # because of one above, or of the place in the tree
     ALERT_RAISED = "alert.raised"
     ALERT_ACKNOWLEDGED = "alert.acknowledged"
     NOTIFICATIONS_RETRIED = "notifications.retried"
@@ -161,6 +162,7 @@ class Kind(StrEnum):
     ANSWERS_WRONG = "security-answers.wrong"
     FEEDBACK_GIVEN = "feedback.given"
     SURVEY_ANSWERED = "survey.answered"  # by a holder
+    SURVEYS_REMOVED = "surveys.removed"  # feedback and answers that are kept no longer
     JOURNAL_READ = "journal.read"
     SEALING_KEY_ADDED = "sealing-key.added"
     SEALING_KEY_RETIRED = "sealing-key.retired"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum, unique
 
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
@@ -93,15 +94,40 @@ class Policy:
                 )
 
 
+@unique
+class Term(StrEnum):
+    """What an organisation sets for itself, or inherits: one value of a policy, or several that
+    only make sense together.
+    """
+
+    PASSWORDLESS = "passwordless"
+    BATCH = "largest_batch"
+    COMMITMENT = COMMITMENT
+    SESSION = "session"
+    CHANNELS = "channels"
+    PASSKEYS = "passkeys"
+    CODE_TIME = CODE_SECONDS
+    SURVEY = SURVEY
+    PASSWORDS = PASSWORDS
+    REFUSES_PUK = REFUSES_PUK
+
+
+EVERY_TERM = frozenset(Term)
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """A policy and its scope: an empty organisation or profile means all of them."""
+    """A policy and its scope: an empty organisation or profile means all of them. `own` are the
+    terms that are set there; the others are inherited from above.
+    """
 
     organisation_id: str
     profile: str
     version: int
     policy: Policy
     create_time: datetime | None = None  # None for version 0, the default
+    own: frozenset[Term] = EVERY_TERM
+    here_alone: bool = False  # as those from before organisations inherited
 
     @property
     def name(self) -> str:

@@ -18,10 +18,11 @@ from cloud_keystore.model.errors import InvalidInput, NotAllowed
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, IdentityState, Role
-from cloud_keystore.model.policies import PolicyVersion, encode
+from cloud_keystore.model.policies import PolicyVersion
 from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.rights.roles import FORMER, Assignment, Right
 from cloud_keystore.people import roles
+from cloud_keystore.people.policies import settling
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.listing import belonging
@@ -101,13 +102,16 @@ class Migrating:
                 organisations.move(connection, each, to)
                 said = {"organisation": each, "old_parent": organisation_id, "parent": to}
                 told.append(entries.about_keystore(Kind.ORGANISATION_CHANGED, now, by.actor, said))
+                told += settling.follow_place(by, each)
                 done.note("organisations")
             if with_policies:
                 for version in _policies(connection, organisation_id, to, done)[: done.left]:
-                    set_ = replace(version, organisation_id=to, version=1, create_time=now)
-                    policies.add(connection, set_, operator.id)
-                    about = {"policy": set_.name, "document": encode(set_.policy)}
+                    there = replace(version, organisation_id=to, create_time=now)
+                    first, *inherited = settling.changes(by, to, there)
+                    policies.add(connection, first.version, operator.id)
+                    about = first.details()
                     told.append(entries.about_keystore(Kind.POLICY_SET, now, by.actor, about))
+                    told += settling.put(by, inherited, first.version.name)
                     done.note("policies")
             for identity, granted in _movable(by, organisation_id, to, now, done)[: done.left]:
                 self._regrant(by, identity, granted, to, now)
@@ -158,7 +162,7 @@ def _policies(
     connection: Connection, organisation_id: str, to: str, portion: _Portion
 ) -> list[PolicyVersion]:
     """The policies of an organisation that another one has none instead of."""
-    every = policies.list_all(connection, earlier=False)
+    every = [each for each in policies.list_all(connection, earlier=False) if each.own]
     there = {each.profile: each.policy for each in every if each.organisation_id == to}
     own = [each for each in every if each.organisation_id == organisation_id]
     portion.kept += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -16,11 +17,18 @@ from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABE
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.organisations import ROOT, Organisation
 from cloud_keystore.model.people import Identity
-from cloud_keystore.model.policies import Policy, PolicyVersion, encode
+from cloud_keystore.model.policies import EVERY_TERM, Policy, PolicyVersion, Term, encode
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.holding import upwards
-from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
+from cloud_keystore.model.rights.requests import (
+    Action,
+    Deed,
+    HighRisk,
+    Second,
+    SecondWanted,
+)
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.people.policies import settling
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.contacts import helping
 from cloud_keystore.storage.engine import Database
@@ -49,7 +57,10 @@ class Organisations:
                 organisations.add(by.connection, made)
                 said = {"organisation": made.id, "name": name, "parent": parent}
                 added = entries.about_keystore(Kind.ORGANISATION_ADDED, now, operator.actor, said)
-                journal.append(by.connection, added)
+                inherited = settling.put(
+                    by, settling.changes(by, made.id), f"organisation {made.id}"
+                )
+                journal.append(by.connection, added, *inherited)
         except IntegrityError:
             raise OrganisationExists(f"there is an organisation {name} already") from None
         return made
@@ -95,8 +106,10 @@ class Organisations:
                             "organisation itself first (cloudcard ra request require)"
                         )
                     details = {"organisation": place, **said}
-                    told = entries.about_keystore(Kind.ORGANISATION_CHANGED, now, actor, details)
-                    journal.append(connection, told)
+                    told = [entries.about_keystore(Kind.ORGANISATION_CHANGED, now, actor, details)]
+                    if changed.parent_id != before.parent_id:
+                        told += settling.follow_place(by, place)
+                    journal.append(connection, *told)
         except IntegrityError:
             raise OrganisationExists(f"there is an organisation {name} already") from None
         return changed
@@ -119,39 +132,49 @@ class Organisations:
             ]
 
     def set_policy(
-        self, organisation_id: str, profile: str, policy: Policy, operator: Identity
+        self,
+        organisation_id: str,
+        profile: str,
+        policy: Policy,
+        operator: Identity,
+        own: Collection[str] | None = None,
     ) -> PolicyVersion:
         """Put a new version in force, for an organisation (empty: all) and a profile (empty: all).
+        It sets the terms that `own` names, or all; the others are inherited from above.
 
-        It applies at once, also to open sessions. Raises OrganisationNotFound, NotAllowed,
-        InvalidInput.
+        It applies at once, also to open sessions, and for organisations below that inherit it.
+        Raises OrganisationNotFound, NotAllowed, InvalidInput.
         """
         if profile and profile not in PROFILES:
             raise InvalidInput(f"there is no profile {profile}: ask for one of the list")
+        terms = EVERY_TERM if own is None else frozenset(map(_term, own))
         now = self.clock()
-        version = PolicyVersion(organisation_id, profile, 1, policy, now)
         with acting.changing(self.database, operator.actor, now) as by:
             connection = by.connection
             place = by.place(Right.POLICY, organisation_id or ROOT)
-            terms = {
+            asked = {
                 "organisation": organisation_id,
                 "profile": profile,
                 "document": encode(policy),
+                **({} if terms == EVERY_TERM else {"own": " ".join(sorted(terms))}),
             }
             name = organisations.name(connection, place)
-            wanted = Deed(Action.SET_POLICY, Right.POLICY, place, name, terms)
+            wanted = Deed(Action.SET_POLICY, Right.POLICY, place, name, asked)
             by.need_second({HighRisk.POLICY}, wanted, self.second)
-            last = policies.latest(connection, organisation_id, profile)
-            version = replace(version, version=last + 1)
-            policies.add(connection, version, operator.id)
-            said = {"policy": version.name, "document": encode(policy)}
+            given = PolicyVersion(organisation_id, profile, 1, policy, now, terms)
+            first, *inherited = settling.changes(by, organisation_id, given)
+            if self.second is None and settling.needs_second(by, inherited):
+                raise SecondWanted(wanted)
+            policies.add(connection, first.version, operator.id)
+            said = {**first.details(), "own": " ".join(sorted(terms))}
             in_force = entries.about_keystore(Kind.POLICY_SET, now, operator.actor, said)
-            journal.append(connection, in_force)
-        return version
+            journal.append(connection, in_force, *settling.put(by, inherited, first.version.name))
+        return first.version
 
     def list_policies(self, *, earlier: bool, actor: Actor) -> list[PolicyVersion]:
-        """The policies in force, or all versions, by organisation, profile and version: those of
-        all organisations, and of those that the actor sees.
+        """The policies that are set, or all versions, with those that were inherited, by
+        organisation, profile and version: those of all organisations, and of those that the actor
+        sees.
         """
         with acting.looking(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.VIEW)
@@ -159,8 +182,17 @@ class Organisations:
             return [
                 each
                 for each in found
-                if not each.organisation_id or by.held.sees(each.organisation_id)
+                if (each.own or earlier)
+                and (not each.organisation_id or by.held.sees(each.organisation_id))
             ]
+
+
+def _term(name: str) -> Term:
+    """A term that a caller names; raises InvalidInput if there is no such one."""
+    try:
+        return Term(name)
+    except ValueError:
+        raise InvalidInput(f"own has {name!r}: use some of {', '.join(Term)}") from None
 
 
 def _whole(connection: Connection, organisation_id: str) -> Organisation:

@@ -20,6 +20,7 @@ from cloud_keystore.rest.cards import CardCalls
 from cloud_keystore.rest.codes import CodeCalls
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
+from cloud_keystore.rest.policies import PolicyCalls
 from cloud_keystore.rest.repeating import NAME
 from cloud_keystore.rest.webhooks import WebhookCalls, happened
 
@@ -96,6 +97,7 @@ def rows(
     own: OwnCalls,
     codes: CodeCalls,
     webhooks: WebhookCalls,
+    policies: PolicyCalls,
 ) -> Sequence[Row]:
     """All calls."""
     created = HTTPStatus.CREATED
@@ -125,6 +127,10 @@ def rows(
         Row("POST", "/v1/cards/{serial}:replace", cards.replace),
         Row("GET", "/v1/organisations", cards.list_organisations),
         Row("POST", "/v1/organisations", cards.add_organisation, created),
+        Row("GET", "/v1/organisations/{organisation_id}/policy", policies.show_policy),
+        Row("PUT", "/v1/organisations/{organisation_id}/policy", policies.set_policy),
+        Row("GET", "/v1/users/{user_id}/policy", policies.show_policy_of_user),
+        Row("GET", "/v1/cards/{serial}/policy", policies.show_policy_of_card),
         Row("GET", "/v1/profiles", cards.list_profiles),
         Row("POST", "/v1/self/password:check", own.check_password),
         Row("POST", "/v1/self/password:change", own.change_password),
@@ -149,6 +155,7 @@ def application(
     own: OwnCalls,
     codes: CodeCalls,
     webhooks: WebhookCalls,
+    policies: PolicyCalls,
 ) -> FastAPI:
     """The API, to be put behind a gate."""
     made = FastAPI(
@@ -161,7 +168,7 @@ def application(
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    for row in rows(people, cards, own, codes, webhooks):
+    for row in rows(people, cards, own, codes, webhooks, policies):
         made.add_api_route(
             row.path,
             row.serve,
@@ -196,8 +203,8 @@ def description() -> dict[str, object]:
     """The description of the API (OpenAPI 3.1), which no keystore is needed for."""
     people, cards = PeopleCalls.__new__(PeopleCalls), CardCalls.__new__(CardCalls)
     own, webhooks = OwnCalls.__new__(OwnCalls), WebhookCalls.__new__(WebhookCalls)
-    codes = CodeCalls.__new__(CodeCalls)
-    return application(people, cards, own, codes, webhooks).openapi()
+    codes, policies = CodeCalls.__new__(CodeCalls), PolicyCalls.__new__(PolicyCalls)
+    return application(people, cards, own, codes, webhooks, policies).openapi()
 
 
 def _described(made: FastAPI) -> dict[str, object]:

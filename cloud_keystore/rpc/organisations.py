@@ -15,6 +15,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion
 from cloud_keystore.people.migrating import Migrated, Migrating
 from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.people.policies.explaining import Explained, Explaining
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
@@ -29,6 +30,7 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
     door: Door
     organisations: Organisations
     migrating: Migrating
+    explaining: Explaining
 
     async def CreateOrganisation(
         self, request: pb.CreateOrganisationRequest, context: Context
@@ -82,7 +84,11 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
         version = await self.door.call(
             context,
             lambda operator: self.organisations.set_policy(
-                request.organisation_id, request.profile, _policy(request.policy), operator
+                request.organisation_id,
+                request.profile,
+                _policy(request.policy),
+                operator,
+                list(request.own.names) if request.HasField("own") else None,
             ),
         )
         return pb.SetPolicyResponse(policy=_version(version))
@@ -97,6 +103,35 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
 
         async for some in self.door.listed(context, listed):
             yield pb.ListPoliciesResponse(policies=some)
+
+    async def ExplainPolicy(
+        self, request: pb.ExplainPolicyRequest, context: Context
+    ) -> pb.ExplainPolicyResponse:
+        def explain(who: Identity) -> Explained:
+            match request.WhichOneof("subject"):
+                case "user_id":
+                    return self.explaining.of_user(request.user_id, actor=who.actor)
+                case "serial":
+                    return self.explaining.of_card(request.serial, actor=who.actor)
+                case _:
+                    place, profile = request.organisation_id, request.profile
+                    return self.explaining.of_organisation(place, profile, actor=who.actor)
+
+        found = await self.door.call(context, explain)
+        return pb.ExplainPolicyResponse(
+            organisation_id=found.organisation_id,
+            profile=found.profile,
+            policy=_version(found.version),
+            sources=[
+                pb.TermSource(
+                    term=term,
+                    origin=source.origin,
+                    organisation_id=source.organisation_id,
+                    policy=source.policy,
+                )
+                for term, source in found.sources.items()
+            ],
+        )
 
 
 def _policy(message: pb.Policy) -> Policy:
@@ -130,6 +165,8 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
         organisation_id=version.organisation_id,
         profile=version.profile,
         version=version.version,
+        own=sorted(version.own),
+        here_alone=version.here_alone and bool(version.organisation_id),
         policy=pb.Policy(
             passwordless=policy.passwordless,
             largest_batch=policy.largest_batch,

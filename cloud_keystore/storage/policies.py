@@ -14,12 +14,12 @@ from sqlalchemy import (
     String,
     bindparam,
     cast,
-    func,
+    exists,
     or_,
     select,
 )
 
-from cloud_keystore.model.policies import Policy, PolicyVersion, decode, encode
+from cloud_keystore.model.policies import EVERY_TERM, Policy, PolicyVersion, Term, decode, encode
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
@@ -29,7 +29,8 @@ p = t.policy.c
 T = TypeVar("T")
 _MOST_SPECIFIC = (p.organisation_id == "", p.profile == "", p.version.desc())
 NAME = cast(p.version, String) + "/" + p.organisation_id + "/" + p.profile  # of a record
-UNSET = PolicyVersion("", "", 0, Policy())
+UNSET = PolicyVersion("", "", 0, Policy(), own=frozenset())
+HERE_ALONE = "*"  # all terms, which organisations below do not inherit
 
 
 def add(connection: Connection, version: PolicyVersion, operator_id: str) -> None:
@@ -39,18 +40,11 @@ def add(connection: Connection, version: PolicyVersion, operator_id: str) -> Non
         "profile": version.profile,
         "version": version.version,
         "document": encode(version.policy),
+        "terms": HERE_ALONE if version.here_alone else " ".join(sorted(version.own)),
         "operator_id": operator_id,
         "create_time": version.create_time,
     }
     rows.add(connection, t.policy, policy)
-
-
-def latest(connection: Connection, organisation_id: str, profile: str) -> int:
-    """The last version number for exactly this organisation and profile; 0 if none was set."""
-    query = select(func.max(p.version)).where(
-        p.organisation_id == organisation_id, p.profile == profile
-    )
-    return connection.execute(query).scalar() or 0
 
 
 def in_force(connection: Connection, organisation_id: str, profile: str) -> PolicyVersion:
@@ -97,10 +91,11 @@ _IN_FORCE = (
 def list_all(connection: Connection, *, earlier: bool) -> list[PolicyVersion]:
     """The last version of each policy, or all of them, by organisation, profile and version."""
     query = select(t.policy).order_by(p.organisation_id, p.profile, p.version)
-    versions = [_to_version(row) for row in rows.read(connection, t.policy, query)]
-    if earlier:
-        return versions
-    return list({(each.organisation_id, each.profile): each for each in versions}.values())
+    if not earlier:
+        newer = t.policy.alias()
+        same = (newer.c.organisation_id == p.organisation_id) & (newer.c.profile == p.profile)
+        query = query.where(~exists().where(same, newer.c.version > p.version))
+    return [_to_version(row) for row in rows.read(connection, t.policy, query)]
 
 
 def to_policy(row: RowMapping) -> Policy:
@@ -119,4 +114,8 @@ def _to_version(row: RowMapping) -> PolicyVersion:
         version=row["version"],
         policy=decode(row["document"]),
         create_time=row["create_time"],
+        own=EVERY_TERM
+        if row["terms"] == HERE_ALONE
+        else frozenset(map(Term, row["terms"].split())),
+        here_alone=row["terms"] == HERE_ALONE,
     )

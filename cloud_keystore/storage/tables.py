@@ -126,6 +126,7 @@ policy = authentic(  # each version is a row, which never changes
     Column("document", String, nullable=False),  # JSON
     Column("operator_id", ForeignKey("identity.id"), nullable=False),
     Column("create_time", Instant, nullable=False),
+    Column("terms", String, nullable=False, server_default="*"),  # that are set here
 )
 
 approval_key = authentic(  # of devices; it can be the key of the first certificate
@@ -304,9 +305,7 @@ operation = authentic(
     Column("policy", String, nullable=False, server_default=""),  # in force, as in the payload
     Column("authenticator_data", LargeBinary),  # of a passkey's approval
     Column("client_data", LargeBinary),  # of a passkey's approval
-    Column(  # 32 hex digits, or empty: the distributed trace of the call that asked
-        "trace_id", String, nullable=False, server_default=""
-    ),
+    Column("trace_id", String, nullable=False, server_default=""),  # of the call that asked, in hex
     UniqueConstraint("workstation_id", "request_id"),
     Index("operation_by_card", "card_id", "workstation_id", "create_time"),
     partial("operation_to_end", "use_time", "expire_time", where=OPEN),

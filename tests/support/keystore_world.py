@@ -105,6 +105,7 @@ from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
@@ -212,6 +213,7 @@ class World:
     portal_passwords: Passwords
     security_questions: Questions
     organisations: Organisations
+    explaining: Explaining
     migrating: Migrating
     trusting: Trusting
     certifying: Certifying
@@ -603,6 +605,7 @@ def new_world(
         portal_passwords=Passwords(passcodes, Questions(passcodes)),
         security_questions=Questions(passcodes),
         organisations=organisations_,
+        explaining=Explaining(database, clock),
         migrating=Migrating(database, clock, os.urandom),
         passcodes=passcodes,
         data_objects=data_objects,

@@ -144,6 +144,22 @@ def test_organisations_and_policies(operator: Path) -> None:
     third = ask(operator, "policy", "set", *place, "--passkey-model", model.upper())
     assert (third["version"], third["passkey_models"]) == (3, model)
 
+    show = ("policy", "show", "st else", "--profile", "p256")
+    rows = json.loads(run(operator, *show, "--effective", "--json").output)
+    assert {each["name"]: (each["value"], each["origin"]) for each in rows if each["value"]} == {
+        "channels": ("push qr", "default"),
+        "code_seconds": (3600, "default"),
+        "largest_batch": (1, "default"),
+        "largest_commitment_batch": (1, "default"),
+        "passkeys": (True, "own"),
+        "passkey_models": (model, "own"),
+    }
+    ask(operator, "organisation", "add", "Ward 7", "--parent", trust)
+    table = run(operator, "policy", "show", "Ward 7", "--profile", "p256", "--effective").output
+    assert f"{model}  inherited from St Elsewhere  {trust}/p256/3" in table
+    assert "Nothing is set there" in run(operator, "policy", "show", "Ward 7").output
+    assert run(operator, "policy", "show", "nothing").exit_code == 1
+
     user = str(ask(operator, "user", "add", "Grace")["id"])
     issue = ("card", "issue", user, "--profile", "p256")
     assert ask(operator, *issue, "--organisation", trust)["organisation"] == trust
@@ -157,6 +173,10 @@ def test_organisations_and_policies(operator: Path) -> None:
     ("arguments", "says"),
     [
         (("policy", "set", "--session-uses", "5"), "go together"),
+        (
+            ("policy", "set", "--session-uses", "5", "--session-minutes", "5", "--no-sessions"),
+            "do not go together",
+        ),
         (("policy", "set", "--largest-batch", "251"), "250"),
         (("policy", "set", "--passkey-model", "yubikey"), "no model of a passkey"),
         (("policy", "set", "--organisation", "nobody"), 'no organisation "nobody"'),

@@ -124,6 +124,7 @@ SAYS = {
     "role withdraw": r"^State +ended$",
     "policy set": r"^Uses in a session +500\nSeconds of a session +28800$|^Without passcode +yes$",
     "policy list": r"^St Elsewhere +p256 +1 +yes ",
+    "policy show": r"^Without passcode +no +default +-$",
     "ca list": r"^cloudcard card CA +\S.* yes ",
     "ca show": r"^Issues cards +yes$",
     "ca crl": r"^Revoked +\d+$",

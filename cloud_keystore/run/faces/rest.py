@@ -18,6 +18,7 @@ from cloud_keystore.rest.codes import CodeCalls
 from cloud_keystore.rest.gate import Gate
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
+from cloud_keystore.rest.policies import PolicyCalls
 from cloud_keystore.rest.repeating import Repeating
 from cloud_keystore.rest.scim import application as scim
 from cloud_keystore.rest.scim.application import ScimCalls
@@ -111,9 +112,12 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
     directories = ScimCalls(use_cases.provisioning, use_cases.organisations)
     codes = CodeCalls(use_cases.validating)
     webhooks = WebhookCalls(use_cases.webhooks)
+    policies = PolicyCalls(use_cases.organisations, use_cases.explaining)
     return Gate(
         Faces(
-            Repeating(application(people, cards, own, codes, webhooks), use_cases.repeats),
+            Repeating(
+                application(people, cards, own, codes, webhooks, policies), use_cases.repeats
+            ),
             scim.application(directories),
         ),
         use_cases.callers,

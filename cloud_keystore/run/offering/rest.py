@@ -19,6 +19,7 @@ from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
+from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.programs.repeats import Repeats
@@ -45,6 +46,7 @@ class RestUseCases:
     replacing: Replacing
     unlocking: Unlocking
     organisations: Organisations
+    explaining: Explaining
     provisioning: Provisioning
     addresses: Addresses
     portal_passwords: Passwords

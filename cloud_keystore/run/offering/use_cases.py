@@ -58,6 +58,7 @@ from cloud_keystore.people.migrating import Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
@@ -112,6 +113,7 @@ class MainUseCases:
     reports: Reports
     issuing: Issuing
     organisations: Organisations
+    explaining: Explaining
     migrating: Migrating
     trusting: Trusting
     est_servers: EstServers
@@ -261,6 +263,7 @@ def main_use_cases(
         reports=Reports(database=database, clock=clock),
         issuing=issuing,
         organisations=organisations,
+        explaining=Explaining(database=database, clock=clock),
         migrating=Migrating(database=database, clock=clock, random=os.urandom),
         trusting=Trusting(database=database, clock=clock, random=os.urandom),
         est_servers=EstServers(database, clock, os.urandom, seal, places(parts.settings)),

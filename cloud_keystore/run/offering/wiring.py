@@ -232,7 +232,10 @@ def add_services(
     )
     organisations_pb2_grpc.add_OrganisationServiceServicer_to_server(
         OrganisationServicer(
-            door=operators, organisations=our.organisations, migrating=our.migrating
+            door=operators,
+            organisations=our.organisations,
+            migrating=our.migrating,
+            explaining=our.explaining,
         ),
         server,
     )

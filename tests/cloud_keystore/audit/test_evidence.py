@@ -261,6 +261,7 @@ UNTOLD: dict[str, str] = {
         for name in ("ListProfiles", "ListCards", "CountCards", "GetCard")
     },
     **{f"OrganisationService.List{name}": "reads" for name in ("Organisations", "Policies")},
+    "OrganisationService.ExplainPolicy": "reads",
     **{f"RequestService.List{name}": "reads" for name in ("Requests", "FourEyes")},
     **{f"RoleService.List{name}": "reads" for name in ("Roles", "Assignments")},
     "ProfileService.ListCustomProfiles": "reads",

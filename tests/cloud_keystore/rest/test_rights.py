@@ -67,6 +67,14 @@ THINGS: Mapping[str, Row] = {
         lambda _: "/v1/organisations",
         lambda at: {"name": f"Ward {uuid4()}", "parent_id": at.organisation},
     ),
+    "show_policy": Row(Right.VIEW, lambda at: f"/v1/organisations/{at.organisation}/policy"),
+    "show_policy_of_user": Row(Right.VIEW, lambda at: f"/v1/users/{at.user}/policy"),
+    "show_policy_of_card": Row(Right.VIEW, lambda at: f"/v1/cards/{at.card}/policy"),
+    "set_policy": Row(
+        Right.POLICY,
+        lambda at: f"/v1/organisations/{at.organisation}/policy",
+        lambda _: {"terms": {"passwordless": True}},
+    ),
     "suspend": Row(Right.SUSPEND, lambda at: f"/v1/cards/{at.card}:suspend"),
     "resume": Row(Right.REVOKE, lambda at: f"/v1/cards/{at.card}:resume"),
     "revoke": Row(
@@ -122,7 +130,7 @@ class Anything:
         return named
 
 
-METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 5)}  # type: ignore[arg-type]
+METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 6)}  # type: ignore[arg-type]
 
 
 def test_every_call_is_in_a_table() -> None:

@@ -241,6 +241,10 @@ THINGS: Mapping[str, Row] = {
             organisation_id=at.organisation, policy=organisations_pb2.Policy(largest_batch=2)
         ),
     ),
+    "OrganisationService.ExplainPolicy": Row(
+        Right.VIEW,
+        lambda at: organisations_pb2.ExplainPolicyRequest(organisation_id=at.organisation),
+    ),
     "ExternalService.ChooseIssuer": Row(
         Right.POLICY,
         lambda at: external_pb2.ChooseIssuerRequest(

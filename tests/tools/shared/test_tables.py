@@ -43,6 +43,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra device list": (WIDE[:5],),
     "ra account list": (WIDE[:5],),
     "ra account find": (KNOWN,),
+    "ra policy show": ("--effective",),
     "ra user find": (WIDE[:5],),
     "ra user show": (WIDE[:5],),
     "ra user join": (WIDE[:5], LATIN),

@@ -19,8 +19,9 @@ from cloudcard_tools.ra.external.trusting import ca_distrust, ca_external, ca_tr
 from cloudcard_tools.ra.feedback import feedback
 from cloudcard_tools.ra.identities import auditor, operator, workstation
 from cloudcard_tools.ra.notifications import notify
+from cloudcard_tools.ra.organisations import organisation
 from cloudcard_tools.ra.people import user
-from cloudcard_tools.ra.policies import organisation, policy
+from cloudcard_tools.ra.policies.policies import policy
 from cloudcard_tools.ra.profiles import profile
 from cloudcard_tools.ra.programs.clients import client
 from cloudcard_tools.ra.programs.webhooks import webhook

@@ -147,12 +147,16 @@ class PolicyVersion(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    HERE_ALONE_FIELD_NUMBER: _builtins.int
     organisation_id: _builtins.str
     """Identifier of the organisation; empty: of every one without a policy of its own."""
     profile: _builtins.str
     """Name of the card profile; empty: of every one without a policy of its own."""
     version: _builtins.int
     """Counts from 1 for each organisation and profile. 0 is the default, which holds if no policy is set."""
+    here_alone: _builtins.bool
+    """Whether organisations below do not inherit it, as policies that were set before any did."""
     @_builtins.property
     def policy(self) -> Global___Policy:
         """The policy."""
@@ -160,6 +164,10 @@ class PolicyVersion(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was set; absent for version 0."""
+
+    @_builtins.property
+    def own(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the terms that are set in it; the others are inherited from above."""
 
     def __init__(
         self,
@@ -169,14 +177,79 @@ class PolicyVersion(_message.Message):
         version: _builtins.int = ...,
         policy: Global___Policy | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        own: _abc.Iterable[_builtins.str] | None = ...,
+        here_alone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "organisation_id", b"organisation_id", "policy", b"policy", "profile", b"profile", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "here_alone", b"here_alone", "organisation_id", b"organisation_id", "own", b"own", "policy", b"policy", "profile", b"profile", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyVersion: _TypeAlias = PolicyVersion  # noqa: Y015
+
+@_typing.final
+class OwnTerms(_message.Message):
+    """OwnTerms names terms of a policy: "passwordless", "largest_batch", "largest_commitment_batch", "session", "channels",
+    "passkeys" (with synced_passkeys and passkey_models), "unlock_code_seconds", "survey_after", "portal_passwords" (with
+    security_answers) and "refuses_puk".
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnTerms: _TypeAlias = OwnTerms  # noqa: Y015
+
+@_typing.final
+class TermSource(_message.Message):
+    """TermSource says from where a term of a policy is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERM_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    term: _builtins.str
+    """Name of the term, as in OwnTerms."""
+    origin: _builtins.str
+    """One of "own", "inherited" (from an organisation above), "all" (set for all organisations) and "default"."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation that sets it; empty for "all" and "default", and for one that the caller does not
+    see.
+    """
+    policy: _builtins.str
+    """Name of the version that sets it, such as "default/v2/3"; empty for "default", and if the caller does not see it."""
+    def __init__(
+        self,
+        *,
+        term: _builtins.str = ...,
+        origin: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+        policy: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "origin", b"origin", "policy", b"policy", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TermSource: _TypeAlias = TermSource  # noqa: Y015
 
 @_typing.final
 class CreateOrganisationRequest(_message.Message):
@@ -437,6 +510,7 @@ class SetPolicyRequest(_message.Message):
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
     organisation_id: _builtins.str
     """Identifier of the organisation; empty: of every one without a policy of its own."""
     profile: _builtins.str
@@ -445,16 +519,21 @@ class SetPolicyRequest(_message.Message):
     def policy(self) -> Global___Policy:
         """The policy."""
 
+    @_builtins.property
+    def own(self) -> Global___OwnTerms:
+        """The terms that it sets; the others are inherited from above, now and later. Absent: all."""
+
     def __init__(
         self,
         *,
         organisation_id: _builtins.str = ...,
         profile: _builtins.str = ...,
         policy: Global___Policy | None = ...,
+        own: Global___OwnTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["own", b"own", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "policy", b"policy", "profile", b"profile"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "own", b"own", "policy", b"policy", "profile", b"profile"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -492,7 +571,7 @@ class ListPoliciesRequest(_message.Message):
 
     INCLUDE_EARLIER_FIELD_NUMBER: _builtins.int
     include_earlier: _builtins.bool
-    """Whether earlier versions are listed too."""
+    """Whether earlier versions are listed too, and those that were only inherited."""
     def __init__(
         self,
         *,
@@ -529,3 +608,77 @@ class ListPoliciesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPoliciesResponse: _TypeAlias = ListPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class ExplainPolicyRequest(_message.Message):
+    """ExplainPolicyRequest names an organisation, a person or a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier of an organisation."""
+    user_id: _builtins.str
+    """Identifier of a user."""
+    serial: _builtins.str
+    """Serial number of a card."""
+    profile: _builtins.str
+    """Name of a card profile, of an organisation alone; empty: any without a policy of its own."""
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        profile: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "serial", b"serial", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "profile", b"profile", "serial", b"serial", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["organisation_id", "user_id", "serial"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___ExplainPolicyRequest: _TypeAlias = ExplainPolicyRequest  # noqa: Y015
+
+@_typing.final
+class ExplainPolicyResponse(_message.Message):
+    """ExplainPolicyResponse holds the policy that holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    organisation_id: _builtins.str
+    """Identifier of the organisation."""
+    profile: _builtins.str
+    """Name of the card profile; empty: any without a policy of its own."""
+    @_builtins.property
+    def policy(self) -> Global___PolicyVersion:
+        """The version in force."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___TermSource]:
+        """From where each term is."""
+
+    def __init__(
+        self,
+        *,
+        organisation_id: _builtins.str = ...,
+        profile: _builtins.str = ...,
+        policy: Global___PolicyVersion | None = ...,
+        sources: _abc.Iterable[Global___TermSource] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "policy", b"policy", "profile", b"profile", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainPolicyResponse: _TypeAlias = ExplainPolicyResponse  # noqa: Y015

@@ -65,6 +65,11 @@ class OrganisationServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesResponse.FromString,
                 _registered_method=True)
+        self.ExplainPolicy = channel.unary_unary(
+                '/cloudcard.registry.v1.OrganisationService/ExplainPolicy',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ExplainPolicyRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ExplainPolicyResponse.FromString,
+                _registered_method=True)
 
 
 class OrganisationServiceServicer:
@@ -101,14 +106,22 @@ class OrganisationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetPolicy(self, request, context):
-        """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept.
+        """SetPolicy puts a new version of a policy in force at once, and what organisations below inherit of it. Earlier
+        versions are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPolicies(self, request, context):
-        """ListPolicies lists the policies in force, or all versions.
+        """ListPolicies lists the policies that are set, or all versions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainPolicy(self, request, context):
+        """ExplainPolicy tells which policy holds for an organisation, a person or a card, and from where it has each term.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +159,11 @@ def add_OrganisationServiceServicer_to_server(servicer, server):
                     servicer.ListPolicies,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'ExplainPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainPolicy,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ExplainPolicyRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ExplainPolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +329,33 @@ class OrganisationService:
             '/cloudcard.registry.v1.OrganisationService/ListPolicies',
             cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.OrganisationService/ExplainPolicy',
+            cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ExplainPolicyRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_organisations__pb2.ExplainPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

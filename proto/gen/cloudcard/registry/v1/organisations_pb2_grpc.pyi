@@ -44,9 +44,13 @@ class OrganisationServiceStub:
     ListOrganisations: _grpc.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]
     """ListOrganisations lists the organisations that the caller sees, by name."""
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]
-    """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept."""
+    """SetPolicy puts a new version of a policy in force at once, and what organisations below inherit of it. Earlier
+    versions are kept.
+    """
     ListPolicies: _grpc.UnaryStreamMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]
-    """ListPolicies lists the policies in force, or all versions."""
+    """ListPolicies lists the policies that are set, or all versions."""
+    ExplainPolicy: _grpc.UnaryUnaryMultiCallable[_organisations_pb2.ExplainPolicyRequest, _organisations_pb2.ExplainPolicyResponse]
+    """ExplainPolicy tells which policy holds for an organisation, a person or a card, and from where it has each term."""
 
 @_typing.type_check_only
 class OrganisationServiceAsyncStub(OrganisationServiceStub):
@@ -64,9 +68,13 @@ class OrganisationServiceAsyncStub(OrganisationServiceStub):
     ListOrganisations: _aio.UnaryStreamMultiCallable[_organisations_pb2.ListOrganisationsRequest, _organisations_pb2.ListOrganisationsResponse]  # type: ignore[assignment]
     """ListOrganisations lists the organisations that the caller sees, by name."""
     SetPolicy: _aio.UnaryUnaryMultiCallable[_organisations_pb2.SetPolicyRequest, _organisations_pb2.SetPolicyResponse]  # type: ignore[assignment]
-    """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept."""
+    """SetPolicy puts a new version of a policy in force at once, and what organisations below inherit of it. Earlier
+    versions are kept.
+    """
     ListPolicies: _aio.UnaryStreamMultiCallable[_organisations_pb2.ListPoliciesRequest, _organisations_pb2.ListPoliciesResponse]  # type: ignore[assignment]
-    """ListPolicies lists the policies in force, or all versions."""
+    """ListPolicies lists the policies that are set, or all versions."""
+    ExplainPolicy: _aio.UnaryUnaryMultiCallable[_organisations_pb2.ExplainPolicyRequest, _organisations_pb2.ExplainPolicyResponse]  # type: ignore[assignment]
+    """ExplainPolicy tells which policy holds for an organisation, a person or a card, and from where it has each term."""
 
 class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
     """OrganisationService serves enrolled operators; each call is made with the operator's TLS certificate."""
@@ -111,7 +119,9 @@ class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organisations_pb2.SetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_organisations_pb2.SetPolicyResponse, _abc.Awaitable[_organisations_pb2.SetPolicyResponse]]:
-        """SetPolicy puts a new version of a policy in force at once. Earlier versions are kept."""
+        """SetPolicy puts a new version of a policy in force at once, and what organisations below inherit of it. Earlier
+        versions are kept.
+        """
 
     @_abc_1.abstractmethod
     def ListPolicies(
@@ -119,6 +129,14 @@ class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organisations_pb2.ListPoliciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_organisations_pb2.ListPoliciesResponse], _abc.AsyncIterator[_organisations_pb2.ListPoliciesResponse]]:
-        """ListPolicies lists the policies in force, or all versions."""
+        """ListPolicies lists the policies that are set, or all versions."""
+
+    @_abc_1.abstractmethod
+    def ExplainPolicy(
+        self,
+        request: _organisations_pb2.ExplainPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organisations_pb2.ExplainPolicyResponse, _abc.Awaitable[_organisations_pb2.ExplainPolicyResponse]]:
+        """ExplainPolicy tells which policy holds for an organisation, a person or a card, and from where it has each term."""
 
 def add_OrganisationServiceServicer_to_server(servicer: OrganisationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

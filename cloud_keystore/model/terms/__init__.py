@@ -1,0 +1,1 @@
+"""From where organisations have the terms of their policies."""

@@ -1,0 +1,107 @@
+"""Which terms hold for an organisation and profile, and from where it has them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum, unique
+from typing import TypeAlias
+
+from cloud_keystore.model.policies import Policy, PolicyVersion, Term
+from cloud_keystore.model.rights.holding import upwards
+
+Scope: TypeAlias = tuple[str, str]  # an organisation and a profile, as a policy names them
+
+DEFAULT = Policy()
+# The fields of each term, which have one source, so that they never contradict one another.
+FIELDS: Mapping[Term, tuple[str, ...]] = {
+    Term.PASSWORDLESS: ("passwordless",),
+    Term.BATCH: ("largest_batch",),
+    Term.COMMITMENT: ("largest_commitment_batch",),
+    Term.SESSION: ("session",),
+    Term.CHANNELS: ("channels",),
+    Term.PASSKEYS: ("passkeys", "synced_passkeys", "passkey_models"),
+    Term.CODE_TIME: ("unlock_code_time",),
+    Term.SURVEY: ("survey_after",),
+    Term.PASSWORDS: ("portal_passwords", "security_answers"),
+    Term.REFUSES_PUK: ("refuses_puk",),
+}
+
+
+@unique
+class Origin(StrEnum):
+    """From where an organisation has a term."""
+
+    OWN = "own"
+    INHERITED = "inherited"  # from an organisation above
+    ALL = "all"  # set for all organisations
+    DEFAULT = "default"  # set nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A policy as it holds, and the version that says each term; without one, the default holds."""
+
+    policy: Policy
+    sources: Mapping[Term, PolicyVersion]
+
+    def origin(self, term: Term, organisation_id: str) -> Origin:
+        """From where an organisation has a term."""
+        source = self.sources.get(term)
+        if source is None:
+            return Origin.DEFAULT
+        if not source.organisation_id:
+            return Origin.ALL
+        return Origin.OWN if source.organisation_id == organisation_id else Origin.INHERITED
+
+
+def resolve(
+    said: Mapping[Scope, PolicyVersion],
+    organisation_id: str,
+    profile: str,
+    parents: Mapping[str, str],
+) -> Resolved:
+    """What holds for an organisation (empty: for those that set nothing) and a profile. Each term
+    is that of the nearest policy that sets it, where the organisation counts for more than the
+    profile.
+    """
+    above = [*upwards(organisation_id, parents)] if organisation_id else []
+    sources: dict[Term, PolicyVersion] = {}
+    for version in _chain(said, above, profile):
+        for term in version.own - sources.keys():
+            sources[term] = version
+    given = {
+        name: getattr(version.policy, name)
+        for term, version in sources.items()
+        for name in FIELDS[term]
+    }
+    return Resolved(replace(DEFAULT, **given), sources)
+
+
+def holding(
+    said: Mapping[Scope, PolicyVersion], organisation_id: str, profile: str
+) -> PolicyVersion | None:
+    """The version that is in force for an organisation and a profile, as storage finds it; None
+    means the default.
+    """
+    scopes = ((organisation_id, profile), (organisation_id, ""), ("", profile), ("", ""))
+    return next((said[each] for each in scopes if each in said), None)
+
+
+def by_scope(versions: Iterable[PolicyVersion]) -> dict[Scope, PolicyVersion]:
+    """The last versions of policies, by what they are for."""
+    return {(each.organisation_id, each.profile): each for each in versions}
+
+
+def _chain(
+    said: Mapping[Scope, PolicyVersion], above: Iterable[str], profile: str
+) -> Iterator[PolicyVersion]:
+    """The policies that count, the nearest first."""
+    for distance, organisation_id in enumerate((*above, "")):
+        for scope in dict.fromkeys(((organisation_id, profile), (organisation_id, ""))):
+            version = said.get(scope)
+            if version is None:
+                continue
+            if distance and organisation_id and version.here_alone:
+                continue
+            yield version

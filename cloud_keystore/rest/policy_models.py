@@ -1,0 +1,85 @@
+"""What requests and responses about policies hold."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StrictBool, StrictInt
+
+from cloud_keystore.rest.models import Asked, Text
+
+Way = Literal["push", "qr"]
+
+
+class Session(Asked):
+    """The longest sessions that are allowed."""
+
+    most_uses: StrictInt
+    seconds: StrictInt
+
+
+class Terms(BaseModel):
+    """Every value of a policy."""
+
+    passwordless: bool
+    largest_batch: int
+    largest_commitment_batch: int
+    session: Session | None
+    channels: list[Way]
+    passkeys: bool
+    synced_passkeys: bool
+    passkey_models: list[str]
+    unlock_code_seconds: int
+    survey_after: int
+    portal_passwords: bool
+    security_answers: int
+    refuses_puk: bool
+
+
+class SetTerms(Asked):
+    """What a policy sets; what is left out is inherited from above. The members about passkeys
+    belong together, and those about the portal: with one of them, the others get their defaults.
+    """
+
+    passwordless: StrictBool = False
+    largest_batch: StrictInt = 1
+    largest_commitment_batch: StrictInt = 1
+    session: Annotated[Session | None, Field(description="Null: no sessions.")] = None
+    channels: Annotated[tuple[Way, ...], Field(min_length=1, max_length=2)] = ("push", "qr")
+    passkeys: StrictBool = True
+    synced_passkeys: StrictBool = False
+    passkey_models: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    unlock_code_seconds: StrictInt = 3600
+    survey_after: StrictInt = 0
+    portal_passwords: StrictBool = False
+    security_answers: StrictInt = 0
+    refuses_puk: StrictBool = False
+
+
+class NewPolicy(Asked):
+    """A policy to be put in force in place of the one that the organisation has."""
+
+    profile: Annotated[Text, Field(description="Of cards; empty: every one without its own.")] = ""
+    terms: SetTerms
+
+
+class TermSource(BaseModel):
+    """From where a term is."""
+
+    origin: Literal["own", "inherited", "all", "default"]
+    organisation_id: Annotated[
+        str | None, Field(description="That sets it; null too if the client does not see it.")
+    ]
+    policy: Annotated[str | None, Field(description="Name of the version that sets it.")]
+
+
+class EffectivePolicy(BaseModel):
+    """The policy that holds, and from where it has each term."""
+
+    organisation_id: str
+    profile: str
+    policy: Annotated[str, Field(description="Name of the version in force.")]
+    set: datetime | None
+    terms: Terms
+    sources: dict[str, TermSource]

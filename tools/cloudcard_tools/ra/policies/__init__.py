@@ -1,0 +1,1 @@
+"""Policies, and from where organisations have them."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import MappingProxyType
 
 from cloud_keystore.model.actors import ActorKind
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.surveys.answers import ASK_AGAIN
 
 MOST_SPARE_KEYS = 1000  # of each kind
 MOST_DAYS = 3650  # that a report looks ahead
@@ -59,6 +61,8 @@ BUDGETS: Mapping[ActorKind, str] = MappingProxyType(
 )
 # Refusals of the last day count, and a session of half a day looks for requests that are repeated.
 LEAST_DAYS = 2
+# Whoever has answered is not asked again for so long, which only the answer tells.
+LEAST_SURVEY_DAYS = ASK_AGAIN // timedelta(days=1)
 _FORM = re.compile(r"([a-z-]+)=(\d+(?:\.\d+)?)/(\d+)", re.ASCII)
 
 
@@ -85,6 +89,7 @@ class Limits:
     connections_of_one: int = 64  # of one identity
     free_mebibytes: float = 256  # of the disk, below which nothing is begun; of SQLite alone
     keep_days: float = 7  # for which rows of what is over are kept
+    survey_days: float = 730  # for which feedback of staff and answers of holders are kept
     leavers: int = 50  # people whom one directory closes within an hour, by all processes together
     looks: int = 8  # database queries of streams at once; the other threads are for calls
 
@@ -96,12 +101,23 @@ def _keeping(limits: Limits, days: float) -> Limits:
     return replace(limits, keep_days=days)
 
 
+def _keeping_surveys(limits: Limits, days: float) -> Limits:
+    """Raises InvalidInput for less than LEAST_SURVEY_DAYS, or more than MOST_DAYS."""
+    if not LEAST_SURVEY_DAYS <= days <= MOST_DAYS:
+        raise InvalidInput(
+            f"survey={days:g}: keep feedback and answers for {LEAST_SURVEY_DAYS} to {MOST_DAYS} "
+            "days"
+        )
+    return replace(limits, survey_days=days)
+
+
 # Limits that are one number, by the name under which they are set.
 NUMBERS: Mapping[str, Callable[[Limits, float], Limits]] = MappingProxyType(
     {
         "message": lambda limits, number: replace(limits, message_seconds=number),
         "free": lambda limits, number: replace(limits, free_mebibytes=number),
         "keep": _keeping,
+        "survey": _keeping_surveys,
         "begun": lambda limits, number: replace(limits, begun_of_one=int(number)),
         "leavers": lambda limits, number: replace(limits, leavers=int(number)),
     }

@@ -5,11 +5,12 @@ anything, and rarely.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import budgets, entries, journal
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.cards import Card, CardState
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
@@ -19,7 +20,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.surveys.answers import ASK_AGAIN, LONGEST_TEXT, SCORES, Answer, Survey
 from cloud_keystore.storage import cards, policies
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.surveys import answers
+from cloud_keystore.storage.surveys import answers, removing
 
 NOT_DUE = Survey(is_due=False)
 
@@ -63,6 +64,22 @@ class Surveys:
             said: dict[str, Detail] = {"answered": score is not None}
             told = entries.about_card(Kind.SURVEY_ANSWERED, card, now, device.actor, said)
             journal.append(connection, told)
+
+
+def remove_old(database: Database, now: datetime, keep_time: timedelta) -> bool:
+    """Remove some of the feedback and answers that are kept no longer, and tell the journal how
+    many; returns whether there was any.
+    """
+    before = now - keep_time
+    with database.read() as connection:
+        if not removing.is_due(connection, before):
+            return False
+    with database.write() as connection:
+        said = removing.remove(connection, before)
+        if any(said.values()):  # another process can have been quicker
+            told = entries.about_keystore(Kind.SURVEYS_REMOVED, now, KEYSTORE, said)
+            journal.append(connection, told)
+    return True
 
 
 def _due(connection: Connection, device: Identity, now: datetime) -> tuple[Card, int] | None:

@@ -351,6 +351,7 @@ class Keeping:
             spares=new_spares(parts, process),
             issuing=partial(new_issuing, parts, process),
             keep_time=timedelta(days=parts.settings.limits.keep_days),
+            survey_time=timedelta(days=parts.settings.limits.survey_days),
         )
         return cls(parts, sessions, presence, publishing, upkeep)
 

@@ -31,6 +31,7 @@ from cloud_keystore.model.operations import STALLED_TIME
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.watching import Watching
+from cloud_keystore.people import surveys
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
@@ -64,6 +65,7 @@ class Upkeep:
     spares: Spares
     issuing: Callable[[Wake], Issuing]
     keep_time: timedelta  # for rows of what is over
+    survey_time: timedelta  # for feedback and answers
 
     def tasks(self, wake: Wake, wake_here: Wake) -> tuple[Callable[[], object], ...]:
         """The tasks of every second, independent of each other: if one fails, the others still
@@ -79,6 +81,7 @@ class Upkeep:
             lambda: wake(self.sweep()),
             lambda: wake_here(self.watching.topics()),
             self.remove_old,
+            self.remove_surveys,
             self.take_in,
             self.bundle_old,
             self.ends.look,
@@ -130,6 +133,12 @@ class Upkeep:
                     return
             with self.database.write() as connection:
                 removing.remove(connection, before)
+
+    def remove_surveys(self) -> None:
+        """Remove feedback and answers that are kept no longer, some in each transaction."""
+        for _ in range(MOST_PORTIONS):
+            if not surveys.remove_old(self.database, self.clock(), self.survey_time):
+                return
 
     def take_in(self) -> None:
         """Take new entries of the journal into its tree."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, update
@@ -23,7 +24,8 @@ from cloud_keystore.model.surveys.answers import (
     Answer,
     Scores,
 )
-from cloud_keystore.storage.surveys import answers
+from cloud_keystore.people.surveys import remove_old
+from cloud_keystore.storage.surveys import answers, removing
 from support.keystore_world import OPERATOR, Enrolled, World
 
 AFTER_TWO = Policy(survey_after=2)
@@ -159,3 +161,30 @@ def test_what_is_no_answer(world: World, phone: Enrolled, score: int | None, com
 def test_what_a_policy_can_say(after: int) -> None:
     with pytest.raises(InvalidInput, match="1 to 1000"):
         Policy(survey_after=after)
+
+
+def test_answers_and_feedback_are_kept_for_a_time(
+    world: World, ada: tuple[User, Enrolled], serial: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """COM-06, COM-07: the oldest go first, a portion at a time, and the journal has how many."""
+    monkeypatch.setattr(removing, "PORTION", 2)
+    put(world, ada[0], serial, "123")
+    world.feedback.add("More light", actor=OPERATOR)
+    world.clock.forward(days=1)
+    put(world, ada[0], serial, "4")
+    world.feedback.add("Thank you", actor=OPERATOR)
+    keep_time = timedelta(days=200)
+    world.clock.forward(days=199)
+    assert not remove_old(world.database, world.clock(), keep_time)
+    world.clock.forward(hours=1)
+    while remove_old(world.database, world.clock(), keep_time):
+        pass
+    assert [each.details for each in world.journal(Kind.SURVEYS_REMOVED)] == [
+        {"feedback": 1, "answers": 2},
+        {"feedback": 0, "answers": 1},
+    ]
+    assert [each.feedback.text for each in world.feedback.list_all(actor=OPERATOR)] == ["Thank you"]
+    begin = world.clock() - timedelta(days=300)
+    with world.database.read() as connection:
+        (left,) = answers.between(connection, begin, world.clock())
+    assert left.comment == "4"

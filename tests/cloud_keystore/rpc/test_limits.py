@@ -208,6 +208,13 @@ def test_a_limit_that_is_a_number() -> None:
     assert found.leavers == 3
 
 
+@pytest.mark.parametrize("days", ["179", "3651"])
+def test_answers_are_kept_for_as_long_as_nobody_is_asked_again(days: str) -> None:
+    assert with_limits(Limits(), ["survey=180"]).survey_days == 180
+    with pytest.raises(InvalidInput, match="keep feedback and answers for 180 to 3650 days"):
+        with_limits(Limits(), [f"survey={days}"])
+
+
 def test_what_is_over_is_kept_for_as_long_as_refusals_count() -> None:
     with pytest.raises(InvalidInput, match=r"keep=1\.9 is too short: keep what is over for 2 days"):
         with_limits(Limits(), ["keep=1.9"])

@@ -98,6 +98,7 @@ class Ward:
             spares=world.issuing.spares,
             issuing=lambda _wake: world.issuing,
             keep_time=KEEP_TIME,
+            survey_time=timedelta(days=730),
         )
 
     @property

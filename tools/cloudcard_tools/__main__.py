@@ -67,6 +67,11 @@ COMMANDS: Mapping[str, Row] = {
         "Signatures of prescriptions, as the Electronic Prescription Service has them.",
         extra="eps",
     ),
+    "spine": Row(
+        "cloudcard_tools.spine.command:spine",
+        "Log in at a simulated session broker with a card in a reader.",
+        extra="spine",
+    ),
     "doctor": Row(
         "cloudcard_tools.doctor.command:doctor",
         "Check what this computer needs, and say what to do.",

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeAlias
 from joserfc.jwk import RSAKey
 
 from cloudcard_tools.simulate import faults, pages
+from cloudcard_tools.simulate.broker import broker as ssb
+from cloudcard_tools.simulate.broker.broker import Broker
 from cloudcard_tools.simulate.cards import Cards
 from cloudcard_tools.simulate.cis2 import places
 from cloudcard_tools.simulate.cis2.clients import Client
@@ -86,7 +88,13 @@ class Simulators:
             Requests(self.clients, self.at.at(service.BASE), self.fetch),
             self.cards,
         )
+        broker = Broker(self.at, self.cards)
         self.routes = {
+            ssb.ACTIVATE: Route(broker.activate, POST),
+            ssb.VALIDATE: Route(broker.validate, POST),
+            ssb.SELECTION: Route(broker.select, GET),
+            ssb.ASSERTION: Route(broker.assertion, GET),
+            ssb.LOGOUT: Route(broker.logout, BOTH),
             service.REQUEST: Route(signing_service.request, POST),
             service.RESPONSE: Route(signing_service.response, GET),
             service.SIGN: Route(signing_service.page, BOTH),
@@ -146,6 +154,7 @@ class Simulators:
             "issuer": self.at.issuer,
             "discovery": self.at.at(places.DISCOVERY),
             "card": self.at.at_card(places.CARD),
+            "broker": self.at.at(ssb.ACTIVATE),
             "signing": self.at.at(service.BASE),
             "tracker": self.at.at(service.TRACKER),
             "people": self.at.at(PEOPLE),

@@ -41,6 +41,7 @@ LABELS = {
     "issuer": "OpenID issuer",
     "discovery": "Discovery",
     "card": "Cards",
+    "broker": "Session broker",
     "signing": "Signing service",
     "tracker": "What was signed",
     "people": "People",
@@ -122,8 +123,8 @@ def nhs(
     """Services that look to their clients like those of the NHS, in one process, until Ctrl-C.
 
     An OpenID provider like CIS2: people log in with a card's key or with a one-time code, and
-    choose a role. A service that has prescriptions signed. Nobody in the directory exists; no host
-    of the NHS is ever called; nothing of it is accredited.
+    choose a role. A broker of sessions like SSB, and a service that has prescriptions signed.
+    Nobody in the directory exists; no host of the NHS is ever called; nothing of it is accredited.
     """
     try:
         main, cards = Address.parse(listen), Address.parse(card_listen)

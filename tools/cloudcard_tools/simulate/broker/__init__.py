@@ -1,0 +1,1 @@
+"""A broker of sessions that looks to its clients like the Spine Security Broker."""

@@ -32,7 +32,7 @@ from cloud_keystore.model.directories.entries import (
     value,
 )
 from cloud_keystore.model.errors import ChangedMeanwhile, InvalidInput, TooManyCalls, UserExists
-from cloud_keystore.model.fields import emails
+from cloud_keystore.model.fields import emails, phones
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.people import User
@@ -152,6 +152,7 @@ class Provisioning:
             email=entry.email.said,
             create_time=by.now,
             organisation_id=place,
+            phone=entry.phone.said,
         )
         # Who has another user name there is somebody else, even with the same name.
         check_new(user, people.like(by.connection, user), by.held.sees, namesake=True)
@@ -258,6 +259,8 @@ def _values(by: Acting, said: Said) -> dict[Field, str]:
         values[Field.NAME] = text_field("displayName", said.name, LONGEST_DISPLAY_NAME)
     if said.email is not None:
         values[Field.EMAIL] = emails.email(said.email)
+    if said.phone is not None:
+        values[Field.PHONE] = phones.phone(said.phone)
     place = _organisation(by, said)
     if place is not None:
         values[Field.ORGANISATION] = place

@@ -21,6 +21,7 @@ class Field(StrEnum):
     NAME = "name"
     EMAIL = "email"
     ORGANISATION = "organisation"
+    PHONE = "phone"
 
 
 def value(user: User, field: Field) -> str:
@@ -32,6 +33,8 @@ def value(user: User, field: Field) -> str:
             return user.email
         case Field.ORGANISATION:
             return user.organisation_id
+        case Field.PHONE:
+            return user.phone
 
 
 def with_value(user: User, field: Field, new: str) -> User:
@@ -43,6 +46,8 @@ def with_value(user: User, field: Field, new: str) -> User:
             return replace(user, email=new)
         case Field.ORGANISATION:
             return replace(user, organisation_id=new)
+        case Field.PHONE:
+            return replace(user, phone=new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Said:
     email: str | None = None
     organisation: str | None = None  # its name, or its identifier
     department: str | None = None  # the same, of one below it
+    phone: str | None = None
     active: bool | None = None
 
 
@@ -99,6 +105,7 @@ class DirectoryEntry:
     name: Word = NOTHING
     email: Word = NOTHING
     organisation: Word = NOTHING  # its identifier
+    phone: Word = NOTHING  # as E.164 has it
     active: bool = True  # as the directory says
     deleted: bool = False
     leave_time: datetime | None = None  # when the directory has last closed somebody by it
@@ -112,6 +119,8 @@ class DirectoryEntry:
                 return self.email
             case Field.ORGANISATION:
                 return self.organisation
+            case Field.PHONE:
+                return self.phone
 
     def having(self, field: Field, word: Word) -> DirectoryEntry:
         """The same entry, with something else said of a field."""
@@ -122,6 +131,8 @@ class DirectoryEntry:
                 return replace(self, email=word)
             case Field.ORGANISATION:
                 return replace(self, organisation=word)
+            case Field.PHONE:
+                return replace(self, phone=word)
 
 
 def settle(
@@ -134,7 +145,7 @@ def settle(
         now, word = value(user, field), replace(entry.word(field), said=new)
         own = word.given == now or (word.given is None and now in ("", new))
         # A person is always somewhere, and called something.
-        if own and (new or field is Field.EMAIL):
+        if own and (new or field in (Field.EMAIL, Field.PHONE)):
             user, word = with_value(user, field, new), word.taken()
         entry = entry.having(field, word)
     return entry, user
@@ -163,6 +174,7 @@ class Shown:
     given_name: str
     family_name: str
     email: str
+    phone: str
     organisation: str  # its name; empty if the directory says nothing of it
     active: bool
     create_time: datetime

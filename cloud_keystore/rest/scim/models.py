@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Generic, TypeAlias
 
 from scim2_models import (
@@ -33,7 +34,15 @@ from scim2_models import (
 
 AT = "/scim/v2"
 MOST_RESULTS = 200  # of one answer
-WORK = "work"
+WORK, MOBILE = "work", "mobile"
+# What sub-attributes are answered with: types, and the form of numbers, by two that nobody has.
+CANONICAL: Mapping[tuple[str, str], Sequence[str]] = MappingProxyType(
+    {
+        ("emails", "type"): (WORK,),
+        ("phoneNumbers", "type"): (MOBILE,),
+        ("phoneNumbers", "value"): ("+447700900123", "+447700900456"),
+    }
+)
 # What programs of others send besides is passed over: Microsoft Entra's own writing, too.
 POLICY = ScimPolicy(
     unknown=ScimPolicy.Unknown.ignore,
@@ -61,6 +70,14 @@ class Email(ComplexAttribute):
     primary: bool | None = None
 
 
+class PhoneNumber(ComplexAttribute):
+    """A phone number; a person has one."""
+
+    value: str | None = None
+    type: str | None = None
+    primary: bool | None = None
+
+
 class User(Resource[AnyExtension], Generic[AnyExtension]):
     """A person."""
 
@@ -71,6 +88,7 @@ class User(Resource[AnyExtension], Generic[AnyExtension]):
     display_name: str | None = None
     name: Name | None = None
     emails: list[Email] | None = None
+    phone_numbers: list[PhoneNumber] | None = None
     active: bool | None = None
 
 
@@ -143,8 +161,7 @@ def _told(attributes: Sequence[Attribute], organisations: Sequence[str]) -> list
             each.canonical_values = list(organisations)
         if each.sub_attributes:
             each.sub_attributes = _told(each.sub_attributes, organisations)
-            if each.name == "emails":
-                for part in each.sub_attributes:
-                    if part.name == "type":
-                        part.canonical_values = [WORK]
+            for part in each.sub_attributes:
+                if known := CANONICAL.get((each.name or "", part.name or "")):
+                    part.canonical_values = [*known]
     return told

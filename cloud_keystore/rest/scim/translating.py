@@ -8,7 +8,17 @@ from collections.abc import Iterable, Mapping
 from scim2_models import Meta, PatchOp, Reference
 
 from cloud_keystore.model.directories.entries import Said, Shown
-from cloud_keystore.rest.scim.models import AT, WORK, Email, Enterprise, Name, Person, User
+from cloud_keystore.rest.scim.models import (
+    AT,
+    MOBILE,
+    WORK,
+    Email,
+    Enterprise,
+    Name,
+    Person,
+    PhoneNumber,
+    User,
+)
 
 CORE, ENTERPRISE = str(User.__schema__).lower(), str(Enterprise.__schema__).lower()
 PLACE = "organization"  # the attribute for which all of the extension stands
@@ -34,6 +44,8 @@ def person(found: Shown, base: str) -> Person:
         made.name = Name(given_name=found.given_name or None, family_name=found.family_name or None)
     if found.email:
         made.emails = [Email(value=found.email, type=WORK)]
+    if found.phone:
+        made.phone_numbers = [PhoneNumber(value=found.phone, type=MOBILE)]
     if found.organisation:
         made[Enterprise] = Enterprise(organization=found.organisation)
     return made
@@ -59,7 +71,8 @@ def whole(given: Person) -> Said:
         name=given.display_name or _of_parts(given.name),
         given_name=_part(given.name, "given_name"),
         family_name=_part(given.name, "family_name"),
-        email=_address(given.emails, ""),
+        email=_meant(given.emails, "", WORK),
+        phone=_number(given.phone_numbers, ""),
         organisation=organisation or "",
         department=None if extension is None else extension.department,
         active=given.active,
@@ -80,7 +93,12 @@ def changed(before: Person, after: Person, named: frozenset[str]) -> Said:
         name=name,
         given_name=_part(after.name, "given_name") if "name" in named else None,
         family_name=_part(after.name, "family_name") if "name" in named else None,
-        email=_address(after.emails, _address(before.emails, "")) if "emails" in named else None,
+        email=_meant(after.emails, _meant(before.emails, "", WORK), WORK)
+        if "emails" in named
+        else None,
+        phone=_number(after.phone_numbers, _number(before.phone_numbers, ""))
+        if "phonenumbers" in named
+        else None,
         active=after.active if "active" in named else None,
     )
     if PLACE not in named:
@@ -124,9 +142,16 @@ def _of_parts(name: Name | None) -> str | None:
     return name.formatted or parts or None
 
 
-def _address(emails: Iterable[Email] | None, before: str) -> str:
-    """The address that is meant: one that is new, the primary one, or else that of work."""
-    there = [each for each in emails or () if each.value]
+def _meant(values: Iterable[Email | PhoneNumber] | None, before: str, kind: str) -> str:
+    """The value that is meant: one that is new, the primary one, or else that of a type."""
+    there = [each for each in values or () if each.value]
     there = [each for each in there if each.value != before] or there
-    there.sort(key=lambda each: (not each.primary, each.type != WORK))
+    there.sort(key=lambda each: (not each.primary, each.type != kind))
     return (there[0].value or "") if there else ""
+
+
+def _number(numbers: Iterable[PhoneNumber] | None, before: str) -> str:
+    """The phone number that is meant: that of a mobile phone, before others. One can be written as
+    a URI (RFC 3966, 3).
+    """
+    return _meant(numbers, before, MOBILE).removeprefix("tel:")

@@ -64,6 +64,9 @@ directory_entry = authentic(
     Column("active", Boolean, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("leave_time", Instant),
+    Column("said_phone", String, nullable=False, server_default=""),
+    Column("got_phone", String),
+    Column("kept_phone", String),
     Column("user_name_key", String, nullable=False),  # as user names are compared
     Column("email_key", String, nullable=False),
     Index("directory_entry_by_user", "user_id", "client_id"),
@@ -169,6 +172,7 @@ def differing(
         (e.said_name, e.kept_name, u.display_name),
         (e.said_email, e.kept_email, u.email),
         (e.said_organisation, e.kept_organisation, u.organisation_id),
+        (e.said_phone, e.kept_phone, u.phone),
     )
     unlike = [
         and_(said != "", said != holds, func.coalesce(kept, "") != said)

@@ -134,6 +134,61 @@ def test_changes_as_others_write_them(
     assert directory.get(path).json == answer.json
 
 
+@pytest.mark.parametrize(
+    ("numbers", "kept"),
+    [
+        ([{"value": "07700 900123"}], "+447700900123"),
+        ([{"value": "tel:+31-20-123-4567", "type": "work"}], "+31201234567"),
+        (
+            [
+                {"value": "+44 20 7946 0000", "type": "work"},
+                {"value": "+44 7700 900456", "type": "mobile"},
+            ],
+            "+447700900456",
+        ),
+        (
+            [
+                {"value": "+44 20 7946 0000", "type": "work", "primary": True},
+                {"value": "+44 7700 900456", "type": "mobile"},
+            ],
+            "+442079460000",
+        ),
+        ([], None),
+    ],
+)
+def test_a_phone_number_is_taken_and_nobody_has_verified_it(
+    world: World, directory: Client, path: str, numbers: object, kept: str | None
+) -> None:
+    """USER-16."""
+    answer = patched(directory, path, {"op": "add", "path": "phoneNumbers", "value": numbers})
+    shown = None if kept is None else [{"value": kept, "type": "mobile"}]
+    assert (answer.status, answer.json.get("phoneNumbers")) == (200, shown)
+    user = world.showing.show(path.rpartition("/")[2], world.operator().identity).user
+    assert (user.phone, user.phone_verify_time) == (kept or "", None)
+
+
+def test_a_phone_number_that_an_operator_has_set_stays(
+    world: World, directory: Client, path: str
+) -> None:
+    """USER-16: until the operator takes what the directory says; a text that is no number is
+    refused, and nothing of that change is done.
+    """
+    user_id = path.rpartition("/")[2]
+    said = {"op": "replace", "path": "phoneNumbers", "value": [{"value": "07700 900123"}]}
+    assert patched(directory, path, said).status == 200
+    world.people.change_user(user_id, None, None, phone="07700 900999", actor=OPERATOR)
+    other = {"op": "replace", "path": "phoneNumbers", "value": [{"value": "07700 900456"}]}
+    kept = patched(directory, path, other)
+    assert kept.json["phoneNumbers"] == [{"value": "+447700900999", "type": "mobile"}]
+    (difference,) = world.differences.list_all(actor=OPERATOR)
+    assert (difference.field, difference.said) == ("phone", "+447700900456")
+    world.differences.decide(user_id, "phone", take=True, actor=OPERATOR)
+    assert world.showing.show(user_id, world.operator().identity).user.phone == "+447700900456"
+    wrong = {"op": "replace", "value": {"displayName": "X", "phoneNumbers": [{"value": "none"}]}}
+    assert error(patched(directory, path, wrong)) == (400, "invalidValue")
+    assert directory.get(path).json["displayName"] == "Ada, Countess"
+
+
 def test_a_name_made_of_its_parts_follows_them(directory: Client) -> None:
     said = {"schemas": [CORE], "userName": "bo", "name": {"givenName": "Bo", "familyName": "Diaz"}}
     path = f"{AT}/Users/{directory.post(f'{AT}/Users', said).json['id']}"

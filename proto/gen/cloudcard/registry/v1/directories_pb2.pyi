@@ -41,7 +41,7 @@ class Difference(_message.Message):
     user_display_name: _builtins.str
     """The person's name, as it holds."""
     field: _builtins.str
-    """What of the person: "name", "email" or "organisation"."""
+    """What of the person: "name", "email", "organisation" or "phone"."""
     said: _builtins.str
     """What the directory says; of an organisation, its name."""
     holds: _builtins.str

@@ -6,7 +6,7 @@ import base64
 import re
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -299,6 +299,18 @@ def test_one_approval_signs_up_to_250() -> None:
         made.signed([*values[1:], values[0]], town.certificate)
     with pytest.raises(Unreadable, match="249 signatures for 250"):
         made.signed(values[1:], town.certificate)
+
+
+def test_what_the_phone_shows_of_a_batch() -> None:
+    """The system, and which prescription by the identifier that is signed, or how many."""
+    one = batches.batch(batches.read("rx", MESSAGE, ALGORITHMS["RS256"]))
+    shown = "D37FD639-E831-420C-B37B-40481DCA910E, 2 items"
+    assert one.summary("SystmNought") == f"SystmNought: {shown}"
+    assert one.summary("S" * 99) == f"{'S' * 17}: {shown}"
+    assert len(one.summary("S" * 99)) == batches.LONGEST_SUMMARY
+    assert batches.batch(numbered(MOST)).summary("SystmNought") == "SystmNought: 250 prescriptions"
+    long = batches.batch([replace(numbered(1)[0], description="x" * 100)])
+    assert len(long.summary("SystmNought")) == batches.LONGEST_SUMMARY
 
 
 def test_a_batch_is_refused() -> None:

@@ -132,7 +132,7 @@ def test_250_prescriptions_under_one_approval(surgery: Surgery) -> None:
     assert len(found) == MOST
     assert seconds < GOAL
     [seen] = signer.seen
-    assert seen["application"] == "SystmNought"
+    assert seen["application"] == "SystmNought: 250 prescriptions"
     assert seen["key_use"] == "Sign, 250 times"
     for each, value in found.items():
         assert signatures.parse(value).is_right(), each

@@ -16,6 +16,7 @@ from cloudcard_tools.eps.canonical import Unreadable
 from cloudcard_tools.eps.signatures import ALGORITHMS, Algorithm, Signature
 
 MOST = 250  # of the Digital Signature Service
+LONGEST_SUMMARY = 64  # characters that the keystore takes as the name of a program
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # as which a file can be named
 
 
@@ -40,6 +41,15 @@ class Batch:
     """Prescriptions that are approved together."""
 
     prepared: Sequence[Prepared]
+
+    def summary(self, program: str) -> str:
+        """What the phone shows as the asking program: which system asks, for which prescription or
+        for how many, and nothing of patients.
+        """
+        several = f"{len(self.prepared)} prescriptions"
+        what = self.prepared[0].description if len(self.prepared) == 1 else several
+        room = LONGEST_SUMMARY - len(what) - len(": ")
+        return f"{program[:room]}: {what}" if room > 0 else what[:LONGEST_SUMMARY]
 
     def signed(self, values: Sequence[bytes], certificate: x509.Certificate) -> Mapping[str, bytes]:
         """The signatures, by the ids of their prescriptions. Raises Unreadable unless there is one
@@ -76,7 +86,7 @@ def read(number: str, content: bytes, algorithm: Algorithm) -> Sequence[Prepared
         items = f"{found.items} item" + "s" * (found.items != 1)
         signed = signatures.signed_info(found.content, algorithm)
         return [
-            Prepared(number, signed, algorithm, f"Prescription {found.number}, {items}"),
+            Prepared(number, signed, algorithm, f"{found.number}, {items}"),
         ]
     try:
         told = json.loads(content)
@@ -122,7 +132,7 @@ def _prepared(number: str, digest: str, name: str) -> Prepared:
         raise Unreadable(f"{number}: the digest is not encoded as base64") from None
     if not signatures.is_signed_info(content, algorithm):
         raise Unreadable(f"{number}: the digest is not SignedInfo of a prescription")
-    return Prepared(number, content, algorithm, f"Prescription {number}")
+    return Prepared(number, content, algorithm, number)
 
 
 def _require_id(number: str) -> None:

@@ -103,7 +103,7 @@ class Desk:
             key_use=approval_pb2.KEY_USE_SIGN,
             inputs=inputs,
             passcode_proof=proof,
-            application=program,
+            application=batch.summary(program),
             channels=self.channels,
         )
         operation = RemoteOperation(

@@ -45,6 +45,7 @@ BEGINNINGS = frozenset(
         Kind.WINDOWS_ACCOUNT_ADDED,
         Kind.WINDOWS_ACCOUNT_CHANGED,
         Kind.IDENTITY_INVITED,
+        Kind.SHORT_CODE_MADE,
         Kind.CLIENT_ADDED,
         Kind.IDENTITY_CHANGED,
         Kind.ORGANISATION_ADDED,

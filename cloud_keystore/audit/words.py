@@ -88,6 +88,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.WINDOWS_ACCOUNT_REMOVED: "{who} took away the Windows account {account}",
         Kind.USERS_NUMBERED: "people got their 12-digit UUIDs",
         Kind.IDENTITY_INVITED: "{who} invited a {role}",
+        Kind.SHORT_CODE_MADE: "{who} made a short code to enrol a phone",
+        Kind.SHORT_CODE_WRONG: "a short code to enrol a phone was given wrong",
         Kind.IDENTITY_ENROLLED: "{who} was enrolled",
         Kind.IDENTITY_RENEWED: "{who} renewed its certificate",
         Kind.IDENTITY_REKEYED: "{who} uses its renewed certificate",

@@ -95,6 +95,8 @@ class Kind(StrEnum):
     WINDOWS_ACCOUNT_REMOVED = "windows-account.removed"
     USERS_NUMBERED = "users.numbered"  # those from before people had a 12-digit UUID
     IDENTITY_INVITED = "identity.invited"
+    SHORT_CODE_MADE = "short-code.made"  # which stands for an enrolment token
+    SHORT_CODE_WRONG = "short-code.wrong"
     IDENTITY_ENROLLED = "identity.enrolled"
     IDENTITY_RENEWED = "identity.renewed"  # it has a next certificate, which is not in use yet
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time

@@ -17,6 +17,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.people.devices import DeviceListing, Devices
 from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.people import People, Token
+from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
@@ -33,6 +34,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
 
     door: Door
     people: People
+    short_codes: ShortCodes
     devices: Devices
     identities: Identities
     visits: Visits
@@ -90,6 +92,16 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
             context, lambda caller: self.people.invite_device(request.user_id, actor=caller.actor)
         )
         return pb.CreateDeviceTokenResponse(device_token=token_message(token))
+
+    async def CreateShortCode(
+        self, request: pb.CreateShortCodeRequest, context: Context
+    ) -> pb.CreateShortCodeResponse:
+        made = await self.door.call(
+            context, lambda who: self.short_codes.make(request.user_id, actor=who.actor)
+        )
+        response = pb.CreateShortCodeResponse(code=made.text)
+        response.expire_time.FromDatetime(made.expire_time)
+        return response
 
     async def ListDevices(
         self, request: pb.ListDevicesRequest, context: Context

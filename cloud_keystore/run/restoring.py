@@ -23,6 +23,7 @@ from cloud_keystore.storage.credentials.portal.codes import mailed_code
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.engine import RESTORING, Database, DatabaseUnusable
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.enrolment.short_codes import short_code
 from cloud_keystore.storage.issuing import orders
 from cloud_keystore.storage.issuing.planned_keys import planned_key
 from cloud_keystore.storage.issuing.spare_keys import spare_key
@@ -85,6 +86,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
             unlock_code,
             phone_code,
             mailed_code,
+            short_code,
             # Cards that were made after the backup can have these keys.
             spare_key,
             planned_key,

@@ -24,11 +24,12 @@ from cloud_keystore.model.people import Role
 from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
 from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.web import models as m
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
-from cloud_keystore.web.proving import ADDRESSES, ENROLMENTS
+from cloud_keystore.web.proving import ADDRESSES, ENROLMENTS, SHORT_CODES
 
 
 class Row(NamedTuple):
@@ -46,6 +47,7 @@ class AuthenticatorCalls:
 
     enrolment: Enrolment
     addresses: Addresses
+    short_codes: ShortCodes
     announcing: Announcing
     ringing: Ringing
     cards: Life
@@ -56,6 +58,7 @@ class AuthenticatorCalls:
         """All calls but the stream."""
         return (
             Row("POST", ENROLMENTS, self.enrol, HTTPStatus.CREATED),
+            Row("POST", SHORT_CODES, self.exchange),
             Row("POST", ADDRESSES, self.verify_address),
             Row("POST", f"{CALLS}claims", self.claim),
             Row("POST", f"{CALLS}requests/{{operation_id}}/decision", self.decide),
@@ -77,6 +80,11 @@ class AuthenticatorCalls:
             certificate=certificate,
             request_key=self.announcing.terms().request_key,
         )
+
+    def exchange(self, said: m.Exchanging) -> m.Exchanged:
+        """The token for a short code; an empty one for whatever is no good code."""
+        found = self.short_codes.exchange(said.code.get_secret_value())
+        return m.Exchanged(token="" if found is None else found.text)
 
     def verify_address(self, said: m.Following) -> m.Followed:
         """Put an e-mail address in force, for whoever has the link that was mailed to it."""

@@ -53,6 +53,18 @@ class Enrolled(BaseModel):
     request_key: Told
 
 
+class Exchanging(Said):
+    """A short code, as somebody has typed it."""
+
+    code: Annotated[SecretStr, Field(max_length=SHORT)]
+
+
+class Exchanged(BaseModel):
+    """The token that a short code stands for; empty if it is no good code."""
+
+    token: str
+
+
 class Following(Said):
     """What the link of an e-mail has behind its #."""
 

@@ -24,8 +24,10 @@ from cloud_keystore.web.proofs import NonceNeeded, Nonces, Proof, ProofRejected
 
 log = structlog.get_logger()
 
-# For whoever has a token or a link, and no key that the keystore knows
-ENROLMENTS, ADDRESSES = f"{CALLS}enrolments", f"{CALLS}addresses"
+# For whoever has a token, a short code or a link, and no key that the keystore knows
+ENROLMENTS, ADDRESSES, SHORT_CODES = (
+    f"{CALLS}{each}" for each in ("enrolments", "addresses", "short-codes")
+)
 OF_CARD = re.compile(rf"{CALLS}cards/([^/]+)/(first-passcode|passcode|reset|unlock)")
 NONCE = "DPoP-Nonce"
 
@@ -52,7 +54,7 @@ class Proving:
 
         body = (await receive())["body"]
         try:
-            if scope["path"] in (ENROLMENTS, ADDRESSES):
+            if scope["path"] in (ENROLMENTS, ADDRESSES, SHORT_CODES):
                 self.admit("enrolment", scope["cloudcard.place"])
             else:
                 call = await self._call(scope, body)

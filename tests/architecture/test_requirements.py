@@ -27,7 +27,6 @@ NAMED = re.compile(r"\b[A-Z]+-\d\d\b")
 MISSING: Mapping[str, str] = {
     "CARD-09": "doctor says cause and fix, but no page shows the same",
     "USER-08": "nobody has measured how long a first enrolment takes",
-    "DEV-03": "there are no short codes",
 }
 
 

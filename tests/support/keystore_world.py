@@ -110,6 +110,7 @@ from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
+from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
@@ -210,6 +211,7 @@ class World:
     phones: Phones
     addresses: Addresses
     second_phones: SecondPhones
+    short_codes: ShortCodes
     portal_passwords: Passwords
     security_questions: Questions
     organisations: Organisations
@@ -602,6 +604,7 @@ def new_world(
         phones=Phones(database, clock, os.urandom, seal),
         addresses=Addresses(database, clock, os.urandom, seal),
         second_phones=SecondPhones(people_),
+        short_codes=ShortCodes(people_),
         portal_passwords=Passwords(passcodes, Questions(passcodes)),
         security_questions=Questions(passcodes),
         organisations=organisations_,

@@ -99,6 +99,7 @@ def site_of(
     calls = AuthenticatorCalls(
         enrolment=use_cases.enrolment,
         addresses=use_cases.addresses,
+        short_codes=use_cases.short_codes,
         announcing=use_cases.announcing,
         ringing=ringing,
         cards=use_cases.cards,

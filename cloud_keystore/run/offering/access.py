@@ -105,6 +105,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "reports.pending": OPERATOR,
         "reports.expiring": OPERATOR,
         "people.invite_device": OPERATOR,
+        "short_codes.make": OPERATOR,
         "people.add_workstation": OPERATOR,
         "people.add_operator": OPERATOR,
         "people.add_auditor": OPERATOR,
@@ -302,6 +303,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "announcing.certify": NOBODY,
         "enrolment.enrol": NOBODY,  # a token says who enrols
         "addresses.follow": NOBODY,  # a link says whose address it is
+        "short_codes.exchange": NOBODY,  # a code says whose token it is
         "deciding.waiting": DEVICE,
         "deciding.find": DEVICE,
         "deciding.claim": DEVICE,

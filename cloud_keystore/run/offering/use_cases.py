@@ -63,6 +63,7 @@ from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
+from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
@@ -145,6 +146,7 @@ class MainUseCases:
     phones: Phones
     addresses: Addresses
     second_phones: SecondPhones
+    short_codes: ShortCodes
     portal_passwords: Passwords
     security_questions: Questions
     reading: Reading
@@ -314,6 +316,7 @@ def main_use_cases(
         phones=Phones(database, clock, os.urandom, seal),
         addresses=Addresses(database, clock, os.urandom, seal),
         second_phones=SecondPhones(parts.people),
+        short_codes=ShortCodes(parts.people),
         portal_passwords=Passwords(passcodes, questions),
         security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),

@@ -24,6 +24,7 @@ from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.people import People
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
@@ -37,6 +38,7 @@ class WebUseCases:
     announcing: Announcing
     enrolment: Enrolment
     addresses: Addresses
+    short_codes: ShortCodes
     deciding: Deciding
     admitting: Admitting
     alerts: Alerts

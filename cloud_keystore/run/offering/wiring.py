@@ -243,6 +243,7 @@ def add_services(
         IdentityServicer(
             door=operators,
             people=our.people,
+            short_codes=our.short_codes,
             devices=our.devices,
             identities=our.identities,
             visits=our.visits,

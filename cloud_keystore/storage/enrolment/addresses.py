@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import ColumnElement, Connection, RowMapping
 
 from cloud_keystore.model.people import IdentityState, User
 from cloud_keystore.storage import tables as t
@@ -16,12 +16,19 @@ def given(connection: Connection, user: User, by: str) -> str:
     """
     if not user.email:
         return ""
+    i = t.identity.c
+    _note(connection, [i.user_id == user.id, i.state == IdentityState.INVITED], by)
+    return by
 
+
+def reached(connection: Connection, identity_id: str, by: str) -> None:
+    """Write down, at an invitation, that an actor could follow it."""
+    _note(connection, [t.identity.c.id == identity_id], by)
+
+
+def _note(connection: Connection, which: list[ColumnElement[bool]], by: str) -> None:
     def one_more(row: RowMapping) -> Values:
         known = dict.fromkeys([*row["addressed_by"].split("\n"), by])
         return {"addressed_by": "\n".join(filter(None, known))}
 
-    i = t.identity.c
-    invited = [i.user_id == user.id, i.state == IdentityState.INVITED]
-    rows.change(connection, t.identity, invited, one_more)
-    return by
+    rows.change(connection, t.identity, which, one_more)

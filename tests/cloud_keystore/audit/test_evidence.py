@@ -131,6 +131,7 @@ TOLD: dict[str, Kind] = {
     "PeopleService.VerifyPhone": Kind.PHONE_CODE_WRONG,
     "PeopleService.CloseUser": Kind.USER_CLOSED,
     "IdentityService.CreateDeviceToken": Kind.IDENTITY_INVITED,
+    "IdentityService.CreateShortCode": Kind.SHORT_CODE_MADE,
     "IdentityService.CreateWorkstation": Kind.IDENTITY_INVITED,
     "IdentityService.UpdateWorkstation": Kind.IDENTITY_CHANGED,
     "IdentityService.UpdateOperator": Kind.IDENTITY_CHANGED,
@@ -825,3 +826,4 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     cards.ReplaceCard(cards_pb2.ReplaceCardRequest(card_serial=serial, reason=lost))
     cards.RevokeCard(cards_pb2.RevokeCardRequest(card_serial=serial, reason="left"))
     identities.CreateDeviceToken(identities_pb2.CreateDeviceTokenRequest(user_id=user_id))
+    identities.CreateShortCode(identities_pb2.CreateShortCodeRequest(user_id=user_id))

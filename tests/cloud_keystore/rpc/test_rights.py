@@ -186,6 +186,9 @@ THINGS: Mapping[str, Row] = {
     "IdentityService.CreateDeviceToken": Row(
         Right.DEVICES, lambda at: staff.CreateDeviceTokenRequest(user_id=at.user)
     ),
+    "IdentityService.CreateShortCode": Row(
+        Right.DEVICES, lambda at: staff.CreateShortCodeRequest(user_id=at.user)
+    ),
     "IdentityService.ListDevices": Row(
         Right.VIEW, lambda at: staff.ListDevicesRequest(user_id=at.user)
     ),

@@ -289,6 +289,30 @@ def user_invite(who: str, caller: Caller) -> None:
     caller.print_facts(token_facts(made.device_token), labels)
 
 
+@user.command(
+    "short-code",
+    epilog="""\b
+Examples:
+  cloudcard ra user invite ada@example.org
+  cloudcard ra user short-code ada@example.org
+""",
+)
+@click.argument("who")
+@operator_options
+def user_short_code(who: str, caller: Caller) -> None:
+    """Print twelve letters that stand for the token of the newest open invitation of WHO, to be
+    read out and typed at the authenticator's page. They are good for half an hour and five tries,
+    and end those of before. Ten an hour.
+    """
+    request = identities_pb2.CreateShortCodeRequest(
+        user_id=find(caller, Sort.USER, who, in_use=True)
+    )
+    with caller.service(IdentityServiceStub) as stub:
+        made = stub.CreateShortCode(request)
+    facts = {"code": made.code, "good_until": when(made.expire_time)}
+    caller.print_facts(facts, {"code": "Short code", "good_until": "Good until"})
+
+
 def _own_card(message: cards_pb2.Card) -> Row:
     """A card of a person who is known."""
     return {key: value for key, value in card_row(message).items() if not key.startswith("user_")}

@@ -107,4 +107,5 @@ const unknown = async (path, said) => {
 };
 
 export const enrol = (said) => unknown("enrolments", said);
+export const exchange = (code) => unknown("short-codes", { code });
 export const verifyAddress = (link) => unknown("addresses", { link });

@@ -1,6 +1,6 @@
 // Makes this browser a device: by a token, and a key of its own.
 import { decode, encode, hex, sha256 } from "./bytes.js";
-import { enrol } from "./calls.js";
+import { enrol, exchange } from "./calls.js";
 import { certificateRequest } from "./der.js";
 import { keep, kept } from "./keeping.js";
 import { newKey } from "./protocol.js";
@@ -14,6 +14,17 @@ const TOKEN = /cc1\.([A-Za-z0-9_-]{64})(@[^#?]*)?$/;
 // The token in the text of an invitation's QR code, be it the token alone or a link; else nothing.
 export const tokenIn = (text) => TOKEN.exec(text.trim())?.[0] ?? "";
 
+const SHORT = /^[BCDFGHJKLMNPQRSTVWXZ]{12}$/; // letters that somebody has read out
+
+// The token that a short code stands for; other texts stay.
+async function longOf(text) {
+  const letters = text.toUpperCase().replaceAll(/[\s-]/g, "");
+  if (!SHORT.test(letters)) return text;
+  const { token } = await exchange(letters);
+  if (token === "") throw new NoToken("This code is wrong, was used or has ended. Check the letters, or ask for another.");
+  return token;
+}
+
 function secretOf(token) {
   const found = TOKEN.exec(token.trim().replaceAll(/\s/g, ""));
   const raw = found === null ? new Uint8Array() : decode(found[1]);
@@ -26,7 +37,7 @@ function secretOf(token) {
 // The device, which is kept. Key and request are kept before the keystore is asked: if its answer is
 // lost, the same token gives the same device again.
 export async function enrolled(token, deviceName) {
-  const secret = secretOf(token);
+  const secret = secretOf(await longOf(token));
   const name = hex(await sha256(secret));
   let begun = await kept("begun");
   if (begun?.name !== name) {

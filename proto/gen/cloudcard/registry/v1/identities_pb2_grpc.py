@@ -60,6 +60,11 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenResponse.FromString,
                 _registered_method=True)
+        self.CreateShortCode = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/CreateShortCode',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeResponse.FromString,
+                _registered_method=True)
         self.ListDevices = channel.unary_stream(
                 '/cloudcard.registry.v1.IdentityService/ListDevices',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesRequest.SerializeToString,
@@ -152,6 +157,14 @@ class IdentityServiceServicer:
 
     def CreateDeviceToken(self, request, context):
         """CreateDeviceToken returns a one-time token to enrol one more device of a person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateShortCode(self, request, context):
+        """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
+        typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -264,6 +277,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.CreateDeviceToken,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenResponse.SerializeToString,
+            ),
+            'CreateShortCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateShortCode,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeResponse.SerializeToString,
             ),
             'ListDevices': grpc.unary_stream_rpc_method_handler(
                     servicer.ListDevices,
@@ -457,6 +475,33 @@ class IdentityService:
             '/cloudcard.registry.v1.IdentityService/CreateDeviceToken',
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateDeviceTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateShortCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/CreateShortCode',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class IdentityServiceStub:
     """
     CreateDeviceToken: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateDeviceTokenRequest, _identities_pb2.CreateDeviceTokenResponse]
     """CreateDeviceToken returns a one-time token to enrol one more device of a person."""
+    CreateShortCode: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateShortCodeRequest, _identities_pb2.CreateShortCodeResponse]
+    """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
+    typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
+    """
     ListDevices: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
     RemoveDevice: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveDeviceRequest, _identities_pb2.RemoveDeviceResponse]
@@ -90,6 +94,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """
     CreateDeviceToken: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateDeviceTokenRequest, _identities_pb2.CreateDeviceTokenResponse]  # type: ignore[assignment]
     """CreateDeviceToken returns a one-time token to enrol one more device of a person."""
+    CreateShortCode: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateShortCodeRequest, _identities_pb2.CreateShortCodeResponse]  # type: ignore[assignment]
+    """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
+    typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
+    """
     ListDevices: _aio.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
     RemoveDevice: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveDeviceRequest, _identities_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
@@ -162,6 +170,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identities_pb2.CreateDeviceTokenResponse, _abc.Awaitable[_identities_pb2.CreateDeviceTokenResponse]]:
         """CreateDeviceToken returns a one-time token to enrol one more device of a person."""
+
+    @_abc_1.abstractmethod
+    def CreateShortCode(
+        self,
+        request: _identities_pb2.CreateShortCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.CreateShortCodeResponse, _abc.Awaitable[_identities_pb2.CreateShortCodeResponse]]:
+        """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
+        typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
+        """
 
     @_abc_1.abstractmethod
     def ListDevices(

@@ -30,6 +30,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("cloudcard_tools.bench.card", "313233343536"): "a whole command, as a program sends it",
     ("cloudcard_tools.bench.emulator", "313233343536"): "a whole command, as a program sends it",
     ("cloudcard_tools.bench.trace", "A000000308"): "a whole command, as a program sends it",
+    ("cloudcard_tools.ra.lookup.messages", "0x87"): "a filter of LDAP",
     ("cloudcard_tools.trace.explain.names", "0x82"): "EXTERNAL AUTHENTICATE",
     ("cloudcard_tools.trace.explain.names", "0xf2"): "GET STATUS",
     ("cloudcard_tools.trace.formats.pcap", "HEADER_BYTES"): "of T=0, where P3 belongs to it",

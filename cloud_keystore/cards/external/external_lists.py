@@ -33,6 +33,15 @@ class ListListing:
 
 
 @dataclass(frozen=True, slots=True)
+class Came:
+    """A list of an authority that was read, DER."""
+
+    authority_id: str
+    read: Read
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ExternalLists:
     """Keeps them. `hosts` are those that this keystore may call, with their ports. What follows for
     cards is for Heeding.
@@ -47,10 +56,14 @@ class ExternalLists:
         changes nothing. Raises AuthorityNotFound, InvalidInput, NotAllowed.
         """
         now = self.clock()
-        with acting.changing(self.database, actor, now) as by:
+        with acting.looking(self.database, actor, now) as by:
             by.need(Right.POLICY, ROOT)
             authority = external.named(by.connection, name)
-            return take(by.connection, authority, document, now, actor)
+        # Other writers do not wait until a large list is read.
+        came = read(authority, document, now)
+        with acting.changing(self.database, actor, now) as by:
+            by.need(Right.POLICY, ROOT)
+            return take(by.connection, external.named(by.connection, name), came, now, actor)
 
     def use(self, name: str, url: str, *, stops: bool, actor: Actor) -> bool:
         """Fetch the lists of an authority at an address from now on, or nowhere if it is empty, and
@@ -106,17 +119,22 @@ class ExternalLists:
             )
 
 
-def take(
-    connection: Connection,
-    authority: ExternalAuthority,
-    document: bytes,
-    now: datetime,
-    actor: Actor,
-) -> Taken:
-    """Take a list of an authority, unless it is older than what is held. Raises InvalidInput."""
+def read(authority: ExternalAuthority, document: bytes, now: datetime) -> Came:
+    """Read a list that an authority has signed; raises InvalidInput."""
     found = reading.read(document, authority.certificate, now)
+    return Came(authority.id, found, reading.der(document))
+
+
+def take(
+    connection: Connection, authority: ExternalAuthority, came: Came, now: datetime, actor: Actor
+) -> Taken:
+    """Take a list that was read, unless it is older than what is held. Raises InvalidInput, also if
+    it is that of another authority.
+    """
+    if came.authority_id != authority.id:
+        raise InvalidInput("the authority is another one by now: bring the list again")
     held = external_lists.find(connection, authority.id) or ExternalList(authority.id)
-    der, number = reading.der(document), f"{found.number:x}"
+    found, der, number = came.read, came.der, f"{came.read.number:x}"
     fetched = replace(held, tries=0, fetch_time=next_fetch(found, now), why="", fix="")
     if held.number and not _is_newer(connection, held, found, der):
         external_lists.put(connection, fetched)

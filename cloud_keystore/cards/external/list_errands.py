@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from cloud_keystore.cards.external.external_lists import take
+from cloud_keystore.cards.external.external_lists import read, take
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
@@ -50,17 +50,25 @@ class ListErrands:
 
     def tell(self, authority_id: str, tries: int, answer: ListAnswer) -> None:
         """Take what came of an errand; nothing is done if somebody else runs it by now."""
-        now = self.clock()
+        now, came = self.clock(), None
+        if answer.fetched is Fetched.HERE:
+            with self.database.read() as connection:
+                authority = external.known_as(connection, authority_id)
+            try:
+                # Other writers do not wait until a large list is read.
+                came = None if authority is None else read(authority, answer.document, now)
+            except InvalidInput as error:
+                answer = _wrong(error)
         with self.database.write() as connection:
             held = external_lists.find(connection, authority_id)
             authority = external.known_as(connection, authority_id)
             if held is None or authority is None or held.tries != tries or not held.url:
                 return
-            if answer.fetched is Fetched.HERE:
+            if came is not None:
                 try:
-                    take(connection, authority, answer.document, now, KEYSTORE)
+                    take(connection, authority, came, now, KEYSTORE)
                 except InvalidInput as error:
-                    answer = ListAnswer(Fetched.WRONG, why=str(error), fix=NO_LIST)
+                    answer = _wrong(error)
             if answer.fetched is not Fetched.HERE:
                 external_lists.put(connection, self._later(held, answer))
         if answer.fetched is Fetched.WRONG:
@@ -72,3 +80,7 @@ class ListErrands:
         later = self.clock() + pause(held.tries)
         why, fix = answer.why[:LONGEST_WHY], answer.fix[:LONGEST_WHY]
         return replace(held, fetch_time=later, why=why, fix=fix)
+
+
+def _wrong(error: InvalidInput) -> ListAnswer:
+    return ListAnswer(Fetched.WRONG, why=str(error), fix=NO_LIST)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select
 
+from cloud_keystore.cards.external.external_lists import seconds_left
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.cards import CardState
@@ -195,6 +196,7 @@ def test_a_stale_list_raises_one_alert_and_cards_work_on(
     assert state(world, serial) is CardState.ACTIVE
     (listing,) = world.external_lists.list_all(actor=OPERATOR).values()
     assert listing.is_stale
+    assert seconds_left(world.database, world.clock())[NAME] < 0
 
 
 def test_a_stale_list_stops_cards_where_that_was_chosen(

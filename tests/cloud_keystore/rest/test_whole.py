@@ -79,6 +79,7 @@ REASONS: Mapping[str, str] = {
         for role in ("Operator", "Auditor")
         for verb in ("Create", "Update", "Remove")
     },
+    "IdentityService.CreateShortCode": FACE,
     "IdentityService.CreateVisitCode": "it is for the browser of the operator who asks",
     "IdentityService.ListOperators": STAFF,
     "IdentityService.ListAuditors": STAFF,
@@ -88,6 +89,7 @@ REASONS: Mapping[str, str] = {
     "OrganisationService.MigrateOrganisation": RULES,
     "OrganisationService.SetPolicy": RULES,
     "OrganisationService.ListPolicies": RULES,
+    "OrganisationService.ExplainPolicy": RULES,
     "PeopleService.SendPhoneCode": FACE,
     "PeopleService.VerifyPhone": FACE,
     "PeopleService.SendAddressLink": "a change of the address sends it; asking again is for people",

@@ -32,8 +32,8 @@ OWN: Mapping[str, str] = {"host": "cards.example.org", "origin": ORIGIN}
 COORDINATE_BYTES = 32
 
 
-def site(world: World, limits: Limits | None = None) -> ASGIApp:
-    """The pages in front of a world's use cases."""
+def use_cases(world: World) -> WebUseCases:
+    """The use cases of a world that pages have."""
     found = {
         each.name: getattr(world, each.name)
         for each in fields(WebUseCases)
@@ -42,11 +42,15 @@ def site(world: World, limits: Limits | None = None) -> ASGIApp:
     announcing = Announcing(
         world.enrolment.authorities, RELYING_PARTY, frozenset({"localhost"}), world.clock
     )
+    return WebUseCases(**found, announcing=announcing)
+
+
+def site(world: World, limits: Limits | None = None) -> ASGIApp:
+    """The pages in front of a world's use cases."""
     metrics = Metrics()
     limiter = Limiter(limits or Limits(), lambda: 0.0, metrics)
     origins = Origins.of({ORIGIN, "http://localhost:8080"})
-    use_cases = WebUseCases(**found, announcing=announcing)
-    return site_of(use_cases, origins, limiter, metrics, world.clock, cast(Wakeups, None))
+    return site_of(use_cases(world), origins, limiter, metrics, world.clock, cast(Wakeups, None))
 
 
 def ask(

@@ -333,6 +333,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "leaving.foresee": OPERATOR,
         "leaving.close": OPERATOR,
         "issuing.issue": OPERATOR,
+        "issuing.resume": OPERATOR,
         "cards.find": OPERATOR,
         "cards.suspend": OPERATOR,
         "cards.resume": OPERATOR,

@@ -47,6 +47,7 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             "Make an unlock code",
             "",
         ),
+        "again": Act(frozenset({CardState.FAILED}), Right.ISSUE, "Try to make it again", ""),
         "suspend": Act(
             frozenset({CardState.ACTIVE}),
             Right.SUSPEND,

@@ -41,6 +41,7 @@ class CardPages:
         asked = [name for name, act in ACTS.items() if act.title]
         done: Mapping[str, Callable[[Request], Response]] = {
             "code": self.make_code,
+            "again": self.issue_again,
             "suspend": self.suspend,
             "resume": self.resume,
             "revoke": self.revoke,
@@ -101,6 +102,12 @@ class CardPages:
             back=_own(request),
             whose="the person",
         )
+
+    def issue_again(self, request: Request) -> Response:
+        """Go on with a card that could not be made."""
+        serial = str(request.path_params["serial"])
+        self.issuing.resume(serial, actor=current().operator.actor)
+        return see(f"{_own(request)}?done=issued")
 
     def ask_issue(self, request: Request, wrong: str = "") -> Response:
         """The question of which profile a new card is."""

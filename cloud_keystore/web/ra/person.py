@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cloud_keystore.cards.showing import Showing, Whole
+from cloud_keystore.cards.showing import Showing, Told, Whole
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.software import Compatibility, Contact
 from cloud_keystore.model.people import Identity, IdentityState, UserState
@@ -21,7 +21,9 @@ from cloud_keystore.web.ra.acts import acts_on
 from cloud_keystore.web.ra.people import PEOPLE
 from cloud_keystore.web.ra.views import Row, Views
 from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.words import Done
 
+JUST_NOW = timedelta(minutes=2)  # for which a page says that something was done
 PERSON = f"{PEOPLE}/{{user_id}}"
 
 
@@ -73,9 +75,20 @@ class PersonPages:
         """One part of what there is about a person."""
         operator = current().operator
         whole = self.showing.show(str(request.path_params["user_id"]), operator)
-        return self.page(name, whole, words.DONE.get(request.query_params.get("done", "")))
+        told = words.DONE.get(request.query_params.get("done", ""))
+        return self.page(name, whole, None if told is None else self._done(told, whole))
 
-    def page(self, name: str, whole: Whole, done: tuple[str, str] | None) -> Response:
+    def _done(self, told: Done, whole: Whole) -> tuple[Done, Told | None] | None:
+        """What was done a moment ago, with its entry of the log. An address that says so of what
+        was not done shows nothing.
+        """
+        since = self.clock() - JUST_NOW
+        entry = next(
+            (each for each in whole.events if each.kind is told.kind and each.time >= since), None
+        )
+        return None if entry is None and told.kind is not None else (told, entry)
+
+    def page(self, name: str, whole: Whole, done: tuple[Done, Told | None] | None) -> Response:
         """The page of a part."""
         own = f"{PEOPLE}/{whole.user.id}"
         now = self.clock()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 from cloud_keystore.cards.life import CardListing
 from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Progress, Stage
 from cloud_keystore.model.profiles import DEFAULT_PROFILE
 
@@ -49,7 +51,7 @@ NEXT: Mapping[Stage, str] = MappingProxyType(
         Stage.INVITED: "The holder opens the invitation on the phone, until {until}.",
         Stage.NO_CARD: "There is no card. Issue one.",
         Stage.CARD_INCOMPLETE: "Card {card} is being made.",
-        Stage.CARD_FAILED: "Card {card} could not be made. Issue it again.",
+        Stage.CARD_FAILED: "Card {card} could not be made. Try again.",
         Stage.NO_PASSCODE: "The holder chooses a passcode for card {card} on the phone.",
         Stage.ENROLLED: "Nothing is missing.",
         Stage.CLOSED: "This person has left.",
@@ -57,24 +59,52 @@ NEXT: Mapping[Stage, str] = MappingProxyType(
 )
 
 
-# What was done, and what has to happen next, by the word in the address of the page that shows it
-DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
+class Done(NamedTuple):
+    """What was done: the sort of entry that tells of it, in words, and what has to happen next.
+    Without a sort, nothing was changed.
+    """
+
+    kind: Kind | None
+    text: str
+    next_step: str
+
+
+# By the word in the address of the page that shows it
+DONE: Mapping[str, Done] = MappingProxyType(
     {
-        "issued": (
+        "issued": Done(
+            Kind.CARD_ISSUED,
             "A card is issued",
             "The holder chooses a passcode for it on the phone. Without a phone, invite one.",
         ),
-        "suspended": ("The card is suspended", "Put it back in use when the holder has it again."),
-        "resumed": ("The card is back in use", "The holder need not do anything."),
-        "revoked": ("The card is revoked", "If the holder needs another card, issue one."),
-        "closed": ("This person is closed", "Nothing is left to do."),
-        "there": ("This person was there already", "Nothing was changed."),
-        "account": (
+        "suspended": Done(
+            Kind.CARD_SUSPENDED,
+            "The card is suspended",
+            "Put it back in use when it is clear that nobody else can use it.",
+        ),
+        "resumed": Done(
+            Kind.CARD_RESUMED, "The card is back in use", "The holder need not do anything."
+        ),
+        "revoked": Done(
+            Kind.CARD_REVOKED,
+            "The card is revoked",
+            "If the holder needs another card, issue one.",
+        ),
+        "closed": Done(Kind.USER_CLOSED, "This person is closed", "Nothing is left to do."),
+        "there": Done(None, "This person was there already", "Nothing was changed."),
+        "account": Done(
+            Kind.WINDOWS_ACCOUNT_ADDED,
             "The Windows account is added",
             "It comes into use when the person has finished enrolling.",
         ),
-        "no-account": ("The Windows account is removed", "Nothing is left to do."),
-        "no-device": ("The device is removed", "If the person needs another one, invite one."),
+        "no-account": Done(
+            Kind.WINDOWS_ACCOUNT_REMOVED, "The Windows account is removed", "Nothing is left to do."
+        ),
+        "no-device": Done(
+            Kind.IDENTITY_REMOVED,
+            "The device is removed",
+            "If the person needs another one, invite one.",
+        ),
     }
 )
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from starlette.types import ASGIApp
 
+from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, User
@@ -85,6 +86,18 @@ def test_a_card_is_suspended_put_back_and_revoked(
     assert "The card is revoked." in shown
     assert "<b>old" not in shown
     assert world.find(serial).card.state == "revoked"
+
+
+def test_an_address_says_nothing_was_done_that_was_not(
+    world: World, visitor: Visitor, ada: User, serial: str
+) -> None:
+    """Whoever gives an operator such an address makes no page lie."""
+    own = f"/ra/people/{ada.id}"
+    assert "The card is suspended." not in text(visitor.get(f"{own}?done=suspended"))
+    told = visitor.post(f"{own}/cards/{serial}/suspend")
+    assert "The card is suspended." in followed(visitor, told)
+    world.clock.forward(minutes=3)
+    assert "The card is suspended." not in text(visitor.get(f"{own}?done=suspended"))
 
 
 def test_a_compromised_card_says_what_counts_no_more(
@@ -198,7 +211,7 @@ def test_what_somebody_may_not_do_is_left_out_and_refused(
     own, rights = f"/ra/people/{ada.id}", RIGHTS[role]
     shown = text(ida.get(own))
     for button, right in (
-        *((act.button, act.right) for name, act in ACTS.items() if name != "resume"),
+        *((act.button, act.right) for act in ACTS.values() if CardState.ACTIVE in act.states),
         ("Issue a card", Right.ISSUE),
         ("Invite a phone", Right.DEVICES),
         ("Close this person", Right.REVOKE),

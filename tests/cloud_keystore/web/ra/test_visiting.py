@@ -9,14 +9,14 @@ from typing import NoReturn
 import pytest
 from starlette.types import ASGIApp
 
-from cloud_keystore.model.errors import StorageUnavailable
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.errors import IdentityRejected, StorageUnavailable
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import BuiltIn
-from cloud_keystore.model.rights.visits import IDLE_TIME
+from cloud_keystore.model.rights.visits import IDLE_TIME, SECRET_PREFIX, text_sha256
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.web.ra.visiting import COOKIE, LOG_IN, own_path
 from support.keystore_world import OPERATOR, World
-from support.site import ask, site
+from support.site import ask, site, use_cases
 from support.visitor import FORM, Visitor
 
 SCRIPT = "<script>alert(1)</script>"
@@ -94,6 +94,20 @@ def test_nobody_gives_an_operator_a_secret_to_log_in_with(
     second = Visitor(application, victim.secret)
     second.log_in(world.visits.make_code(olga).text)
     assert second.secret != victim.secret
+
+
+def test_the_process_of_the_pages_speaks_for_visitors_alone(world: World, olga: Identity) -> None:
+    """Who has taken that process over knows operators' certificates, which are no secret, and
+    cannot act by them; by a visit it can, for as long as that goes on.
+    """
+    ours = use_cases(world)
+    with pytest.raises(IdentityRejected):
+        ours.identify(olga.certificate_sha256 or b"", Role.OPERATOR)
+    secret = text_sha256(SECRET_PREFIX, world.visits.begin(world.visits.make_code(olga).text))
+    assert secret is not None
+    assert ours.identify(secret, Role.OPERATOR) == olga
+    with pytest.raises(IdentityRejected):
+        ours.identify(secret, Role.DEVICE)
 
 
 def test_two_cookies_are_none(application: ASGIApp, visitor: Visitor) -> None:

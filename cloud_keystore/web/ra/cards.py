@@ -14,7 +14,7 @@ from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import Life
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
-from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.errors import InvalidInput, KeyBackendUnavailable
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.web.ra.acts import ACTS, REASONS
@@ -106,7 +106,10 @@ class CardPages:
     def issue_again(self, request: Request) -> Response:
         """Go on with a card that could not be made."""
         serial = str(request.path_params["serial"])
-        self.issuing.resume(serial, actor=current().operator.actor)
+        try:
+            self.issuing.resume(serial, actor=current().operator.actor)
+        except KeyBackendUnavailable:
+            return see(f"{_own(request)}?done=failed")
         return see(f"{_own(request)}?done=issued")
 
     def ask_issue(self, request: Request, wrong: str = "") -> Response:
@@ -135,6 +138,8 @@ class CardPages:
             self.issuing.issue(request_id, user_id, given("profile"), actor=actor)
         except InvalidInput as error:
             return self.ask_issue(request, str(error))
+        except KeyBackendUnavailable:  # the card is there, and has failed
+            return see(f"{_own(request)}?done=failed")
         return see(f"{_own(request)}?done=issued")
 
 

@@ -77,6 +77,11 @@ DONE: Mapping[str, Done] = MappingProxyType(
             "A card is issued",
             "The holder chooses a passcode for it on the phone. Without a phone, invite one.",
         ),
+        "failed": Done(
+            Kind.CARD_FAILED,
+            "A card could not be made",
+            "Its reason is below. When that is mended, try to make it again.",
+        ),
         "suspended": Done(
             Kind.CARD_SUSPENDED,
             "The card is suspended",

@@ -14,6 +14,7 @@ from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.rights.requests import HighRisk
 from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
 from cloud_keystore.web.ra.acts import ACTS
+from support.fake_token import on_token
 from support.keystore_world import OPERATOR, World
 from support.rest import Answer
 from support.site import site
@@ -138,6 +139,25 @@ def test_a_form_that_is_sent_twice_issues_one_card(
     wrong = visitor.post(f"{own}/issue", request_id="00" * 16, profile="none")
     assert wrong.status == 422
     assert "there is no profile" in text(wrong).lower()
+
+
+def test_a_card_that_could_not_be_made_is_tried_again(
+    world: World, ada: User, olga: Identity
+) -> None:
+    """CARD-06: the page says why, and has a button."""
+    token, own = on_token(world), f"/ra/people/{ada.id}"
+    visitor = Visitor.of(world, site(world), olga)
+    token.away = True
+    told = visitor.post(f"{own}/issue", request_id="00" * 16, profile="p256")
+    shown = followed(visitor, told)
+    assert "A card could not be made." in shown
+    assert "the token is not there: connect it" in shown
+    path = re.search(r'action="([^"]+/again)"', shown)
+    assert path is not None
+    assert "A card could not be made." in followed(visitor, visitor.post(path[1]))
+    token.away = False
+    assert "A card is issued." in followed(visitor, visitor.post(path[1]))
+    assert len(world.cards.list_all(actor=OPERATOR)) == 1
 
 
 def test_an_unlock_code_is_in_one_answer_alone(visitor: Visitor, ada: User, serial: str) -> None:

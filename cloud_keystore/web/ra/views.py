@@ -44,7 +44,7 @@ class Row(NamedTuple):
     serve: View
 
 
-class Entry(NamedTuple):
+class MenuItem(NamedTuple):
     """An entry of the menu, and the right without which it is left out."""
 
     path: str
@@ -55,10 +55,10 @@ class Entry(NamedTuple):
 
 EXPIRING, MAIL, JOURNAL = f"{AT}/expiring", f"{AT}/mail", f"{AT}/journal"
 MENU = (
-    Entry(f"{AT}/people", "People", Right.VIEW),
-    Entry(EXPIRING, "Ending soon", Right.VIEW),
-    Entry(MAIL, "E-mail", Right.PEOPLE),
-    Entry(JOURNAL, "Journal", Right.JOURNAL, whole=True),
+    MenuItem(f"{AT}/people", "People", Right.VIEW),
+    MenuItem(EXPIRING, "Ending soon", Right.VIEW),
+    MenuItem(MAIL, "E-mail", Right.PEOPLE),
+    MenuItem(JOURNAL, "Journal", Right.JOURNAL, whole=True),
 )
 
 

@@ -39,6 +39,8 @@ ON_BOTH_DATABASES = {
     "test_memberships",
     "test_visits",
     "test_account_directories",
+    "test_webhooks",
+    "test_informing",
     "test_requests",
     "test_leaving",
     "test_posting",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cloudcard.authenticator.v1.authenticator_pb2 import ListCardsRequest
 from cloudcard.authenticator.v1.authenticator_pb2_grpc import AuthenticatorServiceStub
+from cloudcard_tools.authenticator.command import authenticator
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared import identity
@@ -68,3 +70,27 @@ def test_a_series_from_its_definition_to_its_end(
         in run(keystore, "profile", "show", "series-8", status=1).output
     )
     assert "is built in" in run(keystore, "profile", "delete", "v2", "--yes", status=1).output
+
+
+def test_how_many_days_are_left(keystore: KeystoreProcess) -> None:
+    """CARD-13: the holder's phone is told within 90 days of the end, and not before."""
+    _, phone = keystore.holder("Dora")
+    terms = ("--base", "v2", "--series", "M", "--validity-days", "30")
+    run(keystore, "profile", "create", "month", *terms)
+
+    def issue(profile: str) -> str:
+        issued = run(keystore, "card", "issue", "Dora", "--profile", profile, "--json")
+        serial: str = json.loads(issued.stdout)["serial"]
+        return serial
+
+    serials = [issue("month"), issue("v2")]
+    with identity.channel(phone) as channel:
+        stub = AuthenticatorServiceStub(channel)
+        heard = {each.serial: each for each in stub.ListCards(ListCardsRequest(), timeout=60).cards}
+    ends = [heard[each].expire_time.ToDatetime(UTC) - datetime.now(UTC) for each in serials]
+    assert heard[serials[0]].days_left == ends[0].days == 29
+    assert (heard[serials[1]].HasField("days_left"), ends[1].days > 90) == (False, True)
+    own = ["cards", "--identity", str(phone.folder), "--json"]
+    told = json.loads(CliRunner().invoke(authenticator, own).stdout)
+    printed = {each["serial"]: each["days_left"] for each in told}
+    assert [printed[each] for each in serials] == [29, None]

@@ -25,6 +25,7 @@ from cloud_keystore.people import roles
 from cloud_keystore.people.policies import settling
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.issuing import custom_profiles
 from cloud_keystore.storage.listing import belonging
 from cloud_keystore.storage.rights import assignments, custom_roles
 
@@ -81,6 +82,7 @@ class Migrating:
             below = _below(connection, organisation_id)
             found.note("organisations", len(below))
             found.note("roles", len(_movable(by, organisation_id, to, now, found)))
+            found.kept += _profiles(connection, organisation_id)
             if with_policies:
                 found.note("policies", len(_policies(connection, organisation_id, to, found)))
             return _result(found)
@@ -120,6 +122,7 @@ class Migrating:
                 moved = belonging.move(connection, sort, organisation_id, to, max(done.left, 0))
                 told += [_entry(kind, sort, row, to, now, by) for row in moved]
                 done.note(sort, len(moved))
+            done.kept += _profiles(connection, organisation_id)
             if told:
                 journal.append(connection, *told)
             return _result(done)
@@ -156,6 +159,15 @@ def _below(connection: Connection, organisation_id: str) -> list[str]:
     """The organisations directly below one."""
     every = organisations.list_all(connection)
     return [each.id for each in every if each.parent_id == organisation_id]
+
+
+def _profiles(connection: Connection, organisation_id: str) -> list[str]:
+    """Why the card profiles that an organisation has defined stay there."""
+    return [
+        f"profile {each.name}: cards of it stay so; for new ones define it there "
+        "(cloudcard ra profile create)"
+        for each in custom_profiles.of(connection, organisation_id)
+    ]
 
 
 def _policies(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from cloud_keystore.model.custom.profiles import CustomProfile, Terms
 from cloud_keystore.model.errors import InvalidInput, NotAllowed, OrganisationNotFound
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
@@ -14,6 +15,7 @@ from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.people import listing, migrating
 from cloud_keystore.people.migrating import Migrated
+from cloud_keystore.storage.issuing import custom_profiles
 from support.keystore_world import OPERATOR, World
 
 ALL = {"people": 3, "cards": 1, "workstations": 1, "staff": 1, "roles": 1, "organisations": 1}
@@ -59,6 +61,10 @@ class Trusts:
         return self.world.migrating.migrate(
             self.old, self.new, with_policies=with_policies, operator=by or self.operator
         )
+
+    def profiles(self, organisation_id: str) -> list[CustomProfile]:
+        with self.world.database.read() as connection:
+            return custom_profiles.of(connection, organisation_id)
 
     def told(self) -> int:
         return len(self.world.journal(*MOVED))
@@ -166,3 +172,13 @@ def test_nobody_moves_what_they_may_not(trusts: Trusts, world: World) -> None:
     assert done.moved["roles"] == 2
     assert granted.assignment.organisation_id == trusts.old
     assert done.kept == ()
+
+
+def test_profiles_stay_and_are_told(trusts: Trusts) -> None:
+    """CARD-05: cards keep the profile of which they were made."""
+    terms = Terms(series="Series 8")
+    trusts.world.custom_profiles.define("series-8", "v2", terms, trusts.old, actor=OPERATOR)
+    for found in (trusts.foresee(), trusts.migrate()):
+        assert [each for each in found.kept if each.startswith("profile series-8: ")]
+    assert [each.name for each in trusts.profiles(trusts.old)] == ["series-8"]
+    assert trusts.profiles(trusts.new) == []

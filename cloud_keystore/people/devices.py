@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import acting, alerts, budgets, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKey
@@ -16,7 +17,7 @@ from cloud_keystore.model.errors import DeviceNotFound, IdentityRejected, Invali
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import Template
-from cloud_keystore.model.people import Identity, IdentityState, Role
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.storage import approval_keys, people
@@ -47,6 +48,13 @@ class Devices:
             found = people.list_devices(by.connection, by.user(user_id, Right.VIEW).id)
             return [listing_of_device(by.connection, device) for device in found]
 
+    def find(self, device_id: str, *, actor: Actor) -> tuple[DeviceListing, User]:
+        """A device, also a removed one, and its holder. Raises DeviceNotFound, NotAllowed."""
+        with acting.looking(self.database, actor, self.clock()) as by:
+            device = _seen(by, device_id)
+            holder = by.user(device.user_id or "", Right.VIEW)
+            return listing_of_device(by.connection, device), holder
+
     def remove(self, device_id: str, reason: str, operator: Identity) -> DeviceListing:
         """Take a device out of use for ever; does nothing if it is removed already.
 
@@ -56,9 +64,7 @@ class Devices:
         reason = text_field("reason", reason, LONGEST_DISPLAY_NAME)
         now = self.clock()
         with acting.changing(self.database, operator.actor, now) as by:
-            connection, device = by.connection, people.find_identity(by.connection, device_id)
-            if device is None or device.role is not Role.DEVICE or not by.sees_identity(device):
-                raise DeviceNotFound("there is no such device: list those of its holder")
+            connection, device = by.connection, _seen(by, device_id)
             by.user(device.user_id or "", Right.DEVICES)
             withdrawn = remove_device(connection, device, reason, now, operator.actor)
             if device.state is IdentityState.ACTIVE:
@@ -118,6 +124,14 @@ def remove_device(
     removed = entries.about_identity(Kind.IDENTITY_REMOVED, device, now, actor, said)
     journal.append(connection, removed)
     return close_device(connection, device, now, actor, "device removed")
+
+
+def _seen(by: Acting, device_id: str) -> Identity:
+    """A device that an actor sees. Raises DeviceNotFound."""
+    found = people.find_identity(by.connection, device_id)
+    if found is None or found.role is not Role.DEVICE or not by.sees_identity(found):
+        raise DeviceNotFound("there is no such device: list those of its holder")
+    return found
 
 
 def listing_of_device(connection: Connection, device: Identity) -> DeviceListing:

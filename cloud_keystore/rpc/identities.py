@@ -117,6 +117,21 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         async for some in self.door.listed(context, listed):
             yield pb.ListDevicesResponse(devices=some)
 
+    async def GetDevice(
+        self, request: pb.GetDeviceRequest, context: Context
+    ) -> pb.GetDeviceResponse:
+        def get(who: Identity) -> pb.GetDeviceResponse:
+            found, holder = self.devices.find(request.device_id, actor=who.actor)
+            own = found.device.id
+            expiry = self._expiries([found.device], who.actor).get(own)
+            contact = self.identities.contacts([own], actor=who.actor).get(own)
+            device = device_message(found, self._now, expiry, contact)
+            return pb.GetDeviceResponse(
+                device=device, user_id=holder.id, user_name=holder.display_name
+            )
+
+        return await self.door.call(context, get)
+
     async def RemoveDevice(
         self, request: pb.RemoveDeviceRequest, context: Context
     ) -> pb.RemoveDeviceResponse:

@@ -74,6 +74,7 @@ SAYS = {
     "user close": r"^Cards revoked +-$",
     "pending": r"^\d{12}  Ada Byron ",
     "expiring": r"^Nothing ends within 90 days\.$",
+    "device show": r"^Holder +Ada Byron$",
     "device list": r"  Ada's phone +active +native ",
     "device remove": r"^Name +Ada's phone\nState +removed$",
     "alerts list": r"  not-me +\d{16} +Ada Byron +PC ",

@@ -165,6 +165,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "roles.grant": OPERATOR,
         "roles.withdraw": OPERATOR,
         "devices.list_of": OPERATOR,
+        "devices.find": OPERATOR,
         "devices.remove": OPERATOR,
         "identities.list_of": OPERATOR,
         "identities.invitations": OPERATOR,

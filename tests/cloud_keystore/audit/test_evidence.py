@@ -266,6 +266,7 @@ UNTOLD: dict[str, str] = {
     **{f"RequestService.List{name}": "reads" for name in ("Requests", "FourEyes")},
     **{f"RoleService.List{name}": "reads" for name in ("Roles", "Assignments")},
     "ProfileService.ListCustomProfiles": "reads",
+    "IdentityService.GetDevice": "reads",
     **{
         f"IdentityService.List{name}": "reads"
         for name in ("Workstations", "Devices", "Operators", "Auditors")

@@ -189,6 +189,9 @@ THINGS: Mapping[str, Row] = {
     "IdentityService.CreateShortCode": Row(
         Right.DEVICES, lambda at: staff.CreateShortCodeRequest(user_id=at.user)
     ),
+    "IdentityService.GetDevice": Row(
+        Right.VIEW, lambda at: staff.GetDeviceRequest(device_id=at.device)
+    ),
     "IdentityService.ListDevices": Row(
         Right.VIEW, lambda at: staff.ListDevicesRequest(user_id=at.user)
     ),

@@ -19,7 +19,7 @@ from cloudcard_tools.shared.caller import Caller
 from cloudcard_tools.shared.calling import listed
 from cloudcard_tools.shared.confirming import confirm, yes_option
 from cloudcard_tools.shared.finding import both
-from cloudcard_tools.shared.output import Row, ordered
+from cloudcard_tools.shared.output import Row, Value, ordered
 
 DEVICE_KIND = {
     pb.DEVICE_KIND_UNSPECIFIED: "",
@@ -69,6 +69,7 @@ older_option = click.option(
 Examples:
   cloudcard ra device list ada@example.org
   cloudcard ra device list ada@example.org --older-than 1.10
+  cloudcard ra device show "Ada's phone"
   cloudcard ra device remove "Ada's phone" --reason "lost on the train"
 """
 )
@@ -97,6 +98,20 @@ def device_list(user: str, older_than: str, caller: Caller) -> None:
     )
 
 
+@device.command("show")
+@click.argument("device")
+@operator_options
+def device_show(device: str, caller: Caller) -> None:
+    """Show the phone DEVICE, its holder, and what it said of itself when it called last. DEVICE is
+    its name, its holder's name or e-mail address, an identifier, or the beginning of one.
+    """
+    device_id = find(caller, Sort.DEVICE, device, in_use=True)
+    with caller.service(IdentityServiceStub) as stub:
+        found = stub.GetDevice(pb.GetDeviceRequest(device_id=device_id))
+    facts = device_row(found.device) | {"holder": found.user_name, "user_id": found.user_id}
+    caller.print_facts(facts, {**DEVICE_LABELS, "holder": "Holder"})
+
+
 @device.command("remove")
 @click.argument("device")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
@@ -118,7 +133,7 @@ def device_remove(device: str, reason: str, yes: bool, caller: Caller) -> None:
     caller.print_facts(device_row(removed), DEVICE_FACTS)
 
 
-def device_row(message: pb.Device) -> Row:
+def device_row(message: pb.Device) -> dict[str, Value]:
     return {
         "id": message.id,
         "name": message.display_name,

@@ -70,6 +70,11 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesResponse.FromString,
                 _registered_method=True)
+        self.GetDevice = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/GetDevice',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetDeviceRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetDeviceResponse.FromString,
+                _registered_method=True)
         self.RemoveDevice = channel.unary_unary(
                 '/cloudcard.registry.v1.IdentityService/RemoveDevice',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.RemoveDeviceRequest.SerializeToString,
@@ -172,6 +177,13 @@ class IdentityServiceServicer:
 
     def ListDevices(self, request, context):
         """ListDevices lists the devices of a person, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDevice(self, request, context):
+        """GetDevice returns one device, also a removed one, and whose it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -287,6 +299,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListDevices,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesResponse.SerializeToString,
+            ),
+            'GetDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDevice,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetDeviceRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetDeviceResponse.SerializeToString,
             ),
             'RemoveDevice': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveDevice,
@@ -529,6 +546,33 @@ class IdentityService:
             '/cloudcard.registry.v1.IdentityService/ListDevices',
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/GetDevice',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetDeviceRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class IdentityServiceStub:
     """
     ListDevices: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
+    GetDevice: _grpc.UnaryUnaryMultiCallable[_identities_pb2.GetDeviceRequest, _identities_pb2.GetDeviceResponse]
+    """GetDevice returns one device, also a removed one, and whose it is."""
     RemoveDevice: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveDeviceRequest, _identities_pb2.RemoveDeviceResponse]
     """RemoveDevice takes a lost or replaced device out of use for ever. Its unused approvals become void. Requests that
     wait
@@ -100,6 +102,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """
     ListDevices: _aio.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
+    GetDevice: _aio.UnaryUnaryMultiCallable[_identities_pb2.GetDeviceRequest, _identities_pb2.GetDeviceResponse]  # type: ignore[assignment]
+    """GetDevice returns one device, also a removed one, and whose it is."""
     RemoveDevice: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveDeviceRequest, _identities_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
     """RemoveDevice takes a lost or replaced device out of use for ever. Its unused approvals become void. Requests that
     wait
@@ -188,6 +192,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListDevicesResponse], _abc.AsyncIterator[_identities_pb2.ListDevicesResponse]]:
         """ListDevices lists the devices of a person, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def GetDevice(
+        self,
+        request: _identities_pb2.GetDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.GetDeviceResponse, _abc.Awaitable[_identities_pb2.GetDeviceResponse]]:
+        """GetDevice returns one device, also a removed one, and whose it is."""
 
     @_abc_1.abstractmethod
     def RemoveDevice(

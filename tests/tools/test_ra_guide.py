@@ -51,6 +51,8 @@ IRREVERSIBLE = ("remove", "revoke", "close", "delete", "move")
 SAYS = {
     "user add": r"^Phone's token +cc1\.",
     "user invite": r"^Phone's token +cc1\.",
+    "user short-code": r"^Short code +[A-Z]{4}-[A-Z]{4}-[A-Z]{4}\nGood until +\d{4}-",
+    "user verify-email": r"^Sent to +ada@example\.com$",
     "import people.csv": r"^Rows +3\nAdded +3$",
     "export users": r"^File +all\.csv\nRows +\d+$",
     "export pending": r"^File +pending\.csv\nRows +\d+$",
@@ -68,7 +70,7 @@ SAYS = {
     "user list": r"  Ada Byron .*  1  \d{16}",
     "user find": r"  [1-9]\d{11}  Ada Byron  ada@example\.org  enrolled ",
     "user show": r"^UUID +[1-9]\d{11}\nName +Ada Byron\nE-mail +ada@example\.",
-    "user edit": r"^E-mail +ada@example\.com$",
+    "user edit": r"^New e-mail, not verified +ada@example\.com$",
     "user join": r"^St Elsewhere +no ",
     "user leave": r"^Default +yes ",
     "user close": r"^Cards revoked +-$",
@@ -144,8 +146,8 @@ SAYS = {
     "card revoke": r"^State +revoked$",
 }
 FOR_A_TOKEN = timedelta(days=14)
-# Ada's report has suspended her card; her new address is not what is typed for her elsewhere.
-LAST = ("edit", "delete", "resume", "suspend", "remove", "close", "revoke")
+# Ada's report has suspended her card, and another address waits only once it was given.
+LAST = ("edit", "verify-email", "delete", "resume", "suspend", "remove", "close", "revoke")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ EXAMPLES = sorted(
     {each for _, command in walk(cloudcard) for each in examples(command.epilog or "")}
     | set(examples(cloudcard.epilog or ""))
 )
+# Where an example goes on in the next line.
+MORE = re.compile(r"\\\n\s*")
 # What follows an example in its line: words about it, another program, a file for what is printed.
 REST = re.compile(r" {3,}.*| [|>] .*")
 
@@ -31,7 +33,7 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def parse(example: str) -> None:
     """Parse a command line as the program does, without running it."""
-    words = shlex.split(REST.sub("", example.replace("\\\n", " ")))
+    words = shlex.split(REST.sub("", MORE.sub("", example)))
     name, command = words.pop(0), click.Command("none")
     command = cloudcard
     assert name == "cloudcard"

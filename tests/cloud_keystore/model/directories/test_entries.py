@@ -32,7 +32,8 @@ def test_what_was_set_by_hand_is_never_overwritten(
     turns: list[tuple[bool, Field, str]],
 ) -> None:
     """USER-16."""
-    said, user = entry(), User("1", "first", "first", THEN, organisation_id="first")
+    said = entry()
+    user = User("1", "first", "first", THEN, organisation_id="first", phone="first")
     by_hand = dict.fromkeys(Field, "first")
     for by_directory, field, text in turns:
         if by_directory:

@@ -20,6 +20,7 @@ from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.model.policies import PolicyVersion
 from cloud_keystore.model.rights.holding import upwards
+from cloud_keystore.model.rights.requests import HighRisk
 from cloud_keystore.model.rights.roles import FORMER, Assignment, Right
 from cloud_keystore.people import roles
 from cloud_keystore.people.policies import settling
@@ -84,7 +85,7 @@ class Migrating:
             found.note("roles", len(_movable(by, organisation_id, to, now, found)))
             found.kept += _profiles(connection, organisation_id)
             if with_policies:
-                found.note("policies", len(_policies(connection, organisation_id, to, found)))
+                found.note("policies", len(_policies(by, organisation_id, to, found)))
             return _result(found)
 
     def migrate(
@@ -107,9 +108,8 @@ class Migrating:
                 told += settling.follow_place(by, each)
                 done.note("organisations")
             if with_policies:
-                for version in _policies(connection, organisation_id, to, done)[: done.left]:
-                    there = replace(version, organisation_id=to, create_time=now)
-                    first, *inherited = settling.changes(by, to, there)
+                for version in _policies(by, organisation_id, to, done)[: done.left]:
+                    first, *inherited = settling.changes(by, to, _copied(version, to, now))
                     policies.add(connection, first.version, operator.id)
                     about = first.details()
                     told.append(entries.about_keystore(Kind.POLICY_SET, now, by.actor, about))
@@ -170,11 +170,11 @@ def _profiles(connection: Connection, organisation_id: str) -> list[str]:
     ]
 
 
-def _policies(
-    connection: Connection, organisation_id: str, to: str, portion: _Portion
-) -> list[PolicyVersion]:
-    """The policies of an organisation that another one has none instead of."""
-    every = [each for each in policies.list_all(connection, earlier=False) if each.own]
+def _policies(by: Acting, organisation_id: str, to: str, portion: _Portion) -> list[PolicyVersion]:
+    """The policies of an organisation that another one has none instead of, and that the actor may
+    set there alone.
+    """
+    every = [each for each in policies.list_all(by.connection, earlier=False) if each.own]
     there = {each.profile: each.policy for each in every if each.organisation_id == to}
     own = [each for each in every if each.organisation_id == organisation_id]
     portion.kept += [
@@ -182,7 +182,23 @@ def _policies(
         for each in own
         if each.profile in there and there[each.profile] != each.policy
     ]
-    return [each for each in own if each.profile not in there]
+    wanted = [each for each in own if each.profile not in there]
+    alone = [
+        each
+        for each in wanted
+        if not settling.needs_second(by, settling.changes(by, to, _copied(each, to, by.now)))
+    ]
+    portion.kept += [
+        f"policy {each.name}: another operator has to approve it there (cloudcard ra policy set)"
+        for each in wanted
+        if each not in alone
+    ]
+    return alone
+
+
+def _copied(version: PolicyVersion, to: str, now: datetime) -> PolicyVersion:
+    """A policy as it is set in another organisation."""
+    return replace(version, organisation_id=to, create_time=now)
 
 
 def _movable(
@@ -211,6 +227,8 @@ def _movable(
 
 def _why_kept(by: Acting, identity: Identity, granted: Assignment, name: str, to: str) -> str:
     """Why a role stays where it is; empty if it can be granted in the other organisation."""
+    if by.is_high_risk({HighRisk.GRANT_ROLE}, to):
+        return "another operator has to approve it there (cloudcard ra role grant)"
     try:
         roles.check_other(identity.id, by.actor)
         there = roles.grantable(by, name, identity.role, to)

@@ -12,6 +12,7 @@ from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.policies import Policy
+from cloud_keystore.model.rights.requests import HighRisk
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.people import listing, migrating
 from cloud_keystore.people.migrating import Migrated
@@ -141,6 +142,21 @@ def test_policies_are_copied_if_they_are_wanted_and_never_overwritten(
     kept = trusts.migrate(with_policies=True)
     assert (moved(kept), of_new()) == ({}, {"v2": 9})
     assert "has one of its own" in kept.kept[0]
+
+
+def test_what_needs_a_second_operator_is_not_done_by_moving_it(
+    trusts: Trusts, world: World
+) -> None:
+    """Whoever was refused a policy or a role in an organisation could have it copied there."""
+    world.organisations.change(trusts.ward, parent_id=ROOT, actor=OPERATOR)
+    world.four_eyes.require([HighRisk.POLICY, HighRisk.GRANT_ROLE], trusts.new, actor=OPERATOR)
+    before = [each.assignment for each in world.roles.list_all(actor=OPERATOR)]
+    for found in (trusts.foresee(with_policies=True), trusts.migrate(with_policies=True)):
+        assert {"policies", "roles"} & moved(found).keys() == set()
+        assert len([each for each in found.kept if "another operator has to approve" in each]) == 2
+    assert [each.assignment for each in world.roles.list_all(actor=OPERATOR)] == before
+    listed = world.organisations.list_policies(earlier=False, actor=OPERATOR)
+    assert trusts.new not in {each.organisation_id for each in listed}
 
 
 def test_nobody_moves_what_they_may_not(trusts: Trusts, world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -137,7 +136,7 @@ class Organisations:
         profile: str,
         policy: Policy,
         operator: Identity,
-        own: Collection[str] | None = None,
+        own: tuple[str, ...] | None = None,
     ) -> PolicyVersion:
         """Put a new version in force, for an organisation (empty: all) and a profile (empty: all).
         It sets the terms that `own` names, or all; the others are inherited from above.

@@ -60,7 +60,7 @@ class PolicyCalls:
         at once, also for organisations below that inherit it.
         """
         given = asked.terms
-        own = {TERM_OF.get(name, name) for name in given.model_fields_set}
+        own = tuple(sorted({TERM_OF.get(name, name) for name in given.model_fields_set}))
         policy, caller = _policy(given), current().caller
         self.organisations.set_policy(organisation_id, asked.profile, policy, caller, own)
         found = self.explaining.of_organisation(

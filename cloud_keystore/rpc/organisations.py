@@ -88,7 +88,7 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
                 request.profile,
                 _policy(request.policy),
                 operator,
-                list(request.own.names) if request.HasField("own") else None,
+                tuple(request.own.names) if request.HasField("own") else None,
             ),
         )
         return pb.SetPolicyResponse(policy=_version(version))

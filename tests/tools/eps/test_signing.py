@@ -40,13 +40,7 @@ from reader_bridge.remote.keys import PUSH
 from support.keystore_process import PASSCODE, KeystoreProcess
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-# Its time of signing is a moment from now, when the card is there.
-SIGNED_AT = datetime.now(UTC) + timedelta(minutes=2)
-MESSAGE = (
-    (SAMPLES / "prescription.xml")
-    .read_bytes()
-    .replace(b"20261129213000", SIGNED_AT.strftime("%Y%m%d%H%M%S").encode())
-)
+MESSAGE = (SAMPLES / "prescription.xml").read_bytes()
 NUMBER = b"D37FD639-E831-420C-B37B-40481DCA910E"
 GOAL = 30.0  # seconds; it takes one, and a computer with much else to do may take longer
 Request = TypeVar("Request")
@@ -185,7 +179,10 @@ def test_openssl_verifies_what_the_command_writes(
     surgery: Surgery, tmp_path: Path, algorithm: str
 ) -> None:
     """A message and an answer of $prepare in one batch; what is written counts for `verify`."""
-    (tmp_path / "message.xml").write_bytes(MESSAGE)
+    # Its time of signing is a moment from now: the card is there already.
+    time = datetime.now(UTC) + timedelta(minutes=2)
+    message = MESSAGE.replace(b"20261129213000", time.strftime("%Y%m%d%H%M%S").encode())
+    (tmp_path / "message.xml").write_bytes(message)
     (tmp_path / "other.json").write_text(
         prepared("D37FD639-E831-420C-B37B-000000000004", algorithm)
     )

@@ -32,7 +32,9 @@ docs/nhs.md says what the simulated broker does.
 """
 )
 def spine() -> None:
-    """An identity agent for the simulated session broker. No host of the NHS is ever called."""
+    """Log in at a simulated session broker with a card in a reader. No host of the NHS is ever
+    called.
+    """
 
 
 @spine.command(

@@ -44,7 +44,9 @@ class Tree:
     def set(
         self, place: str, policy: Policy, own: list[Term] | None = None, profile: str = ""
     ) -> PolicyVersion:
-        return self.world.organisations.set_policy(place, profile, policy, self.operator, own)
+        return self.world.organisations.set_policy(
+            place, profile, policy, self.operator, None if own is None else tuple(own)
+        )
 
     def holds(self, place: str, profile: str = "v2") -> Policy:
         with self.world.database.read() as connection:
@@ -198,4 +200,4 @@ def test_an_organisation_below_keeps_its_second(tree: Tree, world: World) -> Non
 
 def test_terms_that_there_are_not(tree: Tree) -> None:
     with pytest.raises(InvalidInput, match="own has 'colour'"):
-        tree.world.organisations.set_policy("", "", Policy(), tree.operator, ["colour"])
+        tree.world.organisations.set_policy("", "", Policy(), tree.operator, ("colour",))

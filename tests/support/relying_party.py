@@ -84,7 +84,8 @@ class RelyingParty:
         verify = ["openssl", "verify", "-crl_check", "-CAfile", self.authority]
         checked = self._ran(*verify, "-CRLfile", "cards.crl", self.path)
         said = self.run("openssl", "crl", "-in", "cards.crl", "-inform", "DER", "-noout", "-text")
-        serial = f"{self.certificate.serial_number:X}".rjust(40, "0")
+        number = self.certificate.serial_number
+        serial = number.to_bytes(-(-number.bit_length() // 8)).hex().upper()  # as OpenSSL prints it
         entry = re.search(rf"Serial Number: {serial}\n(?:(?!Serial).*\n)*", said)
         assert ("certificate revoked" in checked.stdout) == (checked.returncode != 0)
         assert (entry is not None) == (checked.returncode != 0), said

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from cloud_keystore.est.client import Client
-from cloud_keystore.model.errors import StorageUnavailable
+from cloud_keystore.est.running import bring, keep_running
 from cloud_keystore.model.pki.est import Answer, Errand, Said
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 1.0
-MOST_TELLS = 30  # custody can be starting again
 UNTRIED = Answer(Said.UNTRIED)
 
 
@@ -40,16 +38,7 @@ class Fetching:
 
     async def keep_fetching(self, stop: asyncio.Event) -> None:
         """Run errands until told to stop. One under way is finished first; the others go back."""
-        while not stop.is_set():
-            done = 0
-            try:
-                done = await self.fetch(stop)
-            # Custody can be starting again; whoever takes them next has the errands.
-            except Exception:
-                log.exception("authorities were not asked")
-            if not done:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+        await keep_running(lambda: self.fetch(stop), stop)
 
     async def fetch(self, stop: asyncio.Event) -> int:
         """Run a portion of errands; return how many there were."""
@@ -58,17 +47,5 @@ class Fetching:
         for each in errands:
             answer = UNTRIED if stop.is_set() else await self.client.ask(each)
             log.info("an authority was asked", key=each.key_id, said=answer.said)
-            await self._tell(each, answer)
+            await bring(partial(self.errands.tell, each.key_id, each.tries, answer))
         return len(errands)
-
-    async def _tell(self, errand: Errand, answer: Answer) -> None:
-        """Bring an answer. It is waited for: what is not known there is asked once more."""
-        for left in reversed(range(MOST_TELLS)):
-            try:
-                await asyncio.to_thread(self.errands.tell, errand.key_id, errand.tries, answer)
-            except StorageUnavailable:
-                if not left:
-                    raise
-                await asyncio.sleep(LOOK_SECONDS)
-            else:
-                return

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -17,8 +18,8 @@ import structlog
 from cloud_keystore.est import exchange
 from cloud_keystore.est.client import Wrong
 from cloud_keystore.est.exchange import NoAnswer, TooLarge
-from cloud_keystore.est.fetching import LOOK_SECONDS, MOST_TELLS
-from cloud_keystore.model.errors import InvalidInput, StorageUnavailable
+from cloud_keystore.est.running import bring, keep_running
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.pki.lists import (
     LARGEST_FETCHED,
     Fetched,
@@ -56,16 +57,7 @@ class Lists:
 
     async def keep_fetching(self, stop: asyncio.Event) -> None:
         """Run errands until told to stop. One under way is finished first; the others go back."""
-        while not stop.is_set():
-            done = 0
-            try:
-                done = await self.fetch(stop)
-            # Custody can be starting again; whoever takes them next has the errands.
-            except Exception:
-                log.exception("revocation lists were not fetched")
-            if not done:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+        await keep_running(lambda: self.fetch(stop), stop)
 
     async def fetch(self, stop: asyncio.Event) -> int:
         """Run a portion of errands; return how many there were."""
@@ -73,7 +65,7 @@ class Lists:
         for each in errands:
             answer = UNTRIED if stop.is_set() else await self.get(each)
             log.info("a revocation list was fetched", got=answer.fetched)
-            await self._tell(each, answer)
+            await bring(partial(self.errands.tell, each.authority_id, each.tries, answer))
         return len(errands)
 
     async def get(self, errand: ListErrand) -> ListAnswer:
@@ -101,19 +93,6 @@ class Lists:
         if reply.status != HTTPStatus.OK:
             raise Wrong(f"there is no revocation list: the answer is {reply.status}", LOOK)
         return reply.body
-
-    async def _tell(self, errand: ListErrand, answer: ListAnswer) -> None:
-        for left in reversed(range(MOST_TELLS)):
-            try:
-                await asyncio.to_thread(
-                    self.errands.tell, errand.authority_id, errand.tries, answer
-                )
-            except StorageUnavailable:
-                if not left:
-                    raise
-                await asyncio.sleep(LOOK_SECONDS)
-            else:
-                return
 
 
 @contextmanager

@@ -14,8 +14,9 @@ def check_workstation(connection: Connection, card: Card, key_ref: int) -> None:
     """Raise PukRefused for a PUK that was given at a workstation, if the card's policy wants the
     holder's phone for another PIN.
     """
-    in_force = policies.in_force(connection, card.organisation_id, card.profile)
-    if key_ref == KeyRef.PUK and in_force.policy.refuses_puk:
+    if key_ref != KeyRef.PUK:
+        return
+    if policies.in_force(connection, card.organisation_id, card.profile).policy.refuses_puk:
         raise PukRefused(
             "no PUK is taken at workstations here: choose another passcode on your phone "
             f"(cloudcard authenticator passcode {card.serial} --puk), or ask your registration "

@@ -15,6 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from cloud_keystore.storage.databases import postgresql, sqlite
+from cloud_keystore.storage.databases.modes import Mode
 from cloudcard_tools.demo import programs
 from cloudcard_tools.shared import processes
 from support import examples, namespaces, warm_starts
@@ -34,10 +35,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 def pytest_configure() -> None:
     """Keep the tests' files in memory if it has room: a commit waits for a disk. Start our programs
     from a process that has imported them. Compile the statements of SQL once.
+
+    A computer that is busy, or stands still for seconds, may keep a test from going on within a
+    transaction; programs, which the tests of leases start, have leases as they are.
     """
     if roomy(MEMORY):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     processes.launch, programs.run = warm_starts.launch, warm_starts.run_program
+    postgresql.LEASES = dict.fromkeys(postgresql.LEASES, postgresql.LEASES[Mode.LONG])
     for module in (sqlite, postgresql):
         module.new_engine = Statements().shared(module.new_engine)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TypeAlias
 
 import psycopg
@@ -153,7 +154,7 @@ def _drop(context: ExceptionContext) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    statement = _BEGINNINGS[connection.info.get(MODE, Mode.READ)]
+    statement = _beginning(connection.info.get(MODE, Mode.READ))
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -166,13 +167,10 @@ def _begin(connection: Connection) -> None:
             return
 
 
-def _lease(mode: Mode) -> str:
+@cache
+def _beginning(mode: Mode) -> str:
+    if mode is Mode.READ:
+        return "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
     lock = "pg_advisory_xact_lock_shared" if mode is Mode.SHARED else "pg_advisory_xact_lock"
     settings = (f"set_config('{name}', '{value}', true)" for name, value in LEASES[mode].items())
     return f"SELECT {', '.join((f'{lock}({WRITERS})', *settings))}"
-
-
-_BEGINNINGS: Mapping[Mode, str] = {
-    Mode.READ: "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    **{mode: _lease(mode) for mode in LEASES},
-}

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -36,7 +37,7 @@ from cloud_keystore.storage.tables import metadata
 from support.crashing import Crash, crashing
 from support.postgres import Server
 
-PARTS = 4  # of a test that takes a minute
+APART = 40  # statements at which a whole migration dies: it takes as long as all steps
 CREATED = {"create_time": EPOCH}
 
 INSERT_ADA = "INSERT INTO user (id, display_name, email, create_time) VALUES ('1', 'Ada', '', 0)"
@@ -104,10 +105,15 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     database.close()
 
 
-def upgrade(connection: Connection, revision: str) -> None:
+def configuration() -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("cloud_keystore.storage") / "migrations"))
     config.set_main_option("recursive_version_locations", "true")
+    return config
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    config = configuration()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 
@@ -150,41 +156,83 @@ def self_signed(private: ec.EllipticCurvePrivateKey) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_a_migration_that_dies_at_any_statement_is_begun_again(part: int, tmp_path: Path) -> None:
+def dies(path: Path, step: int) -> bool:
+    """Whether a migration comes to a step, at which it dies; nothing is changed then."""
+    database = open_database(path)
+    before = version(database)
+    try:
+        with crashing(step):
+            database.migrate()
+    except Crash:
+        died = True
+    else:
+        died = False
+    database.close()
+    again = open_database(path)
+    assert (version(again) == before) == died  # all of it, or nothing
+    with again.read() as connection:
+        assert connection.execute(text("SELECT display_name FROM user")).scalars().all() == ["Ada"]
+    again.close()
+    return died
+
+
+def version(database: Database) -> str:
+    with database.read() as connection:
+        found: str = connection.execute(
+            text("SELECT version_num FROM alembic_version")
+        ).scalar_one()
+        return found
+
+
+def test_each_migration_dies_at_any_statement_without_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From each version to the next, as all of them from the first would be done anew each time."""
+    base, path = tmp_path / "base.db", tmp_path / "keystore.db"
+    first_schema(base, self_signed(ec.generate_private_key(ec.SECP256R1())))
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "+1"))
+    steps = 0
+    for _ in revisions()[1:]:
+        for step in count(1):
+            shutil.copy(base, path)
+            if not dies(path, step):
+                break
+        steps += step
+        path.replace(base)
+    assert steps > 300  # statements to die at
+    monkeypatch.undo()
+    migrated = open_database(base)
+    migrated.migrate()
+    with migrated.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    migrated.close()
+
+
+def test_a_migration_that_dies_is_begun_again(tmp_path: Path) -> None:
     first, path = tmp_path / "first.db", tmp_path / "keystore.db"
     first_schema(first, self_signed(ec.generate_private_key(ec.SECP256R1())))
     shutil.copy(first, path)
     undisturbed = open_database(path)
     undisturbed.migrate()
     whole = schema(undisturbed)
-    with undisturbed.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     undisturbed.close()
-    for step in count(1 + part, PARTS):
+    for step in count(1, APART):
         shutil.copy(first, path)
-        database = open_database(path)
-        try:
-            with crashing(step):
-                database.migrate()
-        except Crash:
-            died = True
-        else:
-            died = False
-        database.close()
+        died = dies(path, step)
         again = open_database(path)
-        with again.read() as connection:
-            version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            said = connection.execute(text("SELECT display_name FROM user")).scalars().all()
-        assert (version == "0001") == died  # all of it, or nothing
-        assert said == ["Ada"]
-        if step // PARTS % 8 == 0 or not died:  # to begin again takes as long as all steps
-            again.migrate()
-            assert schema(again) == whole
+        again.migrate()
+        assert schema(again) == whole
         again.close()
         if not died:
             break
-    assert step > 40  # statements to die at
+    assert step > 300  # statements to die at
+
+
+def revisions() -> list[str]:
+    """The versions of the schema, the first one first."""
+    scripts = ScriptDirectory.from_config(configuration())
+    return [each.revision for each in scripts.walk_revisions()][::-1]
 
 
 def schema(database: Database) -> list[tuple[str, str | None]]:

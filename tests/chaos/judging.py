@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from cloud_keystore.model.sessions import inputs_sha256
 from cloudcard_tools.audit import lines
 from cloudcard_tools.audit.lines import EntryLine
 
+ANSWER_SECONDS = 60
+
 
 def cloudcard(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command."""
@@ -24,18 +27,26 @@ def cloudcard(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def answered(*arguments: str) -> str:
+    """What a command prints once the keystore answers it: a process of it may begin anew."""
+    until = time.monotonic() + ANSWER_SECONDS
+    while (done := cloudcard(*arguments)).returncode:
+        if time.monotonic() > until:
+            raise AssertionError(done.stderr or done.stdout)
+        time.sleep(1)
+    return done.stdout
+
+
 def exported(auditor: Path, target: Path) -> list[Entry]:
     """The whole journal, as an auditor gets it."""
-    done = cloudcard("audit", "export", str(target), "--identity", str(auditor))
-    if done.returncode:
-        raise AssertionError(done.stderr)
+    answered("audit", "export", str(target), "--identity", str(auditor))
     with target.open("rb") as file:
         return [decode(line.entry) for _, line in lines.read(file) if isinstance(line, EntryLine)]
 
 
 def verified(auditor: Path, export: Path) -> list[str]:
     """What `cloudcard audit verify` finds."""
-    key = json.loads(cloudcard("audit", "key", "--json", "--identity", str(auditor)).stdout)
+    key = json.loads(answered("audit", "key", "--json", "--identity", str(auditor)))
     done = cloudcard("audit", "verify", str(export), "--journal-key", key["journal_key"], "--json")
     if done.returncode == 0:
         return []

@@ -25,6 +25,7 @@ from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.contacts import accounts
 from cloud_keystore.people.devices import remove_device
+from cloud_keystore.people.programs import giving
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
 from cloud_keystore.storage.contacts import accounts as account_rows
 from cloud_keystore.storage.credentials.portal import passwords, questions
@@ -93,6 +94,7 @@ def close(
         topics += move_card(connection, card, CardEvent.REVOKE, now, actor, reason, LEFT)
     for device in (*ended.phones, *ended.invitations):
         topics += remove_device(connection, device, reason, now, actor)
+    giving.take_all(by, user_id)
     accounts.drop(connection, ended.user, ended.accounts, now, actor)
     passwords.drop(connection, user_id)
     questions.replace(connection, user_id, ())

@@ -29,6 +29,8 @@ from cloud_keystore.model.policies import decode
 from cloud_keystore.model.rights.requests import Action, Request, RequestState, Second
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.organisations import Organisations
+from cloud_keystore.people.programs.mappings import Mappings, WantedMapping
+from cloud_keystore.people.programs.operators import Operators
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.roles import Roles, Wish
@@ -61,6 +63,8 @@ class Requests:
     custom_roles: CustomRoles
     organisations: Organisations
     four_eyes: FourEyes
+    mappings: Mappings
+    operators: Operators
 
     def list_all(self, *, decided: bool, actor: Actor) -> list[RequestListing]:
         """The open requests of organisations that the actor sees, or all, oldest first."""
@@ -172,6 +176,25 @@ def _set_four_eyes(
     return four_eyes.require(terms["operations"].split(), terms["organisation"], actor=who.actor)
 
 
+def _map_group(our: Requests, terms: Mapping[str, str], who: Identity, second: Second) -> object:
+    until = terms.get("until")
+    wanted = WantedMapping(
+        terms["directory"],
+        terms["named_by"],
+        terms["group"],
+        terms["role"],
+        terms["organisation"],
+        None if until is None else datetime.fromisoformat(until),
+    )
+    return replace(our.mappings, second=second).map_group(wanted, actor=who.actor)
+
+
+def _identify(our: Requests, terms: Mapping[str, str], who: Identity, second: Second) -> object:
+    return replace(our.operators, second=second).identify(
+        terms["operator"], terms["user"], terms["organisation"], actor=who.actor
+    )
+
+
 _DONE: Mapping[Action, Callable[[Requests, Mapping[str, str], Identity, Second], object]] = (
     MappingProxyType(
         {
@@ -182,6 +205,8 @@ _DONE: Mapping[Action, Callable[[Requests, Mapping[str, str], Identity, Second],
             Action.CHANGE_ROLE: _change_role,
             Action.SET_POLICY: _set_policy,
             Action.SET_FOUR_EYES: _set_four_eyes,
+            Action.MAP_GROUP: _map_group,
+            Action.IDENTIFY_OPERATOR: _identify,
         }
     )
 )

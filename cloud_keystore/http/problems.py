@@ -42,6 +42,8 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.WebhookNotFound: HTTPStatus.NOT_FOUND,
         errors.PasscodeNeeded: HTTPStatus.CONFLICT,
         errors.RequestIdReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.GroupNotFound: HTTPStatus.NOT_FOUND,
+        errors.LastOperator: HTTPStatus.CONFLICT,
         errors.OrganisationNotFound: HTTPStatus.NOT_FOUND,
         errors.OrganisationExists: HTTPStatus.CONFLICT,
         errors.NotAllowed: HTTPStatus.FORBIDDEN,

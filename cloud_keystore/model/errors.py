@@ -210,6 +210,22 @@ class RequestClosed(KeystoreError):
     """The request was decided, has expired, or cannot be done any more."""
 
 
+class MappingNotFound(KeystoreError):
+    """There is no such mapping of a group."""
+
+
+class GroupNotFound(KeystoreError):
+    """There is no such group of a directory."""
+
+
+class GroupExists(KeystoreError):
+    """Another group of a directory has this name."""
+
+
+class TooManyGroups(KeystoreError):
+    """A directory has too many groups, or a group too many members."""
+
+
 class NoDifference(KeystoreError):
     """No directory says something else of a person than what holds."""
 

@@ -88,6 +88,13 @@ class Kind(StrEnum):
     USER_CLOSED = "user.closed"  # has left
     DIRECTORY_ENTRY_ADDED = "directory-entry.added"  # a directory says something of somebody
     DIRECTORY_ENTRY_REMOVED = "directory-entry.removed"
+    GROUP_ADDED = "group.added"  # a directory keeps it
+    GROUP_CHANGED = "group.changed"  # its names, or who is in it
+    GROUP_REMOVED = "group.removed"
+    GROUP_MAPPED = "group.mapped"  # to a role, which its members get if they are operators
+    GROUP_UNMAPPED = "group.unmapped"
+    OPERATOR_IDENTIFIED = "operator.identified"  # which person an operator is
+    OPERATOR_FORGOTTEN = "operator.forgotten"  # that is said no more
     DIRECTORY_DECIDED = "directory.decided"  # whether what it says holds, or what was set by hand
     WINDOWS_ACCOUNT_ADDED = "windows-account.added"
     WINDOWS_ACCOUNT_ACTIVATED = "windows-account.activated"  # its holder has finished enrolling

@@ -21,8 +21,10 @@ from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.people.programs import mappings
 from cloud_keystore.people.roles import check_manager_remains
 from cloud_keystore.storage import people
+from cloud_keystore.storage.directories import mappings as group_mappings
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import software, tokens
 from cloud_keystore.storage.listing import belonging
@@ -100,6 +102,8 @@ class Identities:
                 }
                 gone = entries.about_identity(Kind.IDENTITY_REMOVED, found, now, actor, said)
                 journal.append(connection, gone)
+                for mapping in group_mappings.of_client(connection, found.id):
+                    mappings.drop(by, mapping)
                 if role is Role.WORKSTATION:
                     topics = close_workstation(
                         connection, found.id, now, actor, "workstation removed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -31,6 +32,7 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import assignments, custom_roles
 
 WHEN = "%Y-%m-%dT%H:%M:%SZ"  # as commands take it
+BY_HAND: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +190,7 @@ class Roles:
             if identity is None:
                 raise RoleNotFound("nobody has this role any more")
             if not found.has_ended(now):
-                check_manager_remains(by.connection, [found], now)
-                assignments.end(by.connection, found, now)
-                said = {
-                    **_facts(by.connection, found),
-                    "from": str(found.from_time),
-                    "until": str(now),
-                }
-                told = entries.about_identity(Kind.ROLE_WITHDRAWN, identity, now, actor, said)
-                journal.append(by.connection, told)
+                end(by.connection, found, identity, now, actor)
                 found = replace(found, until_time=now)
             return _listing(by, found, identity)
 
@@ -284,13 +278,32 @@ def check_manager_remains(
         )
 
 
-def put(connection: Connection, granted: Assignment, identity: Identity, actor: Actor) -> None:
-    """Add an assignment, and tell the journal."""
+def put(
+    connection: Connection,
+    granted: Assignment,
+    identity: Identity,
+    actor: Actor,
+    about: Mapping[str, str] = BY_HAND,
+) -> None:
+    """Add an assignment, and tell the journal, also why there is one if nobody has granted it by
+    hand.
+    """
     assignments.add(connection, granted)
-    said = {**_facts(connection, granted), "from": str(granted.from_time)}
+    said = {**_facts(connection, granted), "from": str(granted.from_time), **about}
     if granted.until_time is not None:
         said["until"] = str(granted.until_time)
     told = entries.about_identity(Kind.ROLE_GRANTED, identity, granted.create_time, actor, said)
+    journal.append(connection, told)
+
+
+def end(
+    connection: Connection, granted: Assignment, identity: Identity, now: datetime, actor: Actor
+) -> None:
+    """End an assignment that has not ended, and tell the journal. Raises LastOperator."""
+    check_manager_remains(connection, [granted], now)
+    assignments.end(connection, granted, now)
+    said = {**_facts(connection, granted), "from": str(granted.from_time), "until": str(now)}
+    told = entries.about_identity(Kind.ROLE_WITHDRAWN, identity, now, actor, said)
     journal.append(connection, told)
 
 

@@ -54,6 +54,7 @@ ON_BOTH_DATABASES = {
     "test_giving_feedback",
     "test_unlock_codes",
     "test_differences",
+    "test_giving",
     "test_forged_certificates",
 }
 

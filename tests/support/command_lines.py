@@ -35,6 +35,7 @@ GIVEN = {
     ("authenticator", "portal", "questions"): ("One?", "--answers-stdin"),
     ("ra", "account", "add"): ("some", r"CORP\ada"),
     ("ra", "account", "directory", "password"): ("--password-stdin",),
+    ("ra", "directory", "operator"): ("some", "--nobody"),
     ("ra", "import"): (str(files(sheets) / importing.SAMPLE),),
     ("ra", "ca", "trust"): (AUTHORITY,),
     ("ra", "ca", "est"): ("some", "--off"),

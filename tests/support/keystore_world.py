@@ -27,6 +27,7 @@ from cloud_keystore.audit import sequencing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
+from cloud_keystore.cards.directories.groups import Groups
 from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.errands import Errands
@@ -112,6 +113,8 @@ from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.programs.differences import Differences
+from cloud_keystore.people.programs.mappings import Mappings
+from cloud_keystore.people.programs.operators import Operators
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing, take_next
@@ -246,6 +249,9 @@ class World:
     callers: Callers
     clients: Clients
     provisioning: Provisioning
+    groups: Groups
+    mappings: Mappings
+    operators: Operators
     differences: Differences
     validating: Validating
     webhooks: Webhooks
@@ -569,6 +575,8 @@ def new_world(
     leaving = Leaving(database, clock, woken.extend)
     organisations_ = Organisations(database, clock, os.urandom)
     roles, custom = Roles(database, clock, os.urandom), CustomRoles(database, clock, os.urandom)
+    mappings = Mappings(database, clock, os.urandom)
+    identified = Operators(database, clock, os.urandom)
     four_eyes = FourEyes(database, clock)
     certifying = Certifying(database, clock, authority, data_objects, woken.extend)
     est_hosts = set[tuple[str, int]]()
@@ -626,13 +634,26 @@ def new_world(
         notifications=Notifications(database, clock, sends=True),
         four_eyes=four_eyes,
         requests=Requests(
-            database, clock, life, replacing, leaving, roles, custom, organisations_, four_eyes
+            database,
+            clock,
+            life,
+            replacing,
+            leaving,
+            roles,
+            custom,
+            organisations_,
+            four_eyes,
+            mappings,
+            identified,
         ),
         callers=Callers(database, clock),
         clients=Clients(database=database, clock=clock, random=os.urandom),
         provisioning=Provisioning(
             database, clock, os.urandom, people_, Limits().leavers, woken.extend
         ),
+        groups=Groups(database, clock, os.urandom),
+        mappings=mappings,
+        operators=identified,
         differences=Differences(database, clock),
         validating=Validating(database, clock, seal, enrolment_sha256),
         webhooks=Webhooks(database, clock, os.urandom, seal, frozenset()),

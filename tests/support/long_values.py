@@ -18,6 +18,7 @@ from cloudcard.registry.v1 import (
     accounts_pb2,
     cards_pb2,
     clients_pb2,
+    directories_pb2,
     domains_pb2,
     external_pb2,
     feedback_pb2,
@@ -54,6 +55,7 @@ def keystore_of_long_values(keystore: KeystoreProcess, rest: int) -> Mapping[str
         clients_pb2.CreateClientRequest(display_name=WIDE, roles=["ra-agent-advanced", "support"])
     )
     _say_otherwise(keystore, rest, client.token)
+    _map_group(keystore, client.client.id, user)
     hook = webhooks_pb2.CreateWebhookRequest(client_id=client.client.id, url=HOOK)
     told = registry.webhooks.CreateWebhook(hook).webhook.id
     registry.webhooks.TestWebhook(webhooks_pb2.TestWebhookRequest(webhook_id=told))
@@ -124,6 +126,22 @@ def _say_otherwise(keystore: KeystoreProcess, port: int, token: str) -> None:
     asking.close()
     change = people_pb2.UpdateUserRequest(user_id=user, display_name=f"{LATIN}in")
     keystore.registry.people.UpdateUser(change)
+
+
+def _map_group(keystore: KeystoreProcess, client: str, user: str) -> None:
+    """Let a group give an operator a role."""
+    registry = keystore.registry
+    invited = identities_pb2.CreateOperatorRequest(display_name=f"{LATIN[:-1]}g")
+    registry.identities.CreateOperator(invited)
+    (listed,) = registry.identities.ListOperators(identities_pb2.ListOperatorsRequest())
+    said = directories_pb2.SetOperatorPersonRequest(
+        operator_id=listed.operators[-1].id, user_id=user
+    )
+    registry.directories.SetOperatorPerson(said)
+    mapped = directories_pb2.MapGroupRequest(
+        client_id=client, named_by="displayName", group=WIDE, role="ra-agent"
+    )
+    registry.directories.MapGroup(mapped)
 
 
 def _ask_another(keystore: KeystoreProcess, serial: str) -> None:

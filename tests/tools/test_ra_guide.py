@@ -67,6 +67,8 @@ SAYS = {
     "account remove": r"^Account +CORP\\ada$",
     "domain list": r"^All domains are allowed\.$",
     "directory differences": r"^Directories say nothing else\.$",
+    "directory mappings": r"^No group gives a role\.$",
+    "directory operators": r"^Nobody has said it of any operator: ",
     "user list": r"  Ada Byron .*  1  \d{16}",
     "user find": r"  [1-9]\d{11}  Ada Byron  ada@example\.org  enrolled ",
     "user show": r"^UUID +[1-9]\d{11}\nName +Ada Byron\nE-mail +ada@example\.",

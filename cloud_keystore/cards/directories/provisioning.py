@@ -43,7 +43,7 @@ from cloud_keystore.people.contacts import changing
 from cloud_keystore.people.likeness import check_new
 from cloud_keystore.people.people import People
 from cloud_keystore.storage import organisations, people
-from cloud_keystore.storage.directories import entries
+from cloud_keystore.storage.directories import entries, groups
 from cloud_keystore.storage.engine import Database
 
 BY_DIRECTORY: Mapping[str, Detail] = {"source": "directory"}
@@ -141,6 +141,7 @@ class Provisioning:
             entry = before.entry or _entry_of(before, actor, now)
             entry, topics = self._leave(by, replace(entry, active=False), before.present)
             self._keep(by, before.entry, replace(entry, deleted=True), is_new=is_new)
+            groups.leave_all(by.connection, actor.id, entry.id)
         self.wake(topics)
 
     def _join(self, by: Acting, entry: DirectoryEntry) -> User:

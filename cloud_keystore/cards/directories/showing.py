@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass, replace
 from hashlib import sha256
 
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.directories.entries import DirectoryEntry, Found, Shown, Sought
+from cloud_keystore.model.directories.groups import Group
 from cloud_keystore.model.errors import UserNotFound
 from cloud_keystore.model.people import User, UserState
 from cloud_keystore.storage import organisations, people
-from cloud_keystore.storage.directories import entries
+from cloud_keystore.storage.directories import entries, groups
 
 VERSION_DIGITS = 32
 
@@ -22,6 +23,13 @@ class Known:
 
     entry: DirectoryEntry | None
     user: User | None
+
+    @property
+    def id(self) -> str:
+        """By which the directory knows the person."""
+        if self.entry is not None:
+            return self.entry.id
+        return "" if self.user is None else self.user.id
 
     @property
     def present(self) -> User | None:
@@ -66,7 +74,12 @@ def shown(by: Acting, found: Sequence[Known]) -> list[Shown]:
             names[organisation_id] = organisations.name(by.connection, organisation_id)
         return names[organisation_id]
 
-    return [_shown(each, named(_place(each)) if _place(each) else "") for each in found]
+    ids = {each.id for each in found}
+    of = groups.of_members(by.connection, by.actor.id, ids)
+    return [
+        _shown(each, named(_place(each)) if _place(each) else "", of.get(each.id, ()))
+        for each in found
+    ]
 
 
 def _called_otherwise(by: Acting, user: User) -> bool:
@@ -82,7 +95,7 @@ def _place(found: Known) -> str:
     return found.entry.organisation.said if found.entry else ""
 
 
-def _shown(found: Known, organisation: str) -> Shown:
+def _shown(found: Known, organisation: str, within: Collection[Group]) -> Shown:
     entry, user = found.entry, found.present
     if entry is None and user is None:
         raise UserNotFound("there is nobody")
@@ -121,5 +134,6 @@ def _shown(found: Known, organisation: str) -> Shown:
             change_time=entry.change_time,
             version="",
         )
+    said = replace(said, groups=tuple((each.id, each.display_name) for each in within))
     text = "\0".join(map(str, astuple(said)))
     return replace(said, version=sha256(text.encode()).hexdigest()[:VERSION_DIGITS])

@@ -180,6 +180,7 @@ class Shown:
     create_time: datetime
     change_time: datetime
     version: str
+    groups: tuple[tuple[str, str], ...] = ()  # identifiers and names
 
 
 @dataclass(frozen=True, slots=True)

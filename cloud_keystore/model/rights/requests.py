@@ -25,7 +25,7 @@ class HighRisk(StrEnum):
     REVOKE = "revoke"  # of a card, whatever the reason
     REVOKE_COMPROMISED = "revoke-compromised"  # of a card, which invalidates what it has signed
     CLOSE_USER = "close-user"
-    GRANT_ROLE = "grant-role"  # also by an invitation, or by more rights of a role
+    GRANT_ROLE = "grant-role"  # also by an invitation, a group, or more rights of a role
     POLICY = "policy"
 
 
@@ -40,6 +40,8 @@ class Action(StrEnum):
     CHANGE_ROLE = "change-role"
     SET_POLICY = "set-policy"
     SET_FOUR_EYES = "set-four-eyes"
+    MAP_GROUP = "map-group"
+    IDENTIFY_OPERATOR = "identify-operator"
 
 
 @unique

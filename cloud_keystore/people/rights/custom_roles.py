@@ -36,6 +36,7 @@ from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import RIGHTS, Right
 from cloud_keystore.people.roles import WHEN, RoleListing, custom_listing, soonest_end
 from cloud_keystore.storage import organisations, people
+from cloud_keystore.storage.directories import mappings
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import assignments, custom_roles
 
@@ -132,6 +133,11 @@ class CustomRoles:
                     f"{role.name} is granted to {named}{more}: withdraw it first "
                     f"(cloudcard ra role withdraw WHO {role.name})"
                 )
+            if mapped := mappings.of_role(by.connection, role.id):
+                raise RoleGranted(
+                    f"the group {mapped[0].name} of a directory gives {role.name}: remove that "
+                    "first (cloudcard ra directory unmap)"
+                )
             custom_roles.end(by.connection, role, now)
             said = {**_facts(role), "rights": spelled(role.rights)}
             told = entries.about_keystore(Kind.ROLE_DELETED, now, actor, said)
@@ -167,8 +173,14 @@ def _check_ends(by: Acting, role: CustomRole, added: Collection[Right], now: dat
     right, end = soonest_end(by, added, role.organisation_id)
     if right is None or end is None:
         return
-    for each in assignments.with_role(by.connection, role.id):
-        if not each.has_ended(now) and (each.until_time is None or each.until_time > end):
+    ends = [
+        each.until_time
+        for each in assignments.with_role(by.connection, role.id)
+        if not each.has_ended(now)
+    ]
+    ends += [each.until_time for each in mappings.of_role(by.connection, role.id)]
+    for each in ends:
+        if each is None or each > end:
             raise NotAllowed(
                 f"you have the right {right.value!r} until {end:{WHEN}}, and others have the role "
                 f"{role.name} for longer: ask another RA manager",

@@ -1,1 +1,1 @@
-"""SCIM 2.0 for directories (RFC 7643, RFC 7644): people alone."""
+"""SCIM 2.0 for directories (RFC 7643, RFC 7644): people and groups."""

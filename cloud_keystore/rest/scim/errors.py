@@ -24,6 +24,8 @@ NAMES: Mapping[type[KeystoreError], tuple[HTTPStatus, str]] = MappingProxyType(
         errors.InvalidInput: (HTTPStatus.BAD_REQUEST, "invalidValue"),
         errors.OrganisationNotFound: (HTTPStatus.BAD_REQUEST, "invalidValue"),
         errors.UserExists: (HTTPStatus.CONFLICT, "uniqueness"),
+        errors.GroupExists: (HTTPStatus.CONFLICT, "uniqueness"),
+        errors.TooManyGroups: (HTTPStatus.BAD_REQUEST, "tooMany"),
     }
 )
 

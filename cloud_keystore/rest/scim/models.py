@@ -1,11 +1,14 @@
-"""People as SCIM has them, as far as it is kept here, and what the service tells of itself."""
+"""People and groups as SCIM has them, as far as it is kept here, and what the service tells of
+itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Generic, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias
 
+from pydantic import Field
 from scim2_models import (
     URN,
     AnyExtension,
@@ -19,6 +22,7 @@ from scim2_models import (
     Extension,
     Filter,
     Meta,
+    Mutability,
     Patch,
     Reference,
     Required,
@@ -35,6 +39,7 @@ from scim2_models import (
 AT = "/scim/v2"
 MOST_RESULTS = 200  # of one answer
 WORK, MOBILE = "work", "mobile"
+USER = "User"
 # What sub-attributes are answered with: types, and the form of numbers, by two that nobody has.
 CANONICAL: Mapping[tuple[str, str], Sequence[str]] = MappingProxyType(
     {
@@ -78,6 +83,20 @@ class PhoneNumber(ComplexAttribute):
     primary: bool | None = None
 
 
+# Here, because annotations are looked at before there is this class.
+ToGroup: TypeAlias = Reference["Group"]
+
+
+class GroupOfUser(ComplexAttribute):
+    """A group of the directory in which a person is; groups say who that is."""
+
+    value: Annotated[str | None, Mutability.read_only, CaseExact.true] = None
+    ref: Annotated[ToGroup | None, Mutability.read_only] = Field(
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    display: Annotated[str | None, Mutability.read_only] = None
+
+
 class User(Resource[AnyExtension], Generic[AnyExtension]):
     """A person."""
 
@@ -90,6 +109,7 @@ class User(Resource[AnyExtension], Generic[AnyExtension]):
     emails: list[Email] | None = None
     phone_numbers: list[PhoneNumber] | None = None
     active: bool | None = None
+    groups: Annotated[list[GroupOfUser] | None, Mutability.read_only] = None
 
 
 class Enterprise(Extension):
@@ -102,6 +122,33 @@ class Enterprise(Extension):
 
 
 Person: TypeAlias = User[Enterprise]
+ToPerson: TypeAlias = Reference[Person]
+
+
+class Member(ComplexAttribute):
+    """Somebody in a group."""
+
+    value: Annotated[str | None, Mutability.immutable, CaseExact.true] = None
+    ref: Annotated[ToPerson | None, Mutability.immutable] = Field(
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    type: Annotated[str | None, Mutability.immutable] = Field(None, examples=[USER])
+
+
+if TYPE_CHECKING:
+    NoExtension: TypeAlias = Extension
+else:
+    NoExtension = AnyExtension  # in the place of which the library puts nothing
+
+
+class Group(Resource[NoExtension]):
+    """People whom a directory has put together."""
+
+    __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:Group")
+
+    display_name: Annotated[str | None, Required.true, Uniqueness.server] = None
+    external_id: Annotated[str | None, CaseExact.true] = None
+    members: list[Member] | None = None
 
 
 def config(base: str) -> ServiceProviderConfig:
@@ -127,8 +174,16 @@ def config(base: str) -> ServiceProviderConfig:
 
 
 def resource_types(base: str) -> list[ResourceType]:
-    """People alone: there are no groups."""
+    """People, and groups of them."""
     return [
+        ResourceType(
+            id="Group",
+            name="Group",
+            description="People together; an operator can let a group give a role.",
+            endpoint=Reference("/Groups"),
+            schema=Reference(str(Group.__schema__)),
+            meta=Meta(resource_type="ResourceType", location=f"{base}{AT}/ResourceTypes/Group"),
+        ),
         ResourceType(
             id="User",
             name="User",
@@ -139,13 +194,13 @@ def resource_types(base: str) -> list[ResourceType]:
                 SchemaExtension(schema=Reference(str(Enterprise.__schema__)), required=False)
             ],
             meta=Meta(resource_type="ResourceType", location=f"{base}{AT}/ResourceTypes/User"),
-        )
+        ),
     ]
 
 
 def schemas(base: str, organisations: Sequence[str]) -> list[Schema]:
-    """What people have, with the names of the organisations where they can be."""
-    found = [User.to_schema(), Enterprise.to_schema()]
+    """What groups and people have, with the names of the organisations where people can be."""
+    found = [Group.to_schema(), User.to_schema(), Enterprise.to_schema()]
     for schema in found:
         schema.attributes = _told(schema.attributes or [], organisations)
         schema.meta = Meta(resource_type="Schema", location=f"{base}{AT}/Schemas/{schema.id}")

@@ -1,4 +1,4 @@
-"""Between people of SCIM and what use cases take and give."""
+"""Between people and groups of SCIM and what use cases take and give."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from collections.abc import Iterable, Mapping
 from scim2_models import Meta, PatchOp, Reference
 
 from cloud_keystore.model.directories.entries import Said, Shown
+from cloud_keystore.model.directories.groups import SaidOfGroup, ShownGroup
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.rest.scim.models import (
     AT,
     MOBILE,
+    USER,
     WORK,
     Email,
     Enterprise,
+    Group,
+    GroupOfUser,
+    Member,
     Name,
     Person,
     PhoneNumber,
@@ -48,7 +54,48 @@ def person(found: Shown, base: str) -> Person:
         made.phone_numbers = [PhoneNumber(value=found.phone, type=MOBILE)]
     if found.organisation:
         made[Enterprise] = Enterprise(organization=found.organisation)
+    if found.groups:
+        made.groups = [
+            GroupOfUser(value=own, display=name, ref=Reference(f"{base}{AT}/Groups/{own}"))
+            for own, name in found.groups
+        ]
     return made
+
+
+def group(found: ShownGroup, base: str) -> Group:
+    """A group as SCIM shows it."""
+    made = Group(
+        id=found.id,
+        display_name=found.display_name,
+        external_id=found.external_id or None,
+        meta=Meta(
+            resource_type="Group",
+            created=found.create_time,
+            last_modified=found.change_time,
+            location=Reference(f"{base}{AT}/Groups/{found.id}"),
+            version=etag(found),
+        ),
+    )
+    if found.members:
+        made.members = [
+            Member(value=each, ref=Reference(f"{base}{AT}/Users/{each}"), type=USER)
+            for each in found.members
+        ]
+    return made
+
+
+def whole_group(given: Group) -> SaidOfGroup:
+    """What a directory says with all of a group: of what it leaves out, that there is none. Raises
+    InvalidInput.
+    """
+    members = [each.value for each in given.members or ()]
+    if not all(members):
+        raise InvalidInput("members has one without a value: give the id of a user in each")
+    return SaidOfGroup(
+        display_name=given.display_name or "",
+        external_id=given.external_id or "",
+        members=frozenset(each for each in members if each),
+    )
 
 
 def location(found: Shown, base: str) -> str:
@@ -56,7 +103,7 @@ def location(found: Shown, base: str) -> str:
     return f"{base}{AT}/Users/{found.id}"
 
 
-def etag(found: Shown) -> str:
+def etag(found: Shown | ShownGroup) -> str:
     """By which a client says which version it has seen."""
     return f'W/"{found.version}"'
 

@@ -23,7 +23,9 @@ from cloud_keystore.rest.repeating import Repeating
 from cloud_keystore.rest.scim import application as scim
 from cloud_keystore.rest.scim.application import ScimCalls
 from cloud_keystore.rest.scim.errors import of_problem
+from cloud_keystore.rest.scim.groups import GroupCalls
 from cloud_keystore.rest.scim.models import AT
+from cloud_keystore.rest.scim.searching import Searching
 from cloud_keystore.rest.webhooks import WebhookCalls
 from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
@@ -109,7 +111,12 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
         organisations=use_cases.organisations,
     )
     own = OwnCalls(portal_passwords=use_cases.portal_passwords)
-    directories = ScimCalls(use_cases.provisioning, use_cases.organisations)
+    directories = ScimCalls(
+        use_cases.provisioning,
+        use_cases.organisations,
+        GroupCalls(use_cases.groups),
+        Searching(use_cases.provisioning, use_cases.groups),
+    )
     codes = CodeCalls(use_cases.validating)
     webhooks = WebhookCalls(use_cases.webhooks)
     policies = PolicyCalls(use_cases.organisations, use_cases.explaining)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from cloud_keystore.cards.directories.groups import Groups
 from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
@@ -48,6 +49,7 @@ class RestUseCases:
     organisations: Organisations
     explaining: Explaining
     provisioning: Provisioning
+    groups: Groups
     addresses: Addresses
     portal_passwords: Passwords
     validating: Validating

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
+from cloud_keystore.cards.directories.groups import Groups
 from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.cards.external.est_servers import EstServers
@@ -65,6 +66,8 @@ from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.programs.differences import Differences
+from cloud_keystore.people.programs.mappings import Mappings
+from cloud_keystore.people.programs.operators import Operators
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing
@@ -134,6 +137,9 @@ class MainUseCases:
     identities: Identities
     clients: Clients
     provisioning: Provisioning
+    groups: Groups
+    mappings: Mappings
+    operators: Operators
     differences: Differences
     validating: Validating
     webhooks: Webhooks
@@ -203,6 +209,8 @@ def main_use_cases(
     leaving = Leaving(database=database, clock=clock, wake=wake)
     roles = Roles(database=database, clock=clock, random=os.urandom)
     custom_roles = CustomRoles(database=database, clock=clock, random=os.urandom)
+    mappings = Mappings(database=database, clock=clock, random=os.urandom)
+    identified = Operators(database=database, clock=clock, random=os.urandom)
     organisations = Organisations(database=database, clock=clock, random=os.urandom)
     four_eyes = FourEyes(database=database, clock=clock)
     return MainUseCases(
@@ -215,13 +223,7 @@ def main_use_cases(
         passcodes=passcodes,
         asking=Asking(database=database, seal=seal, clock=clock, random=os.urandom, wake=wake),
         signing_in=SigningIn(database, seal, clock, os.urandom, wake),
-        activation=Activation(
-            database=database,
-            seal=seal,
-            clock=clock,
-            custody=parts.custody,
-            process=sessions.process,
-        ),
+        activation=Activation(database, seal, clock, parts.custody, sessions.process),
         using_sessions=sessions,
         secure_messaging=SecureMessaging(database=database, clock=clock, custody=parts.custody),
         management_keys=management_keys,
@@ -290,18 +292,18 @@ def main_use_cases(
             custom_roles=custom_roles,
             organisations=organisations,
             four_eyes=four_eyes,
+            mappings=mappings,
+            operators=identified,
         ),
         devices=Devices(database=database, clock=clock, wake=wake, random=os.urandom),
         identities=Identities(database=database, clock=clock, wake=wake),
         clients=Clients(database=database, clock=clock, random=os.urandom),
         provisioning=Provisioning(
-            database=database,
-            clock=clock,
-            random=os.urandom,
-            people=parts.people,
-            leavers=parts.settings.limits.leavers,
-            wake=wake,
+            database, clock, os.urandom, parts.people, parts.settings.limits.leavers, wake
         ),
+        groups=Groups(database=database, clock=clock, random=os.urandom),
+        mappings=mappings,
+        operators=identified,
         differences=Differences(database=database, clock=clock),
         validating=Validating(database, clock, seal, parts.people.enrolment_sha256),
         webhooks=Webhooks(database, clock, os.urandom, seal, parts.settings.webhooks.inside),

@@ -255,7 +255,13 @@ def add_services(
         DomainServicer(door=operators, domains=our.domains), server
     )
     directories_pb2_grpc.add_DirectoryServiceServicer_to_server(
-        DirectoryServicer(door=operators, differences=our.differences), server
+        DirectoryServicer(
+            door=operators,
+            differences=our.differences,
+            mappings=our.mappings,
+            operators=our.operators,
+        ),
+        server,
     )
     accounts_pb2_grpc.add_AccountServiceServicer_to_server(
         AccountServicer(door=operators, accounts=our.accounts, directories=our.account_directories),

@@ -16,7 +16,7 @@ from cloud_keystore.storage.contacts import (
 )
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
 from cloud_keystore.storage.credentials.portal import codes, passwords, questions
-from cloud_keystore.storage.directories import entries
+from cloud_keystore.storage.directories import entries, groups, mappings
 from cloud_keystore.storage.enrolment import short_codes, software
 from cloud_keystore.storage.issuing import (
     csrs,
@@ -47,6 +47,8 @@ assert guesses.guess.metadata is METADATA  # noqa: S101
 assert account_directories.account_directory.metadata is METADATA  # noqa: S101
 assert accounts.windows_account.metadata is METADATA  # noqa: S101
 assert entries.directory_entry.metadata is METADATA  # noqa: S101
+assert groups.directory_group.metadata is METADATA  # noqa: S101
+assert mappings.group_mapping.metadata is METADATA  # noqa: S101
 assert helping.help_contact.metadata is METADATA  # noqa: S101
 assert memberships.membership.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101

@@ -40,6 +40,7 @@ from cloudcard.registry.v1 import (
     alerts_pb2,
     cards_pb2,
     clients_pb2,
+    directories_pb2,
     domains_pb2,
     external_pb2,
     feedback_pb2,
@@ -192,6 +193,9 @@ TOLD: dict[str, Kind] = {
     "ExternalService.UseList": Kind.EXTERNAL_LIST_CHANGED,
     "ExternalService.ChooseIssuer": Kind.ISSUER_CHOSEN,
     "ExternalService.ImportCertificates": Kind.CERTIFICATE_RECEIVED,
+    "DirectoryService.MapGroup": Kind.GROUP_MAPPED,
+    "DirectoryService.UnmapGroup": Kind.GROUP_UNMAPPED,
+    "DirectoryService.SetOperatorPerson": Kind.OPERATOR_IDENTIFIED,
     "RoleService.GrantRole": Kind.ROLE_GRANTED,
     "RoleService.WithdrawRole": Kind.ROLE_WITHDRAWN,
     "AuditService.GetJournal": Kind.JOURNAL_READ,
@@ -242,7 +246,10 @@ UNTOLD: dict[str, str] = {
     },
     "FindingService.Find": "reads",
     "DomainService.ListDomains": "reads",
-    "DirectoryService.ListDifferences": "reads",
+    **{
+        f"DirectoryService.List{name}": "reads"
+        for name in ("Differences", "GroupMappings", "OperatorPersons")
+    },
     **{f"FeedbackService.{name}": "reads" for name in ("ListFeedback", "GetScores")},
     "ClientService.ListClients": "reads",
     **{f"WebhookService.List{name}": "reads" for name in ("Webhooks", "Deliveries")},
@@ -770,6 +777,20 @@ def _tell_programs(registry: Registry, client_id: str) -> None:
     stub.RemoveWebhook(pb.RemoveWebhookRequest(webhook_id=own))
 
 
+def _map_group(registry: Registry, client_id: str, user_id: str) -> None:
+    (listed,) = registry.identities.ListOperators(identities_pb2.ListOperatorsRequest())
+    operator, directories = listed.operators[-1].id, registry.directories
+    directories.SetOperatorPerson(
+        directories_pb2.SetOperatorPersonRequest(operator_id=operator, user_id=user_id)
+    )
+    wanted = directories_pb2.MapGroupRequest(
+        client_id=client_id, named_by="displayName", group="Agents", role="ra-agent"
+    )
+    mapped = directories.MapGroup(wanted).mapping
+    directories.UnmapGroup(directories_pb2.UnmapGroupRequest(mapping_id=mapped.id))
+    directories.SetOperatorPerson(directories_pb2.SetOperatorPersonRequest(operator_id=operator))
+
+
 def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> None:
     identities, cards, alerts = registry.identities, registry.cards, registry.alerts
     identities.CreateOperator(identities_pb2.CreateOperatorRequest(display_name="Otto"))
@@ -778,6 +799,7 @@ def _operate(registry: Registry, phone: Phone, user_id: str, serial: str) -> Non
     client = registry.clients.CreateClient(asked).client
     list(registry.clients.ListClients(clients_pb2.ListClientsRequest()))
     _tell_programs(registry, client.id)
+    _map_group(registry, client.id, user_id)
     registry.clients.RemoveClient(
         clients_pb2.RemoveClientRequest(client_id=client.id, reason="replaced")
     )

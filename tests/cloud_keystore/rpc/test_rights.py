@@ -80,6 +80,7 @@ class Place:
     alert: str
     client: str
     webhook: str
+    mapping: str
     spare: str  # an organisation below it
     approvable: str = ""  # requests of the RA manager of the whole
     refusable: str = ""
@@ -166,6 +167,22 @@ THINGS: Mapping[str, Row] = {
     "AccountService.GetAccountDirectory": Row(
         Right.VIEW,
         lambda at: accounts_pb2.GetAccountDirectoryRequest(organisation_id=at.organisation),
+    ),
+    "DirectoryService.MapGroup": Row(
+        Right.ROLES,
+        lambda at: directories_pb2.MapGroupRequest(
+            client_id=at.client,
+            named_by="displayName",
+            group=f"Support {at.name}",
+            role=BuiltIn.SUPPORT,
+            organisation_id=at.organisation,
+        ),
+    ),
+    "DirectoryService.SetOperatorPerson": Row(
+        Right.ROLES,
+        lambda at: directories_pb2.SetOperatorPersonRequest(
+            operator_id=at.operator, user_id=at.user, organisation_id=at.organisation
+        ),
     ),
     "DirectoryService.DecideDifference": Row(
         Right.PEOPLE,
@@ -325,6 +342,11 @@ THINGS: Mapping[str, Row] = {
             card_serial=at.card, reason=cards_pb2.REPLACEMENT_REASON_LOST
         ),
     ),
+    "DirectoryService.UnmapGroup": Row(
+        Right.ROLES,
+        lambda at: directories_pb2.UnmapGroupRequest(mapping_id=at.mapping),
+        GRANTING,
+    ),
     "RoleService.WithdrawRole": Row(
         Right.ROLES,
         lambda at: roles_pb2.WithdrawRoleRequest(assignment_id=at.assignment),
@@ -449,6 +471,14 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
         Right.VIEW,
         profiles_pb2.ListCustomProfilesRequest(),
     ),
+    "DirectoryService.ListGroupMappings": (
+        Right.ROLES,
+        directories_pb2.ListGroupMappingsRequest(),
+    ),
+    "DirectoryService.ListOperatorPersons": (
+        Right.ROLES,
+        directories_pb2.ListOperatorPersonsRequest(),
+    ),
     "RoleService.ListAssignments": (Right.ROLES, roles_pb2.ListAssignmentsRequest()),
     "RequestService.ListRequests": (
         Right.VIEW,
@@ -571,7 +601,7 @@ class Town:
     of_all: Mapping[str, grpc.Channel]  # of an RA manager and an auditor of the whole, by service
 
 
-MISSING = Place("nowhere", *(str(uuid4()) for _ in range(15)))
+MISSING = Place("nowhere", *(str(uuid4()) for _ in range(16)))
 
 
 def ask(channel: grpc.Channel, call: str, request: Message) -> list[Message]:
@@ -673,6 +703,19 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
     (alerts,) = registry.alerts.ListAlerts(alerts_pb2.ListAlertsRequest(include_acknowledged=True))
     (granted,) = registry.roles.ListAssignments(roles_pb2.ListAssignmentsRequest())
     operator = operators.operators[-1].id
+    is_person = directories_pb2.SetOperatorPersonRequest(
+        operator_id=operator, user_id=made.user.id, organisation_id=own
+    )
+    registry.directories.SetOperatorPerson(is_person)
+    mapped = registry.directories.MapGroup(
+        directories_pb2.MapGroupRequest(
+            client_id=client.id,
+            named_by="externalId",
+            group=f"g-{name}",
+            role=BuiltIn.SUPPORT,
+            organisation_id=own,
+        )
+    )
     spare = organisations_pb2.CreateOrganisationRequest(name=f"Spare {name}", parent_id=own)
     digits = 100 + sum(map(ord, name)) % 900
     number = people_pb2.UpdateUserRequest(user_id=made.user.id, phone=f"+447700900{digits}")
@@ -691,6 +734,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
         profile=profile.id,
         alert=alerts.alerts[-1].id,
         client=client.id,
+        mapping=mapped.mapping.id,
         webhook=registry.webhooks.CreateWebhook(hook).webhook.id,
         spare=registry.organisations.CreateOrganisation(spare).organisation.id,
     )

@@ -12,6 +12,13 @@ from cloudcard_tools.ra.authorities import ca
 from cloudcard_tools.ra.cards import card
 from cloudcard_tools.ra.devices import device
 from cloudcard_tools.ra.directories.deciding import directory
+from cloudcard_tools.ra.directories.mapping import (
+    directory_map,
+    directory_mappings,
+    directory_operator,
+    directory_operators,
+    directory_unmap,
+)
 from cloudcard_tools.ra.domains import domain
 from cloudcard_tools.ra.external.est import ca_est
 from cloudcard_tools.ra.external.requests import requests
@@ -49,6 +56,7 @@ Examples:
   cloudcard ra export users -o people.csv
   cloudcard ra domain add example.org
   cloudcard ra directory differences
+  cloudcard ra directory map "RA agents" ra-agent --directory "HR system"
   cloudcard ra pending
   cloudcard ra expiring
   cloudcard ra report cards
@@ -88,6 +96,14 @@ ra.add_command(import_people)
 ra.add_command(export)
 ra.add_command(domain)
 ra.add_command(directory)
+for each in (
+    directory_map,
+    directory_mappings,
+    directory_unmap,
+    directory_operator,
+    directory_operators,
+):
+    directory.add_command(each)
 ra.add_command(pending)
 ra.add_command(expiring)
 ra.add_command(report)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from cloud_keystore.rest.scim import application
+from cloud_keystore.rest.scim import searching
 from cloud_keystore.rest.scim.bounds import (
     LONGEST_FILTER,
     LONGEST_PATH,
@@ -299,7 +299,7 @@ def test_too_many_people_are_not_compared(
 ) -> None:
     for name in ("a", "b", "c"):
         directory.post(f"{AT}/Users", {"schemas": [CORE], "userName": name})
-    monkeypatch.setattr(application, "MOST_COMPARED", 2)
+    monkeypatch.setattr(searching, "MOST_COMPARED", 2)
     assert error(filtered(directory, 'userName sw "a"')) == (400, "tooMany")
     assert error(directory.get(f"{AT}/Users?sortBy=userName")) == (400, "tooMany")
     assert filtered(directory, 'userName eq "a"').json["totalResults"] == 1
@@ -370,11 +370,11 @@ def test_a_change_takes_no_longer_than_its_bounds_allow(
     assert time.process_time() - began < 5
 
 
-def test_there_are_people_alone(directory: Client) -> None:
+def test_there_are_people_and_groups_alone(directory: Client) -> None:
     listed = directory.get(f"{AT}/ResourceTypes").json
     found = cast("list[dict[str, object]]", listed["Resources"])
-    assert [each["name"] for each in found] == ["User"]
-    assert error(directory.get(f"{AT}/Groups")) == (404, "")
+    assert [each["name"] for each in found] == ["Group", "User"]
+    assert error(directory.get(f"{AT}/Devices")) == (404, "")
     assert error(directory.post(f"{AT}/Bulk", {})) == (404, "")
     assert error(directory.ask("PUT", f"{AT}/Users", {})) == (405, "")
 

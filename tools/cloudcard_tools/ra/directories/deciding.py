@@ -38,13 +38,20 @@ Examples:
   cloudcard ra directory differences
   cloudcard ra directory take ada@example.org name
   cloudcard ra directory keep ada@example.org email
+  cloudcard ra directory map "RA agents" ra-agent --directory "HR system"
+  cloudcard ra directory mappings
+  cloudcard ra directory unmap "RA agents"
+  cloudcard ra directory operator "Olga Hopper" olga@example.org
+  cloudcard ra directory operators
 
 \b
 WHO is a name, an e-mail address, a 12-digit UUID, a card's serial number, or the beginning of one.
 """
 )
 def directory() -> None:
-    """What directories say of people: API clients that keep them by SCIM."""
+    """What directories say of people, and which roles their groups give: API clients that keep
+    people by SCIM.
+    """
 
 
 @directory.command("differences")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cloudcard/registry/v1/directories.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x01\n\nDifference\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06uuid12\x18\x02 \x01(\t\x12\x19\n\x11user_display_name\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x0c\n\x04said\x18\x05 \x01(\t\x12\r\n\x05holds\x18\x06 \x01(\t\x12\x11\n\tclient_id\x18\x07 \x01(\t\x12\x1b\n\x13\x63lient_display_name\x18\x08 \x01(\t\x12/\n\x0b\x63hange_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x18\n\x16ListDifferencesRequest\"Q\n\x17ListDifferencesResponse\x12\x36\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32!.cloudcard.registry.v1.Difference\"W\n\x17\x44\x65\x63ideDifferenceRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04take\x18\x03 \x01(\x08\x12\x0e\n\x06\x63lient\x18\x04 \x01(\t\"Q\n\x18\x44\x65\x63ideDifferenceResponse\x12\x35\n\ndifference\x18\x01 \x01(\x0b\x32!.cloudcard.registry.v1.Difference2\xfb\x01\n\x10\x44irectoryService\x12r\n\x0fListDifferences\x12-.cloudcard.registry.v1.ListDifferencesRequest\x1a..cloudcard.registry.v1.ListDifferencesResponse0\x01\x12s\n\x10\x44\x65\x63ideDifference\x12..cloudcard.registry.v1.DecideDifferenceRequest\x1a/.cloudcard.registry.v1.DecideDifferenceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cloudcard/registry/v1/directories.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x01\n\nDifference\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06uuid12\x18\x02 \x01(\t\x12\x19\n\x11user_display_name\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x0c\n\x04said\x18\x05 \x01(\t\x12\r\n\x05holds\x18\x06 \x01(\t\x12\x11\n\tclient_id\x18\x07 \x01(\t\x12\x1b\n\x13\x63lient_display_name\x18\x08 \x01(\t\x12/\n\x0b\x63hange_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x18\n\x16ListDifferencesRequest\"Q\n\x17ListDifferencesResponse\x12\x36\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32!.cloudcard.registry.v1.Difference\"W\n\x17\x44\x65\x63ideDifferenceRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04take\x18\x03 \x01(\x08\x12\x0e\n\x06\x63lient\x18\x04 \x01(\t\"Q\n\x18\x44\x65\x63ideDifferenceResponse\x12\x35\n\ndifference\x18\x01 \x01(\x0b\x32!.cloudcard.registry.v1.Difference\"\xa1\x02\n\x0cGroupMapping\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x1b\n\x13\x63lient_display_name\x18\x03 \x01(\t\x12\x10\n\x08named_by\x18\x04 \x01(\t\x12\r\n\x05group\x18\x05 \x01(\t\x12\x0c\n\x04role\x18\x06 \x01(\t\x12\x17\n\x0forganisation_id\x18\x07 \x01(\t\x12\x19\n\x11organisation_name\x18\x08 \x01(\t\x12.\n\nuntil_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\toperators\x18\n \x01(\x05\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9c\x01\n\x0fMapGroupRequest\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x10\n\x08named_by\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x17\n\x0forganisation_id\x18\x05 \x01(\t\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x10MapGroupResponse\x12\x34\n\x07mapping\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.GroupMapping\"\x1a\n\x18ListGroupMappingsRequest\"R\n\x19ListGroupMappingsResponse\x12\x35\n\x08mappings\x18\x01 \x03(\x0b\x32#.cloudcard.registry.v1.GroupMapping\"\'\n\x11UnmapGroupRequest\x12\x12\n\nmapping_id\x18\x01 \x01(\t\"J\n\x12UnmapGroupResponse\x12\x34\n\x07mapping\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.GroupMapping\"\xe4\x01\n\x0eOperatorPerson\x12\x13\n\x0boperator_id\x18\x01 \x01(\t\x12\x1d\n\x15operator_display_name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x19\n\x11user_display_name\x18\x04 \x01(\t\x12\x0e\n\x06uuid12\x18\x05 \x01(\t\x12\x17\n\x0forganisation_id\x18\x06 \x01(\t\x12\x19\n\x11organisation_name\x18\x07 \x01(\t\x12.\n\nuntil_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x18SetOperatorPersonRequest\x12\x13\n\x0boperator_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x17\n\x0forganisation_id\x18\x03 \x01(\t\"[\n\x19SetOperatorPersonResponse\x12>\n\x0foperator_person\x18\x01 \x01(\x0b\x32%.cloudcard.registry.v1.OperatorPerson\"\x1c\n\x1aListOperatorPersonsRequest\"^\n\x1bListOperatorPersonsResponse\x12?\n\x10operator_persons\x18\x01 \x03(\x0b\x32%.cloudcard.registry.v1.OperatorPerson2\xad\x06\n\x10\x44irectoryService\x12r\n\x0fListDifferences\x12-.cloudcard.registry.v1.ListDifferencesRequest\x1a..cloudcard.registry.v1.ListDifferencesResponse0\x01\x12s\n\x10\x44\x65\x63ideDifference\x12..cloudcard.registry.v1.DecideDifferenceRequest\x1a/.cloudcard.registry.v1.DecideDifferenceResponse\x12[\n\x08MapGroup\x12&.cloudcard.registry.v1.MapGroupRequest\x1a\'.cloudcard.registry.v1.MapGroupResponse\x12x\n\x11ListGroupMappings\x12/.cloudcard.registry.v1.ListGroupMappingsRequest\x1a\x30.cloudcard.registry.v1.ListGroupMappingsResponse0\x01\x12\x61\n\nUnmapGroup\x12(.cloudcard.registry.v1.UnmapGroupRequest\x1a).cloudcard.registry.v1.UnmapGroupResponse\x12v\n\x11SetOperatorPerson\x12/.cloudcard.registry.v1.SetOperatorPersonRequest\x1a\x30.cloudcard.registry.v1.SetOperatorPersonResponse\x12~\n\x13ListOperatorPersons\x12\x31.cloudcard.registry.v1.ListOperatorPersonsRequest\x1a\x32.cloudcard.registry.v1.ListOperatorPersonsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECIDEDIFFERENCEREQUEST']._serialized_end=511
   _globals['_DECIDEDIFFERENCERESPONSE']._serialized_start=513
   _globals['_DECIDEDIFFERENCERESPONSE']._serialized_end=594
-  _globals['_DIRECTORYSERVICE']._serialized_start=597
-  _globals['_DIRECTORYSERVICE']._serialized_end=848
+  _globals['_GROUPMAPPING']._serialized_start=597
+  _globals['_GROUPMAPPING']._serialized_end=886
+  _globals['_MAPGROUPREQUEST']._serialized_start=889
+  _globals['_MAPGROUPREQUEST']._serialized_end=1045
+  _globals['_MAPGROUPRESPONSE']._serialized_start=1047
+  _globals['_MAPGROUPRESPONSE']._serialized_end=1119
+  _globals['_LISTGROUPMAPPINGSREQUEST']._serialized_start=1121
+  _globals['_LISTGROUPMAPPINGSREQUEST']._serialized_end=1147
+  _globals['_LISTGROUPMAPPINGSRESPONSE']._serialized_start=1149
+  _globals['_LISTGROUPMAPPINGSRESPONSE']._serialized_end=1231
+  _globals['_UNMAPGROUPREQUEST']._serialized_start=1233
+  _globals['_UNMAPGROUPREQUEST']._serialized_end=1272
+  _globals['_UNMAPGROUPRESPONSE']._serialized_start=1274
+  _globals['_UNMAPGROUPRESPONSE']._serialized_end=1348
+  _globals['_OPERATORPERSON']._serialized_start=1351
+  _globals['_OPERATORPERSON']._serialized_end=1579
+  _globals['_SETOPERATORPERSONREQUEST']._serialized_start=1581
+  _globals['_SETOPERATORPERSONREQUEST']._serialized_end=1670
+  _globals['_SETOPERATORPERSONRESPONSE']._serialized_start=1672
+  _globals['_SETOPERATORPERSONRESPONSE']._serialized_end=1763
+  _globals['_LISTOPERATORPERSONSREQUEST']._serialized_start=1765
+  _globals['_LISTOPERATORPERSONSREQUEST']._serialized_end=1793
+  _globals['_LISTOPERATORPERSONSRESPONSE']._serialized_start=1795
+  _globals['_LISTOPERATORPERSONSRESPONSE']._serialized_end=1889
+  _globals['_DIRECTORYSERVICE']._serialized_start=1892
+  _globals['_DIRECTORYSERVICE']._serialized_end=2705
 # @@protoc_insertion_point(module_scope)

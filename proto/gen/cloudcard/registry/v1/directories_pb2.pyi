@@ -173,3 +173,373 @@ class DecideDifferenceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecideDifferenceResponse: _TypeAlias = DecideDifferenceResponse  # noqa: Y015
+
+@_typing.final
+class GroupMapping(_message.Message):
+    """GroupMapping lets a group of a directory give a role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    NAMED_BY_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_NAME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    OPERATORS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier."""
+    client_id: _builtins.str
+    """Identifier of the API client that is the directory."""
+    client_display_name: _builtins.str
+    """Its name."""
+    named_by: _builtins.str
+    """By what the group is meant: "displayName" or "externalId", as SCIM calls them."""
+    group: _builtins.str
+    """What the group is called by that, in the same letters."""
+    role: _builtins.str
+    """Name of the role."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation where it holds, and below it."""
+    organisation_name: _builtins.str
+    """Name of that organisation."""
+    operators: _builtins.int
+    """How many operators have the role by it now."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """When all roles that it gives end; absent without an end."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        client_display_name: _builtins.str = ...,
+        named_by: _builtins.str = ...,
+        group: _builtins.str = ...,
+        role: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+        organisation_name: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        operators: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_display_name", b"client_display_name", "client_id", b"client_id", "create_time", b"create_time", "group", b"group", "id", b"id", "named_by", b"named_by", "operators", b"operators", "organisation_id", b"organisation_id", "organisation_name", b"organisation_name", "role", b"role", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GroupMapping: _TypeAlias = GroupMapping  # noqa: Y015
+
+@_typing.final
+class MapGroupRequest(_message.Message):
+    """MapGroupRequest says which group gives which role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    NAMED_BY_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    client_id: _builtins.str
+    """Identifier of the API client that is the directory."""
+    named_by: _builtins.str
+    """"displayName" or "externalId"."""
+    group: _builtins.str
+    """What the group is called by that, 1 to 256 characters. The directory need not have it yet."""
+    role: _builtins.str
+    """Identifier of the role, or its name."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation where it holds; may be empty if the caller grants roles in one alone, or in the whole."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """When all roles that it gives end; absent without an end."""
+
+    def __init__(
+        self,
+        *,
+        client_id: _builtins.str = ...,
+        named_by: _builtins.str = ...,
+        group: _builtins.str = ...,
+        role: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "group", b"group", "named_by", b"named_by", "organisation_id", b"organisation_id", "role", b"role", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapGroupRequest: _TypeAlias = MapGroupRequest  # noqa: Y015
+
+@_typing.final
+class MapGroupResponse(_message.Message):
+    """MapGroupResponse holds the mapping."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAPPING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def mapping(self) -> Global___GroupMapping:
+        """The mapping."""
+
+    def __init__(
+        self,
+        *,
+        mapping: Global___GroupMapping | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mapping", b"mapping"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping", b"mapping"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapGroupResponse: _TypeAlias = MapGroupResponse  # noqa: Y015
+
+@_typing.final
+class ListGroupMappingsRequest(_message.Message):
+    """ListGroupMappingsRequest asks for all mappings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupMappingsRequest: _TypeAlias = ListGroupMappingsRequest  # noqa: Y015
+
+@_typing.final
+class ListGroupMappingsResponse(_message.Message):
+    """ListGroupMappingsResponse holds the mappings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAPPINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupMapping]:
+        """The mappings."""
+
+    def __init__(
+        self,
+        *,
+        mappings: _abc.Iterable[Global___GroupMapping] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mappings", b"mappings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupMappingsResponse: _TypeAlias = ListGroupMappingsResponse  # noqa: Y015
+
+@_typing.final
+class UnmapGroupRequest(_message.Message):
+    """UnmapGroupRequest names a mapping."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAPPING_ID_FIELD_NUMBER: _builtins.int
+    mapping_id: _builtins.str
+    """Its identifier."""
+    def __init__(
+        self,
+        *,
+        mapping_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping_id", b"mapping_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmapGroupRequest: _TypeAlias = UnmapGroupRequest  # noqa: Y015
+
+@_typing.final
+class UnmapGroupResponse(_message.Message):
+    """UnmapGroupResponse tells what was removed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAPPING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def mapping(self) -> Global___GroupMapping:
+        """The mapping as it was."""
+
+    def __init__(
+        self,
+        *,
+        mapping: Global___GroupMapping | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mapping", b"mapping"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping", b"mapping"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmapGroupResponse: _TypeAlias = UnmapGroupResponse  # noqa: Y015
+
+@_typing.final
+class OperatorPerson(_message.Message):
+    """OperatorPerson says which person an operator is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATOR_ID_FIELD_NUMBER: _builtins.int
+    OPERATOR_DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    USER_DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    UUID12_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_NAME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    operator_id: _builtins.str
+    """Identifier of the operator."""
+    operator_display_name: _builtins.str
+    """The operator's name."""
+    user_id: _builtins.str
+    """Identifier of the person."""
+    user_display_name: _builtins.str
+    """The person's name."""
+    uuid12: _builtins.str
+    """The person's 12-digit UUID."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation where groups give the operator roles, and below it."""
+    organisation_name: _builtins.str
+    """Name of that organisation."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """When this, and all roles by it, end; absent without an end."""
+
+    def __init__(
+        self,
+        *,
+        operator_id: _builtins.str = ...,
+        operator_display_name: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        user_display_name: _builtins.str = ...,
+        uuid12: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+        organisation_name: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_display_name", b"operator_display_name", "operator_id", b"operator_id", "organisation_id", b"organisation_id", "organisation_name", b"organisation_name", "until_time", b"until_time", "user_display_name", b"user_display_name", "user_id", b"user_id", "uuid12", b"uuid12"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperatorPerson: _TypeAlias = OperatorPerson  # noqa: Y015
+
+@_typing.final
+class SetOperatorPersonRequest(_message.Message):
+    """SetOperatorPersonRequest says which person an operator is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATOR_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    operator_id: _builtins.str
+    """Identifier of the operator."""
+    user_id: _builtins.str
+    """Identifier of the person; empty to take back who it is."""
+    organisation_id: _builtins.str
+    """Identifier of the organisation where groups give the operator roles; may be empty if the caller acts for one alone, or for
+    the whole.
+    """
+    def __init__(
+        self,
+        *,
+        operator_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        organisation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_id", b"operator_id", "organisation_id", b"organisation_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOperatorPersonRequest: _TypeAlias = SetOperatorPersonRequest  # noqa: Y015
+
+@_typing.final
+class SetOperatorPersonResponse(_message.Message):
+    """SetOperatorPersonResponse tells who the operator is, or was said to be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATOR_PERSON_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operator_person(self) -> Global___OperatorPerson:
+        """The operator and the person."""
+
+    def __init__(
+        self,
+        *,
+        operator_person: Global___OperatorPerson | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operator_person", b"operator_person"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_person", b"operator_person"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOperatorPersonResponse: _TypeAlias = SetOperatorPersonResponse  # noqa: Y015
+
+@_typing.final
+class ListOperatorPersonsRequest(_message.Message):
+    """ListOperatorPersonsRequest asks for all operators of whom it is said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperatorPersonsRequest: _TypeAlias = ListOperatorPersonsRequest  # noqa: Y015
+
+@_typing.final
+class ListOperatorPersonsResponse(_message.Message):
+    """ListOperatorPersonsResponse holds the operators and persons."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATOR_PERSONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operator_persons(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperatorPerson]:
+        """The operators and persons."""
+
+    def __init__(
+        self,
+        *,
+        operator_persons: _abc.Iterable[Global___OperatorPerson] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_persons", b"operator_persons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperatorPersonsResponse: _TypeAlias = ListOperatorPersonsResponse  # noqa: Y015

@@ -46,6 +46,31 @@ class DirectoryServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.DecideDifferenceRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.DecideDifferenceResponse.FromString,
                 _registered_method=True)
+        self.MapGroup = channel.unary_unary(
+                '/cloudcard.registry.v1.DirectoryService/MapGroup',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.MapGroupRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.MapGroupResponse.FromString,
+                _registered_method=True)
+        self.ListGroupMappings = channel.unary_stream(
+                '/cloudcard.registry.v1.DirectoryService/ListGroupMappings',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListGroupMappingsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListGroupMappingsResponse.FromString,
+                _registered_method=True)
+        self.UnmapGroup = channel.unary_unary(
+                '/cloudcard.registry.v1.DirectoryService/UnmapGroup',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.UnmapGroupRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.UnmapGroupResponse.FromString,
+                _registered_method=True)
+        self.SetOperatorPerson = channel.unary_unary(
+                '/cloudcard.registry.v1.DirectoryService/SetOperatorPerson',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.SetOperatorPersonRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.SetOperatorPersonResponse.FromString,
+                _registered_method=True)
+        self.ListOperatorPersons = channel.unary_stream(
+                '/cloudcard.registry.v1.DirectoryService/ListOperatorPersons',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListOperatorPersonsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListOperatorPersonsResponse.FromString,
+                _registered_method=True)
 
 
 class DirectoryServiceServicer:
@@ -68,6 +93,45 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MapGroup(self, request, context):
+        """MapGroup lets a group of a directory give a role, in an organisation and those below it, to its members who are operators
+        (SetOperatorPerson). The caller may grant the role there, for as long as asked for: by that, each grant that follows is
+        approved, and it is the mapping that needs a second operator if grants do. Nobody gets a role by a mapping of their own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGroupMappings(self, request, context):
+        """ListGroupMappings lists the mappings to roles that the caller could grant where they hold, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmapGroup(self, request, context):
+        """UnmapGroup removes a mapping, and ends the roles that it has given.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetOperatorPerson(self, request, context):
+        """SetOperatorPerson says which person another operator is: groups of that person give the operator roles, in an organisation
+        where the caller has all rights, and below it, for as long as the caller has them. A second operator approves it if grants of
+        roles need one. Without a person it is taken back, and what groups have given ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperatorPersons(self, request, context):
+        """ListOperatorPersons lists the operators of whom it is said which person they are, where the caller grants roles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DirectoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +144,31 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     servicer.DecideDifference,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.DecideDifferenceRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.DecideDifferenceResponse.SerializeToString,
+            ),
+            'MapGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.MapGroup,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.MapGroupRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.MapGroupResponse.SerializeToString,
+            ),
+            'ListGroupMappings': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListGroupMappings,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListGroupMappingsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListGroupMappingsResponse.SerializeToString,
+            ),
+            'UnmapGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmapGroup,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.UnmapGroupRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.UnmapGroupResponse.SerializeToString,
+            ),
+            'SetOperatorPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOperatorPerson,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.SetOperatorPersonRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.SetOperatorPersonResponse.SerializeToString,
+            ),
+            'ListOperatorPersons': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListOperatorPersons,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListOperatorPersonsRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListOperatorPersonsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -138,6 +227,141 @@ class DirectoryService:
             '/cloudcard.registry.v1.DirectoryService/DecideDifference',
             cloudcard_dot_registry_dot_v1_dot_directories__pb2.DecideDifferenceRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_directories__pb2.DecideDifferenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MapGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.DirectoryService/MapGroup',
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.MapGroupRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.MapGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGroupMappings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cloudcard.registry.v1.DirectoryService/ListGroupMappings',
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListGroupMappingsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListGroupMappingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnmapGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.DirectoryService/UnmapGroup',
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.UnmapGroupRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.UnmapGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOperatorPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.DirectoryService/SetOperatorPerson',
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.SetOperatorPersonRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.SetOperatorPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperatorPersons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cloudcard.registry.v1.DirectoryService/ListOperatorPersons',
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListOperatorPersonsRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_directories__pb2.ListOperatorPersonsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,22 @@ class DirectoryServiceStub:
     """
     DecideDifference: _grpc.UnaryUnaryMultiCallable[_directories_pb2.DecideDifferenceRequest, _directories_pb2.DecideDifferenceResponse]
     """DecideDifference lets what a directory says hold, or keeps what holds until the directory says something else."""
+    MapGroup: _grpc.UnaryUnaryMultiCallable[_directories_pb2.MapGroupRequest, _directories_pb2.MapGroupResponse]
+    """MapGroup lets a group of a directory give a role, in an organisation and those below it, to its members who are operators
+    (SetOperatorPerson). The caller may grant the role there, for as long as asked for: by that, each grant that follows is
+    approved, and it is the mapping that needs a second operator if grants do. Nobody gets a role by a mapping of their own.
+    """
+    ListGroupMappings: _grpc.UnaryStreamMultiCallable[_directories_pb2.ListGroupMappingsRequest, _directories_pb2.ListGroupMappingsResponse]
+    """ListGroupMappings lists the mappings to roles that the caller could grant where they hold, oldest first."""
+    UnmapGroup: _grpc.UnaryUnaryMultiCallable[_directories_pb2.UnmapGroupRequest, _directories_pb2.UnmapGroupResponse]
+    """UnmapGroup removes a mapping, and ends the roles that it has given."""
+    SetOperatorPerson: _grpc.UnaryUnaryMultiCallable[_directories_pb2.SetOperatorPersonRequest, _directories_pb2.SetOperatorPersonResponse]
+    """SetOperatorPerson says which person another operator is: groups of that person give the operator roles, in an organisation
+    where the caller has all rights, and below it, for as long as the caller has them. A second operator approves it if grants of
+    roles need one. Without a person it is taken back, and what groups have given ends.
+    """
+    ListOperatorPersons: _grpc.UnaryStreamMultiCallable[_directories_pb2.ListOperatorPersonsRequest, _directories_pb2.ListOperatorPersonsResponse]
+    """ListOperatorPersons lists the operators of whom it is said which person they are, where the caller grants roles."""
 
 @_typing.type_check_only
 class DirectoryServiceAsyncStub(DirectoryServiceStub):
@@ -55,6 +71,22 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     """
     DecideDifference: _aio.UnaryUnaryMultiCallable[_directories_pb2.DecideDifferenceRequest, _directories_pb2.DecideDifferenceResponse]  # type: ignore[assignment]
     """DecideDifference lets what a directory says hold, or keeps what holds until the directory says something else."""
+    MapGroup: _aio.UnaryUnaryMultiCallable[_directories_pb2.MapGroupRequest, _directories_pb2.MapGroupResponse]  # type: ignore[assignment]
+    """MapGroup lets a group of a directory give a role, in an organisation and those below it, to its members who are operators
+    (SetOperatorPerson). The caller may grant the role there, for as long as asked for: by that, each grant that follows is
+    approved, and it is the mapping that needs a second operator if grants do. Nobody gets a role by a mapping of their own.
+    """
+    ListGroupMappings: _aio.UnaryStreamMultiCallable[_directories_pb2.ListGroupMappingsRequest, _directories_pb2.ListGroupMappingsResponse]  # type: ignore[assignment]
+    """ListGroupMappings lists the mappings to roles that the caller could grant where they hold, oldest first."""
+    UnmapGroup: _aio.UnaryUnaryMultiCallable[_directories_pb2.UnmapGroupRequest, _directories_pb2.UnmapGroupResponse]  # type: ignore[assignment]
+    """UnmapGroup removes a mapping, and ends the roles that it has given."""
+    SetOperatorPerson: _aio.UnaryUnaryMultiCallable[_directories_pb2.SetOperatorPersonRequest, _directories_pb2.SetOperatorPersonResponse]  # type: ignore[assignment]
+    """SetOperatorPerson says which person another operator is: groups of that person give the operator roles, in an organisation
+    where the caller has all rights, and below it, for as long as the caller has them. A second operator approves it if grants of
+    roles need one. Without a person it is taken back, and what groups have given ends.
+    """
+    ListOperatorPersons: _aio.UnaryStreamMultiCallable[_directories_pb2.ListOperatorPersonsRequest, _directories_pb2.ListOperatorPersonsResponse]  # type: ignore[assignment]
+    """ListOperatorPersons lists the operators of whom it is said which person they are, where the caller grants roles."""
 
 class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
     """DirectoryService serves enrolled operators; each call is made with the operator's TLS certificate. A directory is an API client
@@ -78,5 +110,51 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directories_pb2.DecideDifferenceResponse, _abc.Awaitable[_directories_pb2.DecideDifferenceResponse]]:
         """DecideDifference lets what a directory says hold, or keeps what holds until the directory says something else."""
+
+    @_abc_1.abstractmethod
+    def MapGroup(
+        self,
+        request: _directories_pb2.MapGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directories_pb2.MapGroupResponse, _abc.Awaitable[_directories_pb2.MapGroupResponse]]:
+        """MapGroup lets a group of a directory give a role, in an organisation and those below it, to its members who are operators
+        (SetOperatorPerson). The caller may grant the role there, for as long as asked for: by that, each grant that follows is
+        approved, and it is the mapping that needs a second operator if grants do. Nobody gets a role by a mapping of their own.
+        """
+
+    @_abc_1.abstractmethod
+    def ListGroupMappings(
+        self,
+        request: _directories_pb2.ListGroupMappingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_directories_pb2.ListGroupMappingsResponse], _abc.AsyncIterator[_directories_pb2.ListGroupMappingsResponse]]:
+        """ListGroupMappings lists the mappings to roles that the caller could grant where they hold, oldest first."""
+
+    @_abc_1.abstractmethod
+    def UnmapGroup(
+        self,
+        request: _directories_pb2.UnmapGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directories_pb2.UnmapGroupResponse, _abc.Awaitable[_directories_pb2.UnmapGroupResponse]]:
+        """UnmapGroup removes a mapping, and ends the roles that it has given."""
+
+    @_abc_1.abstractmethod
+    def SetOperatorPerson(
+        self,
+        request: _directories_pb2.SetOperatorPersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directories_pb2.SetOperatorPersonResponse, _abc.Awaitable[_directories_pb2.SetOperatorPersonResponse]]:
+        """SetOperatorPerson says which person another operator is: groups of that person give the operator roles, in an organisation
+        where the caller has all rights, and below it, for as long as the caller has them. A second operator approves it if grants of
+        roles need one. Without a person it is taken back, and what groups have given ends.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOperatorPersons(
+        self,
+        request: _directories_pb2.ListOperatorPersonsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_directories_pb2.ListOperatorPersonsResponse], _abc.AsyncIterator[_directories_pb2.ListOperatorPersonsResponse]]:
+        """ListOperatorPersons lists the operators of whom it is said which person they are, where the caller grants roles."""
 
 def add_DirectoryServiceServicer_to_server(servicer: DirectoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

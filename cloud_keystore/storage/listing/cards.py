@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.model.fields.pages import Order, Page
@@ -20,30 +20,23 @@ c, p = t.card.c, t.passcode.c
 NO_PASSCODE = -1  # in the order of tries
 
 
-def _holder() -> Key:
-    return select(t.user.c.name_key).where(t.user.c.id == c.user_id).scalar_subquery()
-
-
-def _organisation() -> Key:
-    name = select(organisation.c.name).where(organisation.c.id == c.organisation_id)
-    return func.coalesce(name.scalar_subquery(), c.organisation_id)
-
-
-def _tries() -> Key:
-    tries = select(p.tries_left).where(p.card_id == c.id, p.key_ref == KeyRef.PIN)
-    return func.coalesce(tries.scalar_subquery(), NO_PASSCODE)
-
-
+# What a list can be sorted by. A key of another table is joined, not asked for card by card.
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
         "serial": c.serial,
-        "holder": _holder(),
+        "holder": t.user.c.name_key,
         "state": c.state,
-        "passcode": _tries(),
+        "passcode": func.coalesce(p.tries_left, NO_PASSCODE),
         "profile": c.profile,
-        "organisation": _organisation(),
+        "organisation": func.coalesce(organisation.c.name, c.organisation_id),
         "issued": c.create_time,
         "expires": c.expire_time,
+    }
+)
+OTHERS: Mapping[str, tuple[Table, ColumnElement[bool]]] = MappingProxyType(
+    {
+        "passcode": (t.passcode, and_(p.card_id == c.id, p.key_ref == KeyRef.PIN)),
+        "organisation": (organisation, organisation.c.id == c.organisation_id),
     }
 )
 
@@ -62,10 +55,9 @@ class Chosen:
     organisations: Collection[str] | None = None
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
-        """The conditions of a query for them."""
+        """The conditions of a query for them, and for their holders unless they are of any."""
         if self.within is not None:
-            holders = select(t.user.c.id).where(people.belongs(self.within))
-            yield c.user_id.in_(holders)
+            yield people.belongs(self.within)
         if self.states:
             yield c.state.in_(self.states)
         if self.profile:
@@ -79,6 +71,10 @@ class Chosen:
 def serials(connection: Connection, page: Page | None, order: Order, chosen: Chosen) -> list[str]:
     """Serial numbers of cards, in an order, or a page of them. Raises InvalidInput."""
     query = select(c.serial).where(*chosen.conditions())
+    if order.column == "holder" or chosen.within is not None:
+        query = query.join(t.user, t.user.c.id == c.user_id)
+    if order.column in OTHERS:
+        query = query.outerjoin(*OTHERS[order.column])
     return ordered(connection, query, KEYS[order.column], c.serial, order, page)
 
 
@@ -86,5 +82,7 @@ def counts(connection: Connection, chosen: Chosen) -> list[tuple[str, str, str, 
     """How many cards there are, by organisation, profile and state."""
     scope = (c.organisation_id, c.profile, c.state)
     query = select(*scope, func.count()).where(*chosen.conditions())
+    if chosen.within is not None:
+        query = query.join(t.user, t.user.c.id == c.user_id)
     found = connection.execute(query.group_by(*scope).order_by(*scope))
     return [(place, profile, state, number) for place, profile, state, number in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, literal, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, literal, tuple_
 
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import Order, Page
@@ -44,5 +44,9 @@ def _behind(
     """The condition that an item comes after the one with this value and identifier."""
     if key is own:  # both databases find the place in an index of one column by one comparison
         return own < after if order.descending else own > after
-    here, there = tuple_(key, own), tuple_(literal(value, key.type), after)
-    return here < there if order.descending else here > there
+    there = literal(value, key.type)
+    here, place = tuple_(key, own), tuple_(there, after)
+    # The first condition follows from the other; an index of the key alone leads to its place.
+    if order.descending:
+        return and_(key <= there, here < place)
+    return and_(key >= there, here > place)

@@ -98,11 +98,13 @@ def counts(
     """How many users of some organisations (None: of all) are in each state, of all or of those
     whom a text finds.
     """
-    query = select(state(now), func.count()).where(people.belongs(within))
+    query = select(state(now).label("state")).where(people.belongs(within))
     if text:
         query = query.where(_finds(text))
-    found = connection.execute(query.group_by(state(now)))
-    return {row[0]: row[1] for row in found}
+    # PostgreSQL takes an expression with values in it for another one where it stands again.
+    states = query.subquery()
+    counted = select(states.c.state, func.count()).group_by(states.c.state)
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def ids(

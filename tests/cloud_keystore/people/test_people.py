@@ -21,6 +21,8 @@ from cloud_keystore.people import people as people_module
 from cloud_keystore.storage import people, tables
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
+from cloud_keystore.storage.listing import users as listing
+from cloud_keystore.storage.listing.users import ENROLLED, PENDING
 from support.keystore_world import OPERATOR, SECOND, World
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-512"
@@ -291,3 +293,14 @@ def test_an_account_belongs_to_one_person(world: World, upn: str) -> None:
 def test_the_printed_name_can_be_read(world: World, name: str, printed: bytes) -> None:
     serial = world.card(world.user(name)[0])
     assert printed in world.contents(serial)[ObjectTag.PRINTED_INFORMATION]
+
+
+def test_people_are_counted_by_their_states(world: World) -> None:
+    """The pages' tabs: PostgreSQL refused the statement, as a state has values in it."""
+    ada, _ = world.user("Ada Byron")
+    world.card(ada)
+    world.people.add_user("Grace Hopper", "grace@example.org", actor=OPERATOR)
+    with world.database.read() as connection:
+        found = listing.counts(connection, world.clock(), None)
+        named = listing.counts(connection, world.clock(), None, "grace")
+    assert (found, named) == ({ENROLLED: 1, PENDING: 1}, {PENDING: 1})

@@ -14,6 +14,7 @@ from support.postgres import Server, server
 ON_BOTH_DATABASES = {
     "test_bundling",
     "test_operations",
+    "test_order",
     "test_sessions",
     "test_signing_in",
     "test_batches",

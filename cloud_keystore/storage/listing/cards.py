@@ -33,6 +33,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "expires": c.expire_time,
     }
 )
+HOLDERS = (t.user, t.user.c.id == c.user_id)  # each card has one
 OTHERS: Mapping[str, tuple[Table, ColumnElement[bool]]] = MappingProxyType(
     {
         "passcode": (t.passcode, and_(p.card_id == c.id, p.key_ref == KeyRef.PIN)),
@@ -72,7 +73,7 @@ def serials(connection: Connection, page: Page | None, order: Order, chosen: Cho
     """Serial numbers of cards, in an order, or a page of them. Raises InvalidInput."""
     query = select(c.serial).where(*chosen.conditions())
     if order.column == "holder" or chosen.within is not None:
-        query = query.join(t.user, t.user.c.id == c.user_id)
+        query = query.join(*HOLDERS)
     if order.column in OTHERS:
         query = query.outerjoin(*OTHERS[order.column])
     return ordered(connection, query, KEYS[order.column], c.serial, order, page)
@@ -83,6 +84,6 @@ def counts(connection: Connection, chosen: Chosen) -> list[tuple[str, str, str, 
     scope = (c.organisation_id, c.profile, c.state)
     query = select(*scope, func.count()).where(*chosen.conditions())
     if chosen.within is not None:
-        query = query.join(t.user, t.user.c.id == c.user_id)
+        query = query.join(*HOLDERS)
     found = connection.execute(query.group_by(*scope).order_by(*scope))
     return [(place, profile, state, number) for place, profile, state, number in found]

@@ -17,6 +17,7 @@ from cloudcard.approval.v1 import approval_pb2
 
 VERSION = 2  # for uses and sessions of a key
 SIGN_IN_VERSION = 3
+DOCUMENTS_VERSION = 4  # for uses of a key for documents that are listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Asked:
     nonce: bytes
     number_commitment: bytes
     request_id: bytes
+    documents: tuple[str, ...] = ()  # what each input is, if the device lists them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class AskedSignIn:
 def encode(asked: Asked) -> bytes:
     """Encode a payload. This is done once for an operation; its bytes are kept."""
     payload = approval_pb2.Payload(
-        version=VERSION,
+        version=DOCUMENTS_VERSION if asked.documents else VERSION,
         operation_id=asked.operation_id,
         key_use=approval_pb2.KeyUse.ValueType(asked.key_use),
         key_id=asked.key.id,
@@ -83,6 +85,7 @@ def encode(asked: Asked) -> bytes:
         organisation=asked.organisation,
         number_commitment=asked.number_commitment,
         request_id=asked.request_id,
+        documents=asked.documents,
     )
     payload.create_time.FromDatetime(asked.create_time)
     payload.expire_time.FromDatetime(asked.expire_time)
@@ -134,11 +137,23 @@ def session_terms(message: approval_pb2.SessionTerms) -> SessionTerms:
 
 
 def decode(raw: bytes) -> approval_pb2.Payload:
-    """Decode a payload; raises ApprovalRejected if it is not one of this version."""
+    """Decode the payload of a use or session; raises ApprovalRejected if it is none of a version
+    that this keystore makes.
+    """
     try:
         payload = approval_pb2.Payload.FromString(raw)
     except DecodeError:
         raise ApprovalRejected("the payload cannot be read") from None
-    if payload.version != VERSION:
-        raise ApprovalRejected(f"the payload has version {payload.version}, not {VERSION}")
+    if payload.version not in (VERSION, DOCUMENTS_VERSION):
+        raise ApprovalRejected(
+            f"the payload has version {payload.version}, not {VERSION} or {DOCUMENTS_VERSION}"
+        )
+    expected = len(payload.input_sha256) if payload.version == DOCUMENTS_VERSION else 0
+    if len(payload.documents) != expected:
+        raise ApprovalRejected(f"the payload lists {len(payload.documents)} for {expected} inputs")
     return payload
+
+
+def lists_documents(raw: bytes) -> bool:
+    """Whether a payload is one that only some devices can show. Raises ApprovalRejected."""
+    return decode(raw).version == DOCUMENTS_VERSION

@@ -31,6 +31,7 @@ from cloud_keystore.model.errors import (
     SessionRefused,
     TooManyRefusals,
 )
+from cloud_keystore.model.fields.documents import documents_field
 from cloud_keystore.model.fields.request_ids import REUSED, check_request_id
 from cloud_keystore.model.fields.texts import LONGEST_LABEL, text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind
@@ -49,6 +50,7 @@ from cloud_keystore.model.policies import Policy, PolicyVersion, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.sessions import within
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.operations.listing import listed
 from cloud_keystore.storage import (
     cards,
     operations,
@@ -79,6 +81,7 @@ class Ask:
     application: str
     channels: frozenset[Channel]
     session: SessionTerms | None = None
+    documents: tuple[str, ...] = ()  # what each input is, in words; or nothing of any
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,14 @@ class Asking:
     def _create(self, ask: Ask, workstation: Identity) -> Operation:
         check_request_id(ask.request_id)
         application = text_field("application", ask.application, LONGEST_LABEL, required=False)
+        documents = documents_field(ask.documents, len(ask.inputs))
         now = self.clock()
         with self.database.write() as connection:
             if not people.is_active(connection, workstation.id, now):
                 raise IdentityRejected("this workstation was removed: enrol it again")
             made = operations.find_by_request(connection, workstation.id, ask.request_id)
             if made is not None:
-                _check_same(ask, application, made)
+                _check_same(ask, application, documents, made)
                 return made
             card, key, user = self._look_up(connection, ask)
             in_force = policies.in_force(connection, card.organisation_id, card.profile)
@@ -144,6 +148,7 @@ class Asking:
                 nonce=self.random(NONCE_BYTES),
                 number_commitment=numbers.commitment(number_salt(self.seal, operation_id), number),
                 request_id=ask.request_id,
+                documents=listed(connection, documents, user, now),
             )
             operation = _operation(ask, asked, channels, number)
             operations.add(connection, operation)
@@ -259,7 +264,7 @@ def _operation(
     )
 
 
-def _check_same(ask: Ask, application: str, made: Operation) -> None:
+def _check_same(ask: Ask, application: str, documents: tuple[str, ...], made: Operation) -> None:
     """Raise RequestIdReused unless a request asks for the operation that was made for its id."""
     said = payload.decode(made.payload)
     terms = payload.session_terms(said.session) if said.HasField("session") else None
@@ -271,6 +276,8 @@ def _check_same(ask: Ask, application: str, made: Operation) -> None:
         (tuple(said.input_sha256), tuple(sha256(each).digest() for each in ask.inputs)),
         (said.application, application),
         (terms, ask.session),
+        # What was not listed is not kept.
+        (tuple(said.documents), documents if said.documents else ()),
     )
     if any(before != now for before, now in facts) or not made.channels <= _wanted(ask):
         raise RequestIdReused(REUSED)

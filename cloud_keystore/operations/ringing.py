@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from cloud_keystore.approval import qr
+from cloud_keystore.approval import payload, qr
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.finding import SHORTEST_BEGINNING
@@ -48,9 +48,15 @@ class Ringing:
     admitting: Admitting
     clock: Clock
 
-    def waiting(self, device: Identity, *, sign_ins: bool) -> list[Waiting]:
-        """What waits for the device's holder; of sign-ins, if the device can show them."""
-        waiting: list[Waiting] = [*self.deciding.waiting(device)]
+    def waiting(self, device: Identity, *, sign_ins: bool, documents: bool) -> list[Waiting]:
+        """What waits for the device's holder; of sign-ins and of requests that list documents, if
+        the device can show them.
+        """
+        waiting: list[Waiting] = [
+            each
+            for each in self.deciding.waiting(device)
+            if documents or not payload.lists_documents(each.payload)
+        ]
         return [*waiting, *self.admitting.waiting(device)] if sign_ins else waiting
 
     def named(self, text: str, device: Identity) -> Waiting:

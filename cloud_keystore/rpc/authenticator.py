@@ -54,12 +54,13 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     ) -> AsyncIterator[pb.WatchRequestsResponse]:
         async with self.door.stream(context) as device:
             sign_ins = pb.CAPABILITY_SIGN_IN in request.capabilities
+            documents = pb.CAPABILITY_DOCUMENTS in request.capabilities
             ringing, told = dict[str, Waiting](), set[str]()
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
                     found, alerts = await self.door.look(
                         lambda: (
-                            self._ringing.waiting(device, sign_ins=sign_ins),
+                            self._ringing.waiting(device, sign_ins=sign_ins, documents=documents),
                             self.alerts.told_to(device),
                         )
                     )

@@ -310,6 +310,7 @@ def _ask(request: pb.CreateOperationRequest) -> Ask:
         application=request.application,
         channels=channels,
         session=session_terms(request.session) if request.HasField("session") else None,
+        documents=tuple(request.documents),
     )
 
 

@@ -104,7 +104,10 @@ class _Watch:
         """
         ringing, alerts = self.streams.ringing, self.streams.alerts
         found, warned = await self.streams.look(
-            lambda: (ringing.waiting(self.device, sign_ins=True), alerts.told_to(self.device))
+            lambda: (
+                ringing.waiting(self.device, sign_ins=True, documents=True),
+                alerts.told_to(self.device),
+            )
         )
         waiting = {each.id: each for each in found}
         events: list[bytes] = []

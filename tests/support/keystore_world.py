@@ -412,6 +412,7 @@ class World:
         request_id: bytes | None = None,
         channels: Iterable[Channel] = (Channel.PUSH,),
         session: SessionTerms | None = None,
+        documents: Iterable[str] = (),
     ) -> Operation:
         """Ask for uses of a key, of one digest where no input is given, or for a session."""
         asked = Ask(
@@ -425,6 +426,7 @@ class World:
             application="",
             channels=frozenset(channels),
             session=session,
+            documents=tuple(documents),
         )
         return self.asking.create(asked, workstation.identity)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 import grpc
@@ -24,7 +25,9 @@ from cloud_keystore.model.operations import Approval, Decision
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
-from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.authenticator.phone import Phone, Ringing
+from cloudcard_tools.authenticator.screen import facts, show_documents
+from cloudcard_tools.authenticator.watching import Finished, Typed, Watch
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import Identity
 from private_files import writing
@@ -33,8 +36,16 @@ KEYSTORE = ec.generate_private_key(ec.SECP256R1())
 OPERATION = "01a20703-afa0-75f0-bfb4-7f5b93cf92d7"
 
 
-def payload(version: int = 2, operation_id: str = OPERATION) -> bytes:
-    message = approval_pb2.Payload(version=version, operation_id=operation_id, key_ref=0x9C)
+def payload(
+    version: int = 2, operation_id: str = OPERATION, documents: Sequence[str] = ()
+) -> bytes:
+    message = approval_pb2.Payload(
+        version=version,
+        operation_id=operation_id,
+        key_ref=0x9C,
+        input_sha256=[bytes([n]) * 32 for n in range(2)],
+        documents=documents,
+    )
     return message.SerializeToString()
 
 
@@ -106,6 +117,10 @@ def test_it_signs_the_very_bytes_that_it_was_sent(wired: Wired) -> None:
         request(payload(), domain=statement.STATEMENT_DOMAIN),
         request(payload(), domain=b""),
         request(payload(version=3)),
+        request(payload(version=4)),
+        request(payload(version=2, documents=["one", "two"])),
+        request(payload(version=4, documents=["one"])),
+        request(payload(version=4, documents=["one", "two", "three"])),
         request(payload(operation_id="another")),
         request(b"\xff\xff"),
         pb.Request(operation_id=OPERATION, payload=payload()),
@@ -117,6 +132,7 @@ def test_it_signs_the_very_bytes_that_it_was_sent(wired: Wired) -> None:
     ],
     ids=[
         *("another keystore", "another domain", "no domain", "newer version"),
+        *("no documents", "documents of another version", "too few texts", "too many texts"),
         *("another operation", "junk", "unsigned", "altered"),
     ],
 )
@@ -124,6 +140,41 @@ def test_it_shows_nothing_that_is_not_its_keystores(wired: Wired, sent: pb.Reque
     wired.keystore.request = sent
     with pytest.raises(Failure):
         wired.phone.find(OPERATION)
+
+
+def test_each_document_is_shown_with_its_data(
+    wired: Wired, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wired.keystore.request = request(payload(version=4, documents=["one", "two"]))
+    ringing = wired.phone.find(OPERATION)
+    assert facts(ringing)["documents"] == [
+        {"text": "one", "data": "0000000000000000…"},
+        {"text": "two", "data": "0101010101010101…"},
+    ]
+    assert show_documents(ringing, 0, 1) == 1
+    assert show_documents(ringing, 1, 1) == 0
+    assert capsys.readouterr().out == "1. one  0000000000000000…\n2. two  0101010101010101…\n"
+
+
+def test_many_documents_are_shown_some_at_a_time(
+    wired: Wired, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wired.keystore.request = request(payload())
+    message = approval_pb2.Payload(
+        input_sha256=[bytes(32)] * 250, documents=[f"item {n}" for n in range(1, 251)]
+    )
+    watch = Watch(wired.phone, as_json=False)
+    watch.happenings.put(Ringing(OPERATION, message.SerializeToString(), message))
+    for _ in range(12):
+        watch.happenings.put(Typed("m"))
+    watch.happenings.put(Finished())
+    watch.run(StringIO())
+    first, _, rest = capsys.readouterr().out.partition("and 230 more: m shows the next ones")
+    assert " 20. item 20 " in first
+    assert "item 21 " not in first
+    assert [n for n in range(1, 251) if f"{n:>3}. item {n} " not in first + rest] == []
+    assert rest.count("more: m shows") == 11
+    assert not wired.keystore.decisions
 
 
 def test_the_request_is_the_one_that_was_named(wired: Wired) -> None:

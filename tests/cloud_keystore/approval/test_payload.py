@@ -87,7 +87,31 @@ def test_what_is_no_message_is_refused(raw: bytes) -> None:
         payload.decode(raw)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3])
+LISTED = replace(ASKED, session=None, documents=("first", "second"))
+
+
+def test_documents_are_listed_in_a_version_of_their_own() -> None:
+    raw = payload.encode(LISTED)
+    said = payload.decode(raw)
+    assert said.version == payload.DOCUMENTS_VERSION == 4
+    assert list(said.documents) == ["first", "second"]
+    assert list(said.input_sha256) == [sha256(each).digest() for each in (b"one", b"two")]
+    assert payload.lists_documents(raw)
+    assert not payload.lists_documents(payload.encode(ASKED))
+
+
+@pytest.mark.parametrize(
+    ("version", "documents"), [(4, []), (4, ["one"]), (4, ["one"] * 3), (2, ["one", "two"])]
+)
+def test_a_list_of_another_length_is_refused(version: int, documents: list[str]) -> None:
+    said = approval_pb2.Payload.FromString(payload.encode(LISTED))
+    said.version = version
+    said.documents[:] = documents
+    with pytest.raises(ApprovalRejected, match=f"lists {len(documents)} for"):
+        payload.decode(said.SerializeToString())
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, 5])
 def test_another_version_is_refused(version: int) -> None:
     raw = approval_pb2.Payload(version=version).SerializeToString()
     with pytest.raises(ApprovalRejected, match=f"has version {version}, not 2"):

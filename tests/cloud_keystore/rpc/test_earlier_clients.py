@@ -17,7 +17,7 @@ from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.authenticator.approving import Approver
-from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
@@ -88,6 +88,38 @@ def test_a_workstation_asks_and_a_phone_decides_as_before(place: Place, sessions
     told = raw(place.device, DEVICE + "Decide", decided)
     state = authenticator_pb2.DecideResponse.FromString(told).state
     assert state == approval_pb2.OPERATION_STATE_APPROVED
+
+
+def test_a_phone_that_shows_no_list_is_sent_none_or_the_count(place: Place) -> None:
+    """Of those after sign-ins: beside a phone that shows the documents it is sent nothing."""
+    asked = workstation_pb2.CreateOperationRequest(
+        card_serial=place.desk.serial,
+        key_ref=0x9A,
+        algorithm=17,
+        key_use=1,
+        inputs=[DIGEST],
+    )
+    listing = workstation_pb2.CreateOperationRequest()
+    listing.CopyFrom(asked)
+    listing.MergeFrom(
+        workstation_pb2.CreateOperationRequest(
+            request_id=os.urandom(16), passcode_proof=place.desk.proof(), documents=["2 items"]
+        )
+    )
+    listed = place.desk.stub.CreateOperation(listing).operation
+    shown = next(each for each in place.phone.watch() if isinstance(each, Ringing))
+    assert (shown.operation_id, list(shown.payload.documents)) == (listed.id, ["2 items"])
+    before = bytes.fromhex("0a0101")  # sign-ins alone
+    stream = place.device.unary_stream(DEVICE + "WatchRequests", lambda each: each, None)(before)
+    counted = place.desk.create(os.urandom(16))
+    first = next(iter(stream))
+    stream.cancel()
+    until(lambda: stream.done(), SECONDS)
+    place.desk.stub.CancelOperation(
+        workstation_pb2.CancelOperationRequest(operation_id=counted.id), timeout=SECONDS
+    )
+    assert counted.id.encode() in first
+    assert listed.id.encode() not in first
 
 
 def test_a_phone_that_has_not_named_sign_ins_is_sent_none(place: Place) -> None:

@@ -98,7 +98,15 @@ def payloads() -> dict[str, approval_pb2.Payload]:
     sign_in.workstation.display_name = "PC"
     sign_in.create_time.seconds = sign_in.expire_time.seconds = 1
     sign_in.sign_in.seconds = 28800
-    return {"use": one, "session": session, "sign-in": sign_in}
+    return {"use": one, "session": session, "sign-in": sign_in, "documents": listed_payload()}
+
+
+def listed_payload() -> approval_pb2.Payload:
+    """A payload that lists documents."""
+    made = full_payload()
+    made.version = 4
+    made.documents[:] = ["2 items, Å", "1 item"]
+    return made
 
 
 DECODE = """
@@ -127,6 +135,7 @@ def test_a_payload_is_read_as_protobuf_reads_it(page: Page, kind: str) -> None:
     assert said["workstation"]["displayName"] == made.workstation.display_name
     assert said["inputs"] == [each.hex() for each in made.input_sha256]
     assert said["nonce"] == made.nonce.hex()
+    assert said["documents"] == list(made.documents)
     assert said["createTime"]["seconds"] == made.create_time.seconds
     if made.HasField("session"):
         assert said["session"] == {"mostUses": 300, "seconds": 3600}
@@ -147,7 +156,14 @@ def test_what_cannot_be_shown_wholly_is_refused(page: Page) -> None:
     newer.version = 4
     both = full_payload()
     both.sign_in.seconds = 1
+    lists = [listed_payload() for _ in range(5)]
+    lists[0].version = 2
+    lists[1].documents.append("one more")
+    del lists[2].documents[1]
+    lists[3].sign_in.seconds = 1
+    lists[4].version = 5
     wrong = {
+        **{f"list {n}": each.SerializeToString() for n, each in enumerate(lists)},
         "unknown field": raw + bytes([0x82, 0x7D, 0x01, 0x00]),
         "a field twice": raw + bytes([0x12, 0x01, 0x78]),
         "another wire type": raw + bytes([0x10 | 1]) + bytes(8),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
+from hashlib import sha256
 from typing import TypeAlias
 
 import pytest
@@ -16,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from cloud_keystore.web.proofs import decoded, encoded
-from cloudcard.registry.v1 import identities_pb2
+from cloudcard.registry.v1 import identities_pb2, organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote import check_code
 from support.keystore_process import PASSCODE
@@ -65,6 +66,46 @@ def test_what_is_approved_on_the_page_is_signed(new_holder: NewHolder) -> None:
         ada.verify(ada.workstation.perform(made.id, DIGEST))
         ada.page.get_by_role("button", name="Done").click()
         expect(ada.page.get_by_role("heading", name="No request is waiting")).to_be_visible()
+
+
+def test_each_document_is_listed_and_can_be_read_by_keys_alone(
+    site: Site, new_holder: NewHolder
+) -> None:
+    """Of 250, each with its data; the list scrolls in itself, and text in it is no HTML."""
+    large = organisations_pb2.Policy(largest_batch=250, largest_commitment_batch=250)
+    site.keystore.registry.organisations.SetPolicy(organisations_pb2.SetPolicyRequest(policy=large))
+    with new_holder("Dot Dean") as dot:
+        inputs = [sha256(bytes([n])).digest() for n in range(250)]
+        asked = workstation_pb2.CreateOperationRequest(
+            request_id=os.urandom(16),
+            card_serial=dot.serial,
+            key_ref=0x9A,
+            algorithm=17,
+            key_use=1,
+            inputs=inputs,
+            documents=[f"<b>{n} items</b>" for n in range(1, 251)],
+            passcode_proof=dot.workstation.proof(),
+        )
+        made = dot.workstation.stub.CreateOperation(asked, timeout=60).operation
+        page = dot.page
+        expect(page.get_by_role("heading", name="Sign 250 times?")).to_be_visible()
+        rows = page.locator("#documents li")
+        expect(rows).to_have_count(250)
+        expect(rows.last).to_have_text(f"<b>250 items</b>{sha256(inputs[-1]).hexdigest()[:16]}…")
+        assert accessible(page) == []
+        region = page.get_by_role("region", name="The 250 documents")
+        region.focus()
+        page.keyboard.press("End")
+        expect(rows.last).to_be_in_viewport(timeout=60_000)
+        page.get_by_label("Number on the workstation's screen").fill(made.number)
+        page.get_by_role("button", name="Approve").click()
+        expect(page.get_by_role("heading", name="Approved")).to_be_visible()
+        performed = workstation_pb2.PerformOperationRequest(operation_id=made.id, inputs=inputs)
+        results = dot.workstation.stub.PerformOperation(performed, timeout=60).results
+        assert len(results) == 250
+        page.get_by_role("button", name="Done").click()
+        dot.ask()
+        expect(page.locator("#documents-group")).to_be_hidden()
 
 
 def test_a_wrong_number_approves_nothing(new_holder: NewHolder) -> None:

@@ -313,6 +313,25 @@ def test_what_the_phone_shows_of_a_batch() -> None:
     assert len(long.summary("SystmNought")) == batches.LONGEST_SUMMARY
 
 
+def test_a_list_names_no_patient() -> None:
+    """A file that somebody has named after the patient is listed without its name."""
+    number = "D37FD639-E831-420C-B37B-40481DCA910E"
+    [message] = batches.read("Smith-John", MESSAGE, ALGORITHMS["RS256"])
+    encoded = base64.b64encode(message.signed_info).decode()
+    told = {"payloads": [], "algorithm": "RS256"}
+    told["payloads"] = [
+        {"id": each, "payload": encoded} for each in ("Smith-John", number, "83C40E-ZZQ020-00003X")
+    ]
+    found = batches.Batch([message, *batches.several(told)])
+    assert list(found.documents) == [
+        *(f"{number}, 2 items", "prescription without a number"),
+        *(number, "83C40E-ZZQ020-00003X"),
+    ]
+    assert "Smith" not in "".join(found.documents)
+    assert numbered(1)[0].description == ""
+    assert list(batches.Batch(numbered(1)).documents) == ["prescription without a number"]
+
+
 def test_a_batch_is_refused() -> None:
     [one] = numbered(1)
     again = batches.Prepared("b", one.signed_info, one.algorithm)

@@ -128,6 +128,12 @@ def test_250_prescriptions_under_one_approval(surgery: Surgery) -> None:
     [seen] = signer.seen
     assert seen["application"] == "SystmNought: 250 prescriptions"
     assert seen["key_use"] == "Sign, 250 times"
+    listed = seen["documents"]
+    assert isinstance(listed, list)
+    # Each with its data, in order: nothing of the patient.
+    texts = [f"D37FD639-E831-420C-B37B-{each:012}, 2 items" for each in range(MOST)]
+    assert [each["text"] for each in listed] == texts
+    assert len({each["data"] for each in listed}) == MOST
     for each, value in found.items():
         assert signatures.parse(value).is_right(), each
 

@@ -77,7 +77,7 @@ def test_operators_see_versions_and_platforms(
         "version": OWN,
         "platform": platform.system().lower(),
         "platform_version": platform.release(),
-        "capabilities": ["sign-in"],
+        "capabilities": ["documents", "sign-in"],
         "compatibility": "compatible",
     }
     assert own.items() >= expected.items()

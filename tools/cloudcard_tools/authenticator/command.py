@@ -22,7 +22,7 @@ from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.phones import phones
 from cloudcard_tools.authenticator.portal import portal
 from cloudcard_tools.authenticator.scanning import read_code
-from cloudcard_tools.authenticator.screen import facts, reported, show
+from cloudcard_tools.authenticator.screen import facts, reported, show, show_documents
 from cloudcard_tools.authenticator.sessions import sessions
 from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.authenticator.watching import Watch
@@ -233,6 +233,7 @@ def scan(source: str, decision: str | None, card: str, caller: Caller) -> None:
         ringing = own.claim(text, serial)
         if not caller.as_json:
             show(ringing)
+            show_documents(ringing, 0, len(ringing.payload.documents))
         if decision is None:
             decision = "yes" if click.confirm("Approve?", err=caller.as_json) else "deny"
         match decision:

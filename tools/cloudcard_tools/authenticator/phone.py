@@ -27,7 +27,8 @@ STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
 USE_VERSION = 2  # of payloads: of uses and sessions of a key
 SIGN_IN_VERSION = 3
-CAPABILITIES = (pb.CAPABILITY_SIGN_IN,)
+DOCUMENTS_VERSION = 4  # of uses of a key for documents that are listed
+CAPABILITIES = (pb.CAPABILITY_SIGN_IN, pb.CAPABILITY_DOCUMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +209,25 @@ class Phone:
                 "this request is not from your keystore: do not approve it, and tell "
                 "your registration authority"
             ) from None
-        if payload.version != (SIGN_IN_VERSION if payload.HasField("sign_in") else USE_VERSION):
+        if payload.version != _version(payload):
             raise Failure("this request is of a newer kind: update the authenticator")
+        if payload.documents and len(payload.documents) != len(payload.input_sha256):
+            raise Failure(
+                "this request does not list what it is for: do not approve it, and tell your "
+                "registration authority"
+            )
         if payload.operation_id != request.operation_id:
             raise Failure(
                 "this request carries another one's payload: tell your registration authority"
             )
         return Ringing(request.operation_id, request.payload, payload)
+
+
+def _version(payload: approval_pb2.Payload) -> int:
+    """The version of a payload with what it has."""
+    if payload.HasField("sign_in"):
+        return SIGN_IN_VERSION
+    return DOCUMENTS_VERSION if payload.documents else USE_VERSION
 
 
 def state_name(state: approval_pb2.OperationState.ValueType) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import click
+
 from card_os.piv.names import KeyRef
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard_tools.authenticator.phone import Ringing
-from cloudcard_tools.shared.output import Row, iso_time, print_facts
+from cloudcard_tools.shared.output import Row, folded, iso_time, print_facts
 from reader_bridge.remote import check_code
 
 REPORTED = "The card is suspended, and your registration authority knows."
@@ -47,10 +49,25 @@ def reported(ringing: Ringing) -> str:
 
 
 def show(ringing: Ringing) -> None:
-    """Print a request for its holder. A sign-in has no key, program or data."""
+    """Print a request for its holder. A sign-in has no key, program or data; documents that are
+    listed have their data beside them.
+    """
     row = facts(ringing)
-    labels = {name: label for name, label in LABELS.items() if name in row}
+    left_out = {"fingerprint"} if ringing.payload.documents else set()
+    labels = {name: label for name, label in LABELS.items() if name in row.keys() - left_out}
     print_facts(row, labels, as_json=False)
+
+
+def show_documents(ringing: Ringing, begin: int, most: int) -> int:
+    """Print some of the documents that a request lists, from one on, each with its number and
+    data. Returns how many are left.
+    """
+    listed = documents(ringing.payload)
+    width = len(str(len(listed)))
+    for number, each in list(enumerate(listed, 1))[begin : begin + most]:
+        lines = folded(f"{each['text']}  {each['data']}", width + 2)
+        click.echo(f"{number:>{width}}. " + ("\n" + " " * (width + 2)).join(lines))
+    return max(len(listed) - begin - most, 0)
 
 
 def facts(ringing: Ringing) -> Row:
@@ -70,6 +87,7 @@ def facts(ringing: Ringing) -> Row:
         "created": iso_time(payload.create_time.ToDatetime()),
         "expires": iso_time(payload.expire_time.ToDatetime()),
         "fingerprint": fingerprint(payload),
+        "documents": documents(payload),
         "check_code": check_code.of_payload(payload),
         "policy": payload.policy,
     }
@@ -106,4 +124,14 @@ def key_use(payload: approval_pb2.Payload) -> str:
 
 def fingerprint(payload: approval_pb2.Payload) -> str:
     """The first digits of each input's SHA-256, equally many of each. A session has none."""
-    return ", ".join(each.hex()[:16] + "…" for each in payload.input_sha256)
+    return ", ".join(map(_data, payload.input_sha256))
+
+
+def documents(payload: approval_pb2.Payload) -> list[dict[str, str]]:
+    """What a request lists: each document, with the data that is signed of it."""
+    listed = zip(payload.documents, payload.input_sha256, strict=False)
+    return [{"text": text, "data": _data(digest)} for text, digest in listed]
+
+
+def _data(digest: bytes) -> str:
+    return digest.hex()[:16] + "…"

@@ -14,7 +14,7 @@ import click
 import grpc
 
 from cloudcard_tools.authenticator.phone import Closed, Phone, Ringing, Warned
-from cloudcard_tools.authenticator.screen import facts, reported, show
+from cloudcard_tools.authenticator.screen import facts, reported, show, show_documents
 from cloudcard_tools.shared.calling import explain, explained
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
 from cloudcard_tools.shared.reaching import why
@@ -24,8 +24,11 @@ HINT = (
     "Type the number shown at the workstation to approve: there is one guess.\n"
     "d denies; n denies and reports that it was not you. Enter alone does nothing: "
 )
+MORE_HINT = "… and {} more: m shows the next ones."
+AT_ONCE = 20  # documents
 DENY = ("d", "deny")
 NOT_ME = ("n", "not me")
+MORE = ("m", "more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Watch:
     seen: set[str] = field(
         default_factory=set
     )  # a reconnected stream repeats what waits: ring once
+    listed: int = 0  # documents of the newest request
     lost: bool = False
     happenings: queue.Queue[Happening] = field(default_factory=queue.Queue)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -117,7 +121,16 @@ class Watch:
             return
         click.echo("\a\nA request waits for you")
         show(ringing)
+        self.listed = 0
+        self._list(ringing)
         click.echo(HINT, nl=False)
+
+    def _list(self, ringing: Ringing) -> None:
+        """Print some documents of a request, those that were not printed yet."""
+        left = show_documents(ringing, self.listed, AT_ONCE)
+        self.listed += AT_ONCE
+        if left:
+            click.echo(MORE_HINT.format(left))
 
     def _answer(self, typed: str) -> None:
         """Decide on the newest request, which is the one on the screen."""
@@ -127,6 +140,9 @@ class Watch:
             self._say("nothing", "No request waits.")
             return
         current = self.ringing[-1]
+        if typed.lower() in MORE and not self.as_json and current.payload.documents:
+            self._list(current)
+            return
         if typed.lower() not in DENY + NOT_ME and not (len(typed) == 2 and typed.isdigit()):
             self._say("hint", HINT)
             return

@@ -16,7 +16,13 @@ from cloudcard_tools.eps.canonical import Unreadable
 from cloudcard_tools.eps.signatures import ALGORITHMS, Algorithm, Signature
 
 MOST = 250  # of the Digital Signature Service
-LONGEST_SUMMARY = 64  # characters that the keystore takes as the name of a program
+LONGEST_SUMMARY = 64  # characters that the keystore takes as the name of a program or document
+# What tells a prescription and no person: a UUID, or what is printed on a prescription
+NUMBER = re.compile(
+    r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}|[0-9A-F]{6}-[0-9A-Z]{6}-[0-9A-F]{5}[0-9A-Z+]",
+    re.IGNORECASE,
+)
+UNNUMBERED = "prescription without a number"
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # as which a file can be named
 
 
@@ -50,6 +56,11 @@ class Batch:
         what = self.prepared[0].description if len(self.prepared) == 1 else several
         room = LONGEST_SUMMARY - len(what) - len(": ")
         return f"{program[:room]}: {what}" if room > 0 else what[:LONGEST_SUMMARY]
+
+    @property
+    def documents(self) -> Sequence[str]:
+        """What the phone lists: each prescription, in the order in which they are signed."""
+        return [(each.description or UNNUMBERED)[:LONGEST_SUMMARY] for each in self.prepared]
 
     def signed(self, values: Sequence[bytes], certificate: x509.Certificate) -> Mapping[str, bytes]:
         """The signatures, by the ids of their prescriptions. Raises Unreadable unless there is one
@@ -132,7 +143,9 @@ def _prepared(number: str, digest: str, name: str) -> Prepared:
         raise Unreadable(f"{number}: the digest is not encoded as base64") from None
     if not signatures.is_signed_info(content, algorithm):
         raise Unreadable(f"{number}: the digest is not SignedInfo of a prescription")
-    return Prepared(number, content, algorithm, number)
+    # Somebody may have named a file after the patient.
+    shown = number if NUMBER.fullmatch(number) else UNNUMBERED
+    return Prepared(number, content, algorithm, shown)
 
 
 def _require_id(number: str) -> None:

@@ -105,6 +105,7 @@ class Desk:
             passcode_proof=proof,
             application=batch.summary(program),
             channels=self.channels,
+            documents=batch.documents,
         )
         operation = RemoteOperation(
             self._stub,

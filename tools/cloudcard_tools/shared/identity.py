@@ -52,7 +52,10 @@ LARGEST_FILE = 1024 * 1024  # bytes
 READABLE = "make its files readable for this user, or be the user who enrolled"
 
 # What clients understand, by the role of those that say it
-CAPABILITIES: Mapping[str, Collection[str]] = {"workstation": (), "authenticator": ("sign-in",)}
+CAPABILITIES: Mapping[str, Collection[str]] = {
+    "workstation": (),
+    "authenticator": ("sign-in", "documents"),
+}
 
 Parsed = TypeVar("Parsed")
 

@@ -85,7 +85,7 @@ def print_facts(facts: Row, labels: Mapping[str, str], *, as_json: bool) -> None
         return
     indent = max(len(label) for label in labels.values()) + 2
     for key, label in labels.items():
-        text = ("\n" + " " * indent).join(_lines(_text(facts[key]), indent))
+        text = ("\n" + " " * indent).join(folded(_text(facts[key]), indent))
         click.echo(click.style(label.ljust(indent), bold=True) + text)
 
 
@@ -128,7 +128,7 @@ def iso_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _lines(text: str, indent: int) -> list[str]:
+def folded(text: str, indent: int) -> list[str]:
     """The lines of a value, which begin at a column of the terminal."""
     lines = text.split("\n")
     if not sys.stdout.isatty():

@@ -9,7 +9,7 @@ import { forget, kept } from "./keeping.js";
 import { Decision, genuine, NotGenuine, signed, Unreadable } from "./protocol.js";
 import { Scanner } from "./scanning.js";
 import { at, done, element, say, show, shown } from "./screen.js";
-import { ended, facts, title } from "./words.js";
+import { documents, ended, facts, title } from "./words.js";
 
 const LONGEST_PAUSE = 30000, FIRST_PAUSE = 1000; // milliseconds before the keystore is asked again
 
@@ -139,6 +139,10 @@ class Authenticator {
       );
       return row;
     }));
+    const listed = documents(request.says);
+    at("documents-title").textContent = listed.length === 1 ? "The document" : `The ${listed.length} documents`;
+    at("documents").replaceChildren(...listed.map(([text, data]) => element("li", "", text, element("code", "", data))));
+    at("documents-group").hidden = listed.length === 0;
     at("number").value = "";
     at("number-group").hidden = request.isClaimed;
     show("request");

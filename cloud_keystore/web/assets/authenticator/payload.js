@@ -3,7 +3,7 @@
 // wholly it does not show: unknown fields and repeated ones are refused.
 
 const VARINT = 0, BYTES = 2; // wire types (Protocol Buffers, "Encoding")
-const USE_VERSION = 2, SIGN_IN_VERSION = 3;
+const USE_VERSION = 2, SIGN_IN_VERSION = 3, DOCUMENTS_VERSION = 4;
 
 const number = { wire: VARINT, read: Number, none: 0 };
 const text = { wire: BYTES, read: (raw) => new TextDecoder("utf-8", { fatal: true }).decode(raw), none: "" };
@@ -44,6 +44,7 @@ const PAYLOAD = {
   21: ["numberCommitment", bytes],
   22: ["requestId", bytes],
   23: ["signIn", message(SIGN_IN)],
+  24: ["documents", list(text)],
 };
 
 export class Unreadable extends Error {}
@@ -51,12 +52,16 @@ export class Unreadable extends Error {}
 // The payload as an object. Throws Unreadable for bytes that this page cannot show all of.
 export function decodePayload(raw) {
   const found = read(raw, PAYLOAD);
-  if (found.version !== (found.signIn ? SIGN_IN_VERSION : USE_VERSION)) {
+  const version = found.documents.length > 0 ? DOCUMENTS_VERSION : USE_VERSION;
+  if (found.version !== (found.signIn ? SIGN_IN_VERSION : version)) {
     throw new Unreadable("This request is of a newer kind: open this page again, to have its newest version.");
   }
   if (!found.workstation || !found.createTime || !found.expireTime) throw new Unreadable("This request is not whole.");
-  if (found.signIn && (found.keyUse || found.keyId || found.session || found.inputSha256.length)) {
+  if (found.signIn && (found.keyUse || found.keyId || found.session || found.inputSha256.length || found.documents.length)) {
     throw new Unreadable("This request says two things at once.");
+  }
+  if (found.documents.length > 0 && found.documents.length !== found.inputSha256.length) {
+    throw new Unreadable("This request does not list what it is for.");
   }
   return found;
 }

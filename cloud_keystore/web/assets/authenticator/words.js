@@ -10,6 +10,8 @@ const KEY_NAME = {
 };
 const SHOWN_OF_INPUT = 16; // hex digits
 
+const shownOf = (digest) => `${hex(digest).slice(0, SHOWN_OF_INPUT)}…`;
+
 const time = (stamp) => new Date(stamp.seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 // The title of a request.
@@ -37,10 +39,13 @@ export function facts(request) {
     ["Holder", says.userDisplayName],
     ["Asked at", time(says.createTime)],
     ["Decide until", time(says.expireTime)],
-    ["Data", says.inputSha256.map((each) => `${hex(each).slice(0, SHOWN_OF_INPUT)}…`).join(", ")],
+    ["Data", says.documents.length > 0 ? "" : says.inputSha256.map(shownOf).join(", ")],
   ];
   return found.filter(([, value]) => value !== "");
 }
+
+// The documents that a request lists, each with the data that is signed of it.
+export const documents = (says) => says.documents.map((text, place) => [text, shownOf(says.inputSha256[place])]);
 
 const CARD_STATE = {
   issuing: "being made",

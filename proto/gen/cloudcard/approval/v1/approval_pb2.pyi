@@ -280,9 +280,10 @@ class Payload(_message.Message):
     NUMBER_COMMITMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SIGN_IN_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """Version of this layout: 2 for uses and sessions of a key, 3 for a sign-in. A device neither shows nor signs a version
-    that it does not know.
+    """Version of this layout: 2 for uses and sessions of a key, 3 for a sign-in, 4 for uses of a key for documents that are
+    listed. A device neither shows nor signs a version that it does not know.
     """
     operation_id: _builtins.str
     """Identifier of the operation, a UUID."""
@@ -346,6 +347,12 @@ class Payload(_message.Message):
     def sign_in(self) -> Global___SignInTerms:
         """Set in version 3, and only there: the holder puts the card into the workstation's reader. Nothing of a key is set then."""
 
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Set in version 4, and only there: what each input is, in words, one for each input_sha256 and in the same order. A device
+        shows all of them.
+        """
+
     def __init__(
         self,
         *,
@@ -372,10 +379,11 @@ class Payload(_message.Message):
         number_commitment: _builtins.bytes = ...,
         request_id: _builtins.bytes = ...,
         sign_in: Global___SignInTerms | None = ...,
+        documents: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "session", b"session", "sign_in", b"sign_in", "workstation", b"workstation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "request_id", b"request_id", "session", b"session", "sign_in", b"sign_in", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "documents", b"documents", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "request_id", b"request_id", "session", b"session", "sign_in", b"sign_in", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,6 +63,8 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     """Not set; ignored."""
     CAPABILITY_SIGN_IN: _Capability.ValueType  # 1
     """Requests whose payload is a sign-in (version 3)."""
+    CAPABILITY_DOCUMENTS: _Capability.ValueType  # 2
+    """Requests whose payload lists documents (version 4)."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """Capability is something that a client understands and earlier ones do not. The keystore sends nothing of the kind to a
@@ -73,6 +75,8 @@ CAPABILITY_UNSPECIFIED: Capability.ValueType  # 0
 """Not set; ignored."""
 CAPABILITY_SIGN_IN: Capability.ValueType  # 1
 """Requests whose payload is a sign-in (version 3)."""
+CAPABILITY_DOCUMENTS: Capability.ValueType  # 2
+"""Requests whose payload lists documents (version 4)."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
 
 @_typing.final

@@ -792,6 +792,7 @@ class CreateOperationRequest(_message.Message):
     APPLICATION_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.bytes
     """16 random bytes; a repeated request returns the same operation."""
     card_serial: _builtins.str
@@ -821,6 +822,12 @@ class CreateOperationRequest(_message.Message):
     def session(self) -> _approval_pb2.SessionTerms:
         """Set to ask for a session, within the terms of the card's offer."""
 
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What each input is, in words that name no patient: none, or one for each input in the same order. 1 to 64 characters each,
+        16,000 bytes in all. The holder's device lists them, and the journal keeps them.
+        """
+
     def __init__(
         self,
         *,
@@ -834,10 +841,11 @@ class CreateOperationRequest(_message.Message):
         application: _builtins.str = ...,
         channels: _abc.Iterable[_approval_pb2.Channel.ValueType] | None = ...,
         session: _approval_pb2.SessionTerms | None = ...,
+        documents: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "channels", b"channels", "inputs", b"inputs", "key_ref", b"key_ref", "key_use", b"key_use", "passcode_proof", b"passcode_proof", "request_id", b"request_id", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "channels", b"channels", "documents", b"documents", "inputs", b"inputs", "key_ref", b"key_ref", "key_use", b"key_use", "passcode_proof", b"passcode_proof", "request_id", b"request_id", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,6 +59,18 @@ class Visitor:
         fields = {**FORM, **self._cookie, **self.sent}
         return ask(self.application, "POST", path, fields, urlencode(said).encode())
 
+    def page(self, path: str) -> str:
+        """The text of a page that is there."""
+        told = self.get(path)
+        assert told.status == 200, told.body
+        return told.body.decode()
+
+    def done(self, path: str, **said: str) -> str:
+        """Send a form that does something; the text of the page to which it leads."""
+        told = self.post(path, **said)
+        assert told.status == 303, told.body
+        return self.page(told.fields["location"])
+
     def form_token(self) -> str:
         """That of the visit."""
         found = TOKEN.search(self.get("/ra/people").body.decode())

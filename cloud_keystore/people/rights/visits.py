@@ -26,7 +26,7 @@ from cloud_keystore.model.rights.visits import (
     new_text,
     text_sha256,
 )
-from cloud_keystore.storage import people
+from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import visits
 
@@ -140,6 +140,12 @@ class Visits:
                 tuple(each for each in Right if by.held.where(each)),
                 tuple(each for each in Right if by.held.has(each, ROOT)),
             )
+
+    def places(self, right: Right, operator: Identity) -> tuple[str, ...]:
+        """The organisations in which an operator has a right."""
+        with acting.looking(self.database, operator.actor, self.clock()) as by:
+            known = organisations.list_all(by.connection)
+            return tuple(each.id for each in known if by.held.has(right, each.id))
 
     def rights(self, user_id: str, operator: Identity) -> tuple[Right, ...]:
         """The rights of an operator in a person's organisation. Raises UserNotFound, NotAllowed."""

@@ -30,10 +30,22 @@ from cloud_keystore.web.origins import Origins
 from cloud_keystore.web.pages import Pages
 from cloud_keystore.web.proofs import Nonces
 from cloud_keystore.web.proving import Proving
+from cloud_keystore.web.ra.administration.domains import DomainPages
+from cloud_keystore.web.ra.administration.grants import GrantPages
+from cloud_keystore.web.ra.administration.organisations import OrganisationPages
+from cloud_keystore.web.ra.administration.policies import PolicyPages
+from cloud_keystore.web.ra.administration.profiles import ProfilePages
+from cloud_keystore.web.ra.administration.requests import RequestPages
+from cloud_keystore.web.ra.administration.roles import RolePages
 from cloud_keystore.web.ra.cards import CardPages
 from cloud_keystore.web.ra.changes import ChangePages
 from cloud_keystore.web.ra.entering import Entering
 from cloud_keystore.web.ra.importing import ImportPages
+from cloud_keystore.web.ra.overviews.alerts import AlertPages
+from cloud_keystore.web.ra.overviews.counting import CountPages
+from cloud_keystore.web.ra.overviews.feedback import FeedbackPages
+from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
+from cloud_keystore.web.ra.overviews.workstations import WorkstationPages
 from cloud_keystore.web.ra.people import PeoplePages
 from cloud_keystore.web.ra.person import PersonPages
 from cloud_keystore.web.ra.reports import ReportPages
@@ -144,9 +156,37 @@ def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row
             clock,
         ).rows(),
         *ImportPages(views, use_cases.importing).rows(),
+        *_administration(use_cases, views, clock),
+        *_overviews(use_cases, views, clock),
         *ChangePages(
             views, use_cases.people, use_cases.leaving, use_cases.accounts, use_cases.devices
         ).rows(),
+    )
+
+
+def _administration(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row]:
+    """The pages of who may do what where, and by which rules."""
+    organisations, roles = use_cases.organisations, use_cases.roles
+    return (
+        *OrganisationPages(views, organisations).rows(),
+        *DomainPages(views, use_cases.domains).rows(),
+        *RolePages(views, roles, use_cases.custom_roles, organisations).rows(),
+        *GrantPages(views, roles, use_cases.identities, organisations, clock).rows(),
+        *PolicyPages(views, organisations, use_cases.explaining).rows(),
+        *ProfilePages(views, use_cases.custom_profiles).rows(),
+        *RequestPages(views, use_cases.requests).rows(),
+    )
+
+
+def _overviews(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row]:
+    """The pages of what there is, and what needs somebody."""
+    alerts, organisations = use_cases.alerts, use_cases.organisations
+    return (
+        *AlertPages(views, alerts).rows(),
+        *CountPages(views, use_cases.cards, organisations).rows(),
+        *UnfinishedPages(views, use_cases.reports).rows(),
+        *WorkstationPages(views, use_cases.identities, alerts, organisations, clock).rows(),
+        *FeedbackPages(views, use_cases.feedback).rows(),
     )
 
 

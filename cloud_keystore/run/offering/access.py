@@ -8,6 +8,7 @@ from types import MappingProxyType
 from cloud_keystore.border.table import ANY, NOBODY, Access, Each
 from cloud_keystore.custody.use.using_sessions import Used
 from cloud_keystore.model.people import Role
+from cloud_keystore.run.offering.visited import VISITED
 
 WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
 CLIENT = Role.CLIENT
@@ -359,6 +360,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "notifications.retry": OPERATOR,
         "importing.import_users": OPERATOR,
         "reading.sentences": OPERATOR,
+        **VISITED,
     }
 )
 EST: Mapping[str, Access] = MappingProxyType(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from cloud_keystore.audit.reading import Reading
+from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.reports import Reports
+from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
@@ -20,12 +22,19 @@ from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.contacts.accounts import Accounts
 from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.domains import Domains
 from cloud_keystore.people.enrolment import Enrolment
+from cloud_keystore.people.giving_feedback import GivingFeedback
+from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.importing import Importing
+from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
+from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.short_codes import ShortCodes
+from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.visits import Visits
+from cloud_keystore.people.roles import Roles
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
 
@@ -56,6 +65,15 @@ class WebUseCases:
     notifications: Notifications
     importing: Importing
     reading: Reading
+    organisations: Organisations
+    explaining: Explaining
+    domains: Domains
+    roles: Roles
+    custom_roles: CustomRoles
+    custom_profiles: CustomProfiles
+    identities: Identities
+    requests: Requests
+    feedback: GivingFeedback
 
     def identify(self, fingerprint: bytes, role: Role | None) -> Identity:
         """The caller of a certificate, or of a visit: operators are known here by their visits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum, unique
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
@@ -11,19 +12,46 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from cloud_keystore.web.ra.views import Views
-from cloud_keystore.web.ra.visiting import given
+from cloud_keystore.web.ra.visiting import given, has_answered
 
 NO_CHOICES: Mapping[str, str] = MappingProxyType({})
 
 
+@unique
+class Shape(StrEnum):
+    """How something is typed or chosen."""
+
+    TEXT = "text"
+    DATE = "date"
+    ONE = "one"  # of few
+    ONE_OF_MANY = "one of many"
+    SEVERAL = "several"
+
+
 class Field(NamedTuple):
-    """Something that is typed or chosen; with choices, the first one is chosen already."""
+    """Something that is typed or chosen. With choices, the first one is chosen already, unless
+    several can be: their values are in one text then, with blanks between them.
+    """
 
     name: str
     label: str
     hint: str = ""
     choices: Mapping[str, str] = NO_CHOICES
     value: str = ""
+    shape: Shape | None = None
+    longest: int = 300  # characters
+
+    @property
+    def form(self) -> Shape:
+        """How it is typed or chosen."""
+        return self.shape or (Shape.ONE if self.choices else Shape.TEXT)
+
+    @property
+    def answer(self) -> str:
+        """What the form that was sent says of it."""
+        if self.form is not Shape.SEVERAL:
+            return given(self.name)
+        return " ".join(each for each in self.choices if given(f"{self.name}-{each}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,9 @@ class Question:
 
 def ask(views: Views, question: Question, wrong: str = "") -> Response:
     """The page of a question; after an answer that was wrong, with what was given and why."""
-    filled = [each._replace(value=given(each.name) or each.value) for each in question.fields]
+    filled = [
+        each._replace(value=each.answer if has_answered() else each.value)
+        for each in question.fields
+    ]
     status = HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
     return views.page("question", status, question=question, fields_=filled, wrong=wrong)

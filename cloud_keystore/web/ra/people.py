@@ -23,6 +23,7 @@ from cloud_keystore.web.ra.visiting import AT, current
 
 PEOPLE = f"{AT}/people"
 PAGE = 50  # people on one
+EXPIRED = f"{AT}/unfinished?stage=invitation+expired"
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "name": "Name",
@@ -75,7 +76,7 @@ class Tab(NamedTuple):
 
     address: str
     text: str
-    number: int
+    number: int | None
     is_current: bool
 
 
@@ -128,11 +129,23 @@ class PeoplePages:
             lines=[_line(each) for each in found[:PAGE]],
             nobody=not any(numbers.values()) and not asked.q,
             more=more,
+            before=self._before(asked),
             first=asked.but() if asked.after else "",
             everybody=PEOPLE,
             file=asked.but(f"{PEOPLE}.csv"),
             may_add=Right.PEOPLE in self.views.visits.held(current().operator).somewhere,
         )
+
+    def _before(self, asked: Asked) -> str:
+        """The address of the page before; empty on the first one."""
+        if not asked.after:
+            return ""
+        turned = asked.sort.removeprefix("-") if asked.sort.startswith("-") else f"-{asked.sort}"
+        wanted = replace(asked, sort=turned).wanted
+        # Backwards from the last one of the page before: its own page, and the one before that.
+        page, actor = Page(PAGE, asked.after), current().operator.actor
+        found = self.people.list_users(page, wanted, actor=actor)
+        return asked.but(after=found[PAGE - 1].user.id if len(found) == PAGE else "")
 
 
 def _tabs(asked: Asked, numbers: Mapping[str, int]) -> list[Tab]:
@@ -144,6 +157,7 @@ def _tabs(asked: Asked, numbers: Mapping[str, int]) -> list[Tab]:
             Tab(asked.but(state=state), text, numbers.get(state, 0), asked.state == state)
             for state, text in words.USER_STATES.items()
         ),
+        Tab(EXPIRED, "Expired invitations", None, is_current=False),
     ]
 
 

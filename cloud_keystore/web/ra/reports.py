@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,10 +19,10 @@ from cloud_keystore.mail.notifications import NotificationListing, Notifications
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import LARGEST_PAGE, Page
-from cloud_keystore.model.sheets.cells import guarded
 from cloud_keystore.people.listing import UserListing
 from cloud_keystore.people.people import People
 from cloud_keystore.web.ra import words
+from cloud_keystore.web.ra.files import csv_file
 from cloud_keystore.web.ra.people import PEOPLE, Asked, shown_state
 from cloud_keystore.web.ra.views import EXPIRING, JOURNAL, MAIL, Row, Views, see
 from cloud_keystore.web.ra.visiting import current, given
@@ -132,21 +130,7 @@ class ReportPages:
 
     def export(self, request: Request) -> Response:
         """Everybody whom the list shows for this address, in the same order, as CSV."""
-        asked = Asked.of(request)
-        written = io.StringIO()
-        out = csv.writer(written)
-        out.writerow(FILE_COLUMNS)
-        for each in self._everybody(asked):
-            user = each.user
-            state = words.USER_STATES[shown_state(each)].lower()
-            cells = (user.display_name, user.uuid12 or "", user.email, user.phone, state)
-            held = " ".join(each.card_serials)
-            more = (held, words.card_type(user.profile), str(each.device_count))
-            out.writerow(map(guarded, (*cells, *more)))
-        fields = {"Content-Disposition": 'attachment; filename="people.csv"'}
-        # The mark tells spreadsheets that it is UTF-8.
-        raw = written.getvalue().encode("utf-8-sig")
-        return Response(raw, headers=fields, media_type="text/csv; charset=utf-8")
+        return csv_file("people", FILE_COLUMNS, map(_cells, self._everybody(Asked.of(request))))
 
     def _everybody(self, asked: Asked) -> Iterator[UserListing]:
         """All pages of a list."""
@@ -158,6 +142,17 @@ class ReportPages:
             if len(found) < LARGEST_PAGE:
                 return
             after = found[-1].user.id
+
+
+def _cells(listing: UserListing) -> tuple[str, ...]:
+    """Somebody as a row of a file."""
+    user, state = listing.user, words.USER_STATES[shown_state(listing)].lower()
+    return (
+        *(user.display_name, user.uuid12 or "", user.email, user.phone, state),
+        " ".join(listing.card_serials),
+        words.card_type(user.profile),
+        str(listing.device_count),
+    )
 
 
 def _ending(found: Expiring) -> Ending:

@@ -4,11 +4,12 @@ was refused as a page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from cloud_keystore.http.problems import of_error
 from cloud_keystore.model.errors import SecondNeeded
 from cloud_keystore.model.rights.roles import Right
-from cloud_keystore.people.rights.visits import Visits
+from cloud_keystore.people.rights.visits import HeldRights, Visits
 from cloud_keystore.web.pages import Pages
 from cloud_keystore.web.ra.visiting import AT, current
 
@@ -52,13 +53,23 @@ class MenuItem(NamedTuple):
     right: Right
     whole: bool = False  # whether it is needed for all organisations together
 
+    def is_for(self, held: HeldRights) -> bool:
+        """Whether whoever has some rights is shown it."""
+        return self.right in (held.everywhere if self.whole else held.somewhere)
+
 
 EXPIRING, MAIL, JOURNAL = f"{AT}/expiring", f"{AT}/mail", f"{AT}/journal"
+REQUESTS, ORGANISATIONS = f"{AT}/requests", f"{AT}/organisations"
+ALERTS, REPORT = f"{AT}/alerts", f"{AT}/report"
 MENU = (
     MenuItem(f"{AT}/people", "People", Right.VIEW),
     MenuItem(EXPIRING, "Ending soon", Right.VIEW),
     MenuItem(MAIL, "E-mail", Right.PEOPLE),
+    MenuItem(ALERTS, "Alerts", Right.VIEW),
+    MenuItem(REQUESTS, "Requests", Right.VIEW),
+    MenuItem(REPORT, "Reports", Right.VIEW),
     MenuItem(JOURNAL, "Journal", Right.JOURNAL, whole=True),
+    MenuItem(ORGANISATIONS, "Administration", Right.VIEW),
 )
 
 
@@ -74,9 +85,10 @@ class Views:
         name: str,
         status: int = HTTPStatus.OK,
         fields: Mapping[str, str] = NOTHING,
+        section: Sequence[MenuItem] = (),
         **said: object,
     ) -> Response:
-        """The page of a template below ra/, with menu and log-out."""
+        """The page of a template below ra/, with menu and log-out, and the pages beside it."""
         visiting = current()
         held = self.visits.held(visiting.operator)
         return self.pages.page(
@@ -85,11 +97,8 @@ class Views:
             fields,
             operator=visiting.operator.display_name,
             form_token=visiting.form_token,
-            menu=[
-                each
-                for each in MENU
-                if each.right in (held.everywhere if each.whole else held.somewhere)
-            ],
+            menu=[each for each in MENU if each.is_for(held)],
+            section=[each for each in section if each.is_for(held)],
             **said,
         )
 
@@ -114,6 +123,10 @@ class Views:
         )
 
 
-def see(path: str) -> Response:
-    """Lead to a page after something was done, so that nobody does it again by loading it."""
+def see(path: str, done: str = "") -> Response:
+    """Lead to a page after something was done, so that nobody does it again by loading it. What was
+    done can be said there.
+    """
+    if done:
+        path = f"{path}{'&' if '?' in path else '?'}{urlencode({'done': current().sealed(done)})}"
     return RedirectResponse(path, HTTPStatus.SEE_OTHER)

@@ -46,7 +46,21 @@ class Visiting:
     @property
     def form_token(self) -> str:
         """What each form of the visit has, and nobody knows who has not seen one of its pages."""
-        made = sha256(b"cloudcard form\0" + self.secret.encode()).digest()
+        return self._made("form")
+
+    def sealed(self, word: str) -> str:
+        """A word in an address that nobody else can have put there."""
+        return f"{word}.{self._made('word', word)}"
+
+    def opened(self, text: str) -> str:
+        """The word that was sealed in the same visit; empty for anything else."""
+        word = text.partition(".")[0]
+        return word if compare_digest(text.encode(), self.sealed(word).encode()) else ""
+
+    def _made(self, *what: str) -> str:
+        """What nobody makes who has not the secret, for one purpose."""
+        said = "\0".join((f"cloudcard {what[0]}", *what[1:], self.secret))
+        made = sha256(said.encode()).digest()
         return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 
@@ -62,6 +76,11 @@ def current() -> Visiting:
 def given(name: str) -> str:
     """A field of the form that was sent, without blanks around it; empty if it has none."""
     return FIELDS.get().get(name, "").strip()
+
+
+def has_answered() -> bool:
+    """Whether the request under way is a form that was sent."""
+    return bool(FIELDS.get())
 
 
 def kept(secret: str) -> str:

@@ -12,6 +12,7 @@ from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Progress, Stage
 from cloud_keystore.model.profiles import DEFAULT_PROFILE
+from cloud_keystore.model.rights.roles import Right
 
 USER_STATES: Mapping[str, str] = MappingProxyType(
     {"pending": "Pending", "enrolled": "Enrolled", "closed": "Left"}
@@ -110,6 +111,38 @@ DONE: Mapping[str, Done] = MappingProxyType(
             "The device is removed",
             "If the person needs another one, invite one.",
         ),
+    }
+)
+
+RIGHTS: Mapping[Right, str] = MappingProxyType(
+    {
+        Right.VIEW: "See people, cards, phones and policies",
+        Right.PEOPLE: "Add and change people",
+        Right.ISSUE: "Issue cards",
+        Right.UNLOCK: "Unlock cards",
+        Right.SUSPEND: "Suspend cards",
+        Right.REVOKE: "Revoke cards, put them back in use, and close people",
+        Right.DEVICES: "Invite and remove phones",
+        Right.WORKSTATIONS: "Add and remove workstations",
+        Right.ALERTS: "Acknowledge alerts",
+        Right.ROLES: "Invite and remove operators, and grant roles",
+        Right.POLICY: "Set policies, and add organisations",
+        Right.DOMAINS: "Set the domains of e-mail addresses",
+        Right.JOURNAL: "Read the journal of others",
+        Right.PORTAL: "Ask for portal passwords, and have them changed",
+    }
+)
+# What was done, above the list that shows how things are then
+SAID: Mapping[str, str] = MappingProxyType(
+    {
+        "added": "It is added.",
+        "acknowledged": "It is acknowledged.",
+        "changed": "It is changed. This holds at once.",
+        "removed": "It is removed.",
+        "granted": "The role is granted. It holds at once, or from its first day on.",
+        "withdrawn": "The role is withdrawn. It gives no right any more.",
+        "approved": "It is approved, and done.",
+        "refused": "It is refused. Nothing was done.",
     }
 )
 

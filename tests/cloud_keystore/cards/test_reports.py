@@ -266,3 +266,14 @@ def test_what_belongs_elsewhere_costs_nothing(world: World) -> None:
 def test_days_that_are_none(world: World, days: int) -> None:
     with pytest.raises(InvalidInput, match="0 to 3650"):
         world.reports.expiring(days, actor=world.actor)
+
+
+def test_people_are_counted_by_state(world: World) -> None:
+    """On both databases: of all, and of those whom a text finds."""
+    ada, _ = world.user("Ada")
+    world.card(ada)
+    world.user("Bo")
+    world.leaving.close(world.user("Cy")[0].id, "left", world.operator().identity)
+    assert world.reports.states(actor=OPERATOR) == {"enrolled": 1, "pending": 1, "closed": 1}
+    assert world.reports.states("bo", actor=OPERATOR) == {"pending": 1}
+    assert world.reports.states("nobody", actor=OPERATOR) == {}

@@ -10,7 +10,7 @@ import pytest
 from cloud_keystore.model.errors import IdentityRejected, NotAllowed, TokenRejected, UserNotFound
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity
-from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn
+from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
 from cloud_keystore.model.rights.visits import (
     CODE_TIME,
     IDLE_TIME,
@@ -135,6 +135,9 @@ def test_rights_are_those_where_a_person_is(world: World, olga: Identity) -> Non
     assert set(held.somewhere) == RIGHTS[BuiltIn.RA_AGENT]
     assert held.everywhere == ()
     assert set(world.visits.rights(here, ida)) == RIGHTS[BuiltIn.RA_AGENT]
+    below = world.organisations.add("Below", olga, ours).id
+    assert set(world.visits.places(Right.ISSUE, ida)) == {ours, below}
+    assert world.visits.places(Right.POLICY, ida) == ()
     with pytest.raises(UserNotFound):
         world.visits.rights(there, ida)
 

@@ -206,6 +206,57 @@ def test_what_is_done_is_asked_before_and_told_after(registry: Registry) -> None
             check(page)
 
 
+def test_the_administration_is_looked_at_and_changed(registry: Registry) -> None:
+    """Each list and each question, without scripts: a role is defined, and granted to nobody."""
+    with registry.page(scripts=False) as page:
+        page.get_by_role("link", name="Administration").click()
+        expect(page.get_by_role("heading", name="Organisations")).to_be_visible()
+        page.get_by_role("button", name="Add an organisation").click()
+        page.get_by_label("Name").fill(f"Trust {LONG}")
+        page.get_by_role("button", name="Add the organisation").click()
+        expect(page.get_by_role("status")).to_contain_text("It is added.")
+        page.get_by_role("columnheader", name="Below").get_by_role("link").click()
+        assert "sort=above" in page.url
+        page.get_by_role("link", name="Roles").click()
+        page.get_by_role("button", name="Define a role").click()
+        page.get_by_label("Name").fill("ward-clerk")
+        page.get_by_label("Issue cards").check()
+        page.get_by_role("button", name="Define the role").click()
+        row = page.get_by_role("row", name="ward-clerk")
+        expect(row).to_contain_text("view, issue")
+        row.get_by_role("link", name="Delete").click()
+        page.get_by_role("button", name="Delete the role").click()
+        expect(page.get_by_role("status")).to_contain_text("It is removed.")
+        page.get_by_role("link", name="Policies").click()
+        page.get_by_label("Card type").select_option("v2")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("link", name="Change Sessions").click()
+        page.get_by_label("Uses").fill("500")
+        page.get_by_label("Minutes").fill("480")
+        page.get_by_role("button", name="Set it").click()
+        expect(page.get_by_role("row", name="Sessions")).to_contain_text("500 uses within 480")
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("organisations", "roles", "roles/add"),
+        ("grants", "grants/add", "domains/remove?name=example.org"),
+        ("policies", "policies/session?organisation=default&profile=", "requests?which=all"),
+        ("alerts?which=all", "unfinished", "workstations", "scores"),
+    ],
+    ids=["roles", "grants", "policies", "overviews"],
+)
+def test_the_pages_of_the_administration_are_for_everybody(
+    registry: Registry, paths: tuple[str, ...]
+) -> None:
+    with registry.page() as page:
+        for path in paths:
+            page.goto(f"{registry.site.origin}/ra/{path}")
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            check(page)
+
+
 def test_a_wrong_code_is_told(registry: Registry) -> None:
     with registry.site.page(DESK["width"]) as page:
         page.goto(f"{registry.site.origin}/ra/people?q=ada")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from typing import NoReturn
+from urllib.parse import quote
 
 import pytest
 from starlette.types import ASGIApp
 
-from cloud_keystore.model.errors import IdentityRejected, StorageUnavailable
+from cloud_keystore.model.errors import IdentityRejected, SecondNeeded, StorageUnavailable
 from cloud_keystore.model.people import Identity, Role
+from cloud_keystore.model.rights.requests import HighRisk
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.model.rights.visits import IDLE_TIME, SECRET_PREFIX, text_sha256
+from cloud_keystore.people.roles import Wish
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.web.ra.visiting import COOKIE, LOG_IN, own_path
 from support.keystore_world import OPERATOR, World
 from support.site import ask, site, use_cases
 from support.visitor import FORM, Visitor
 
+ADMINISTRATION = ("organisations", "domains", "roles", "grants", "policies", "requests")
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -123,6 +127,32 @@ def test_a_form_without_its_token_does_nothing(visitor: Visitor, token: str | bo
     assert visitor.get("/ra/people").status == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("domains/add", {"name": "evil.example"}),
+        ("organisations/add", {"name": "Evil", "parent": "default"}),
+        ("roles/add", {"name": "evil", "organisation": "default", "rights-view": "yes"}),
+        ("grants/add", {"who": "x", "role": "ra-manager", "organisation": "default"}),
+        (
+            "policies/passwordless?organisation=default&profile=",
+            {"holds": "own", "passwordless": "yes", "seen": "*/*/0"},
+        ),
+        ("requests/x/approve", {}),
+        ("requests/x/refuse", {}),
+    ],
+)
+def test_forms_of_the_administration_have_the_token(
+    world: World, visitor: Visitor, path: str, said: dict[str, str]
+) -> None:
+    """Sent from elsewhere they do nothing; sent from a page of ours they are looked at."""
+    before = len(world.journal())
+    for token in (False, "A" * 43):
+        assert visitor.post(f"/ra/{path}", token=token, **said).status == 403
+    assert len(world.journal()) == before
+    assert visitor.post(f"/ra/{path}", **said).status in (303, 404)
+
+
 def test_a_token_of_another_visit_does_nothing(
     world: World, application: ASGIApp, visitor: Visitor, olga: Identity
 ) -> None:
@@ -202,7 +232,13 @@ def test_hosts_frames_and_caches(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
-    "path", ["/ra", "/ra/people", "/ra/people/x", "/ra/nothing", "/ra/log-out"]
+    "path",
+    [
+        *("/ra", "/ra/people", "/ra/people/x", "/ra/nothing", "/ra/log-out"),
+        *(f"/ra/{name}{part}" for name in ADMINISTRATION for part in ("", ".csv", "/add")),
+        *("/ra/policies/session", "/ra/roles/x/delete", "/ra/grants/x/withdraw"),
+        *("/ra/organisations/x/change", "/ra/domains/remove", "/ra/requests/x/approve"),
+    ],
 )
 def test_strangers_get_the_log_in_alone(application: ASGIApp, method: str, path: str) -> None:
     told = ask(application, method, path, FORM)
@@ -249,6 +285,37 @@ def test_a_name_is_never_markup(world: World, visitor: Visitor) -> None:
         text = told.body.decode()
         assert SCRIPT not in text
         assert "&lt;script&gt;" in text
+
+
+def test_a_name_of_the_administration_is_never_markup(
+    world: World, visitor: Visitor, olga: Identity
+) -> None:
+    name = f"{SCRIPT}\" onmouseover='x"
+    place = world.organisations.add(name, olga)
+    world.organisations.change(place.id, contact=name, actor=olga.actor)
+    token = world.people.add_operator(name, BuiltIn.RA_MANAGER, place.id, actor=OPERATOR)
+    second = world.enrol(token.text).identity
+    world.organisations.add("Below", second, place.id)
+    world.custom_roles.define("clerk", ["view"], place.id, actor=olga.actor)
+    other = world.people.add_operator("Ida", BuiltIn.SUPPORT, place.id, actor=OPERATOR)
+    ida = world.enrol(other.text).identity
+    world.four_eyes.require([HighRisk.GRANT_ROLE], place.id, actor=olga.actor)
+    with pytest.raises(SecondNeeded):
+        world.roles.grant(Wish(ida.id, "clerk", place.id), actor=second.actor)
+    (asked,) = world.requests.list_all(decided=False, actor=OPERATOR)
+    for path in (
+        *("organisations", "organisations/add", f"organisations/{place.id}/change", "roles"),
+        *("roles/add", "grants", "grants/add", f"policies?organisation={place.id}", "requests"),
+        *(f"policies/session?organisation={place.id}", f"requests/{asked.request.id}/approve"),
+        f"requests/{asked.request.id}/refuse",
+    ):
+        told = visitor.get(f"/ra/{path}")
+        assert told.status == 200, path
+        text = told.body.decode()
+        assert SCRIPT not in text, path
+        assert "&lt;script&gt;" in text, path
+    for path in ("domains/remove?name=", "organisations?q=", "roles?q="):
+        assert SCRIPT not in visitor.get(f"/ra/{path}{quote(SCRIPT)}").body.decode()
 
 
 def test_an_operator_of_another_organisation_sees_nothing(

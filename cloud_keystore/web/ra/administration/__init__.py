@@ -1,0 +1,1 @@
+"""Pages for who may do what where, and by which rules."""

@@ -1,0 +1,1 @@
+"""Pages for what there is, and what needs somebody."""

@@ -1,0 +1,69 @@
+"""The pages of what staff say of the service, and of how holders recommend the card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from cloud_keystore.people.giving_feedback import GivingFeedback
+from cloud_keystore.web.ra.lists import Cell, Choice, Line, Listing, ListPage, chosen_of, time_cell
+from cloud_keystore.web.ra.overviews.section import FEEDBACK, SCORES, SECTION
+from cloud_keystore.web.ra.views import Row, Views
+from cloud_keystore.web.ra.visiting import current
+
+DAYS = Choice("days", "Within", {"90": "90 days", "365": "A year", "730": "Two years"})
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackPages:
+    """Shows feedback and answers."""
+
+    views: Views
+    feedback: GivingFeedback
+
+    def rows(self) -> tuple[Row, ...]:
+        """Its pages."""
+        return (
+            *ListPage(self.views, FEEDBACK, self.listing, SECTION).rows(),
+            *ListPage(self.views, SCORES, self.scores, SECTION).rows(),
+        )
+
+    def listing(self, _request: Request) -> Listing:
+        """What staff have said."""
+        found = self.feedback.list_all(actor=current().operator.actor)
+        return Listing(
+            "Feedback",
+            {"said": "Said", "operator": "Operator", "text": "Text"},
+            [
+                Line(
+                    (
+                        time_cell(each.feedback.create_time),
+                        Cell(each.operator_display_name),
+                        Cell(each.feedback.text),
+                    )
+                )
+                for each in found
+            ],
+            "Nobody has said anything yet.",
+            sort="-said",
+        )
+
+    def scores(self, request: Request) -> Listing:
+        """How holders answered, and what they wrote."""
+        days = int(chosen_of(request, DAYS))
+        found = self.feedback.scores(days, actor=current().operator.actor)
+        nps = "none" if found.nps is None else str(found.nps)
+        return Listing(
+            "Recommendations",
+            {"comment": "Comment"},
+            [Line((Cell(each),)) for each in found.comments],
+            "Nobody has written anything, or too few have answered.",
+            (
+                f"Net promoter score: {nps}.",
+                f"{found.answers} answers: {found.promoters} of 9 or 10, {found.passives} of 7 or "
+                f"8, {found.detractors} of 0 to 6.",
+                "Answers are told of in whole months, ten at least.",
+            ),
+            choices=(DAYS,),
+        )

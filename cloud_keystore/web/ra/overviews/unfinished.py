@@ -1,0 +1,77 @@
+"""The page of who has not finished enrolling: expired invitations among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from cloud_keystore.cards.reports import Pending, Reports
+from cloud_keystore.model.people import Stage
+from cloud_keystore.web.ra import words
+from cloud_keystore.web.ra.lists import (
+    Cell,
+    Choice,
+    Line,
+    Listing,
+    ListPage,
+    chosen_of,
+    number_cell,
+    time_cell,
+)
+from cloud_keystore.web.ra.overviews.section import SECTION, UNFINISHED
+from cloud_keystore.web.ra.people import PEOPLE
+from cloud_keystore.web.ra.views import Row, Views
+from cloud_keystore.web.ra.visiting import current
+
+STAGES = [each for each in Stage if each not in (Stage.ENROLLED, Stage.CLOSED)]
+STAGE = Choice(
+    "stage", "Waits for", {"": "All", **{each.value: each.value.capitalize() for each in STAGES}}
+)
+COLUMNS = {
+    "name": "Name",
+    "stage": "Waits for",
+    "since": "Since",
+    "next": "What is next",
+    "reminded": "Reminded",
+    "undelivered": "Lost e-mail",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedPages:
+    """Lists people who wait for something."""
+
+    views: Views
+    reports: Reports
+
+    def rows(self) -> tuple[Row, ...]:
+        """Its pages."""
+        return ListPage(self.views, UNFINISHED, self.listing, SECTION).rows()
+
+    def listing(self, request: Request) -> Listing:
+        """Who has not finished enrolling."""
+        wanted = chosen_of(request, STAGE)
+        found = self.reports.pending(actor=current().operator.actor)
+        return Listing(
+            "Who has not finished",
+            COLUMNS,
+            [_line(each) for each in found if wanted in ("", each.progress.stage.value)],
+            "Everybody has finished enrolling, or nobody waits for this.",
+            choices=(STAGE,),
+            sort="since",
+        )
+
+
+def _line(pending: Pending) -> Line:
+    user, progress = pending.user, pending.progress
+    return Line(
+        (
+            Cell(user.display_name, f"{PEOPLE}/{user.id}"),
+            Cell(progress.stage.value.capitalize()),
+            time_cell(progress.since),
+            Cell(words.next_step(progress)),
+            time_cell(pending.remind_time),
+            number_cell(pending.undelivered),
+        )
+    )

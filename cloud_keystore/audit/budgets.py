@@ -29,6 +29,7 @@ BEGINNINGS = frozenset(
         Kind.CERTIFICATE_RECEIVED,
         Kind.CARD_ACTIVATED,
         Kind.CARD_RESUMED,
+        Kind.RENEWAL_BEGUN,
         Kind.CARD_RENEWED,
         Kind.CARD_REPLACED,
         Kind.CARD_MOVED,

@@ -60,6 +60,7 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.CARD_SUSPENDED: "{who} suspended card {card}{because}",
         Kind.CARD_RESUMED: "{who} put card {card} back in use",
         Kind.CARD_REPLACED: "{who} replaced card {card}{because}",
+        Kind.RENEWAL_BEGUN: "{who} began to renew card {card}",
         Kind.CARD_RENEWED: "{who} renewed card {card}",
         Kind.CARD_MOVED: "{who} moved card {card} to another organisation",
         Kind.CARD_REVOKED: "{who} revoked card {card}{because}",

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from card_os.piv.names import RETIRED, KeyRef
-from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit import acting
+from cloud_keystore.cards import renewed
 from cloud_keystore.cards.expiring import signs_until
+from cloud_keystore.cards.external import renewing
 from cloud_keystore.cards.life import CardListing, listing_of
-from cloud_keystore.cards.renewal import Changes, Renewal
+from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.spares import Fresh, NewKey, Spares
-from cloud_keystore.custody.use.closing import end_sessions, withdraw
-from cloud_keystore.model.actors import KEYSTORE, Actor
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import (
     CARD_TRANSITIONS,
     RENEWED_BEFORE,
@@ -28,28 +29,28 @@ from cloud_keystore.model.cards import (
 )
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange
-from cloud_keystore.model.journal import Detail, Entry, Kind
+from cloud_keystore.model.pki.external import Csr, Standing
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.storage import cards, operations, passcodes
+from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.issuing import csrs, custom_profiles
-from cloud_keystore.storage.sessions import Which
-
-WHY = "card renewed"
+from cloud_keystore.storage.issuing import csrs, custom_profiles, external
 
 
 @dataclass(frozen=True, slots=True)
 class Prolonged:
     """A card that was renewed, or would be: `end` is its new end. No references: nothing changes,
-    because it was renewed before.
+    because it was renewed before, or because `waiting` keys have no certificates yet of the
+    external authority that certifies the card: it stays as it is until they do.
     """
 
     listing: CardListing
-    end: datetime
+    end: datetime  # at the latest, if an external authority says when
     renewed: tuple[int, ...]  # references of the keys that are new
     retired: int | None  # the reference under which the key management key of before is kept
+    authority: str = ""  # the external one; empty for the keystore's own
+    waiting: tuple[int, ...] = ()  # references
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,18 @@ class Prolonging:
         """What renewing a card would change; raises CardNotFound, NotAllowed, IllegalCardChange."""
         with acting.looking(self.database, actor, self.clock()) as by:
             connection, card = by.connection, by.card(serial, Right.ISSUE)
-            keys = self._due(connection, card)
+            if waiting := csrs.of_card(connection, card.id, Standing.NEXT):
+                return _waits(connection, card, waiting)
+            keys, authority = self._due(connection, card), _authority(connection, card)
             retires = any(key.key_ref == KeyRef.KEY_MANAGEMENT for key in keys)
             retired = self.renewal.place_for_retired(connection, card) if retires else None
             listing, end = listing_of(connection, card), self._end(connection, card)
-        return Prolonged(listing, end, tuple(key.key_ref for key in keys), retired)
+        return Prolonged(listing, end, tuple(key.key_ref for key in keys), retired, authority)
 
     def renew(self, serial: str, known_end: datetime | None, *, actor: Actor) -> Prolonged:
         """Renew a card in one transaction. If it ends later than the caller knows, it was renewed
-        meanwhile, and stays as it is: so a call can be repeated.
+        meanwhile, and stays as it is: so a call can be repeated. If an external authority certifies
+        it, that is asked, and the card is renewed when all has come.
 
         Raises CardNotFound, NotAllowed, and IllegalCardChange unless the card is in use and ends
         within RENEWED_BEFORE, or has ended.
@@ -83,9 +87,36 @@ class Prolonging:
             connection, card = by.connection, by.card(serial, Right.ISSUE)
             if known_end is not None and known_end < card.expire_time:
                 return _unchanged(connection, card)
-            due = self._due(connection, card)
+            if waiting := csrs.of_card(connection, card.id, Standing.NEXT):
+                return _waits(connection, card, waiting)
+            due, authority = self._due(connection, card), _authority(connection, card)
         with self.spares.new(card.id, [key.algorithm for key in due]) as fresh:
+            if authority:
+                return self._begun(card, due, fresh, authority, actor)
             return self._renewed(card, due, fresh, actor)
+
+    def _begun(
+        self, card: Card, due: Sequence[Key], fresh: Fresh, authority: str, actor: Actor
+    ) -> Prolonged:
+        made = [self._key(key, new) for key, new in zip(due, fresh.keys, strict=True)]
+        with self.database.read() as connection:
+            user = people.holder(connection, card)
+            asked = {each.key_id: each for each in csrs.of_card(connection, card.id)}
+        before = {key.key_ref: key for key in due}
+        wanted = renewing.requests(card, user, before, made, asked, self.spares.custody)
+        now = self.clock()
+        with acting.changing(self.database, actor, now) as by:
+            connection, present = by.connection, by.card(card.serial, Right.ISSUE)
+            if present.expire_time > card.expire_time:
+                return _unchanged(connection, present)
+            if waiting := csrs.of_card(connection, card.id, Standing.NEXT):
+                return _waits(connection, present, waiting)
+            # What is asked for has the names of the keys that are there.
+            if self._due(connection, present) != due:
+                raise IllegalCardChange(f"card {card.serial} was changed meanwhile: try again")
+            self.spares.keep(connection, fresh)
+            renewing.begin(connection, present, made, wanted, authority, now, actor)
+            return _waits(connection, present, wanted)
 
     def _renewed(self, card: Card, due: Sequence[Key], fresh: Fresh, actor: Actor) -> Prolonged:
         serial = card.serial
@@ -95,13 +126,12 @@ class Prolonging:
             if present.expire_time > card.expire_time:
                 return _unchanged(connection, present)
             if not cards.move(connection, card.id, CardEvent.RENEW):
-                raise _out_of_use(present)
+                raise renewed.out_of_use(present)
             now = self.clock()
             self.spares.keep(connection, fresh)
-            withdrawn = self._close(connection, card, now)
+            withdrawn = renewed.close(connection, card, now)
             changes = self.renewal.prolong(connection, present, made, self._end(connection, card))
-            after = cards.named(connection, serial)
-            journal.append(connection, *_told(card, after, changes, now, actor))
+            after = renewed.tell(connection, card, changes, now, actor)
             listing = listing_of(connection, after)
         self.wake([card.user_id, *withdrawn])
         retired = next((each for each in changes.keys if each in RETIRED), None)
@@ -112,12 +142,7 @@ class Prolonging:
         out of use.
         """
         if (card.state, CardEvent.RENEW) not in CARD_TRANSITIONS:
-            raise _out_of_use(card)
-        if csrs.of_card(connection, card.id):
-            raise IllegalCardChange(
-                f"card {card.serial} has certificates of another authority: replace it by a card "
-                "with new ones"
-            )
+            raise renewed.out_of_use(card)
         keys = cards.keys(connection, card.id)
         ends = [end for key in keys if key.key_ref not in RETIRED and (end := signs_until(key))]
         begin = min(card.expire_time, *ends, card.expire_time) - RENEWED_BEFORE
@@ -127,7 +152,20 @@ class Prolonging:
             )
         templates = {each.key_ref for each in PROFILES[card.profile].keys}
         # What an administrator has put on the card is the administrator's.
-        return [key for key in keys if key.key_ref in templates and key.certificate]
+        due = [key for key in keys if key.key_ref in templates and key.certificate]
+        asked = {each.key_id: each for each in csrs.of_card(connection, card.id)}
+        if not asked:
+            return due
+        due = [key for key in due if key.id in asked]
+        if not due:
+            raise IllegalCardChange(
+                f"card {card.serial} has no key any longer that its authority has certified: "
+                "replace it"
+            )
+        renewing.check_names(connection, card, people.holder(connection, card), due, asked)
+        if any(key.key_ref == KeyRef.KEY_MANAGEMENT for key in due):
+            self.renewal.place_for_retired(connection, card)
+        return due
 
     def _end(self, connection: Connection, card: Card) -> datetime:
         days = custom_profiles.made_of(connection, card).validity_days
@@ -145,37 +183,20 @@ class Prolonging:
             private=new.made.private,
         )
 
-    def _close(self, connection: Connection, card: Card, now: datetime) -> list[str]:
-        """End what uses the keys of before. The card stays in its readers, which fetch it again."""
-        passcodes.drop_proofs(connection, card.id)
-        end_sessions(connection, now, KEYSTORE, WHY, Which(card_id=card.id))
-        waiting = operations.open_of(connection, card.id)
-        return withdraw(connection, waiting, now, KEYSTORE, WHY)
-
 
 def _unchanged(connection: Connection, card: Card) -> Prolonged:
     return Prolonged(listing_of(connection, card), card.expire_time, (), None)
 
 
-def _out_of_use(card: Card) -> IllegalCardChange:
-    return IllegalCardChange(f"card {card.serial} is {card.state}: it cannot renew")
+def _waits(connection: Connection, card: Card, asked: Sequence[Csr]) -> Prolonged:
+    """A card whose next keys wait for certificates, of those that were asked for."""
+    keys = (cards.find_key(connection, each.key_id) for each in asked if not each.certificate)
+    waiting = tuple(sorted(key.key_ref for key in keys if key is not None))
+    authority = external.of(connection, asked[0]).name
+    return Prolonged(listing_of(connection, card), card.expire_time, (), None, authority, waiting)
 
 
-def _told(card: Card, renewed: Card, changes: Changes, now: datetime, actor: Actor) -> list[Entry]:
-    """The entries from which an auditor knows what has become of each key."""
-
-    def about(kind: Kind, **said: Detail) -> Entry:
-        return entries.about_card(kind, card, now, actor, said)
-
-    told = [
-        about(Kind.KEY_MOVED, key_ref=f"{KeyRef.KEY_MANAGEMENT:02X}", to=f"{key_ref:02X}")
-        for key_ref in changes.keys
-        if key_ref in RETIRED
-    ]
-    told += [
-        about(Kind.KEY_MADE, key_ref=f"{key_ref:02X}", algorithm=key.algorithm.name, key=key.id)
-        for key_ref, key in changes.keys.items()
-        if isinstance(key, HeldKey)
-    ]
-    ends = {"old_end": card.expire_time.isoformat(), "end": renewed.expire_time.isoformat()}
-    return [about(Kind.CARD_RENEWED, **ends), *told]
+def _authority(connection: Connection, card: Card) -> str:
+    """The external authority that certifies a card; empty if the keystore does."""
+    asked = csrs.of_card(connection, card.id)
+    return external.of(connection, asked[0]).name if asked else ""

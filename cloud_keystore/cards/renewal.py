@@ -41,6 +41,7 @@ from cloud_keystore.pki import certificates, cvc, public_keys
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, data_objects, people
+from cloud_keystore.storage.issuing import csrs, next_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Renewal:
         gets a new certificate.
         """
         now = self.clock()
+        self._give_up_next(connection, card, now)
         renamed = replace(card, guid=new_guid(self.random))
         cards.set_guid(connection, card.id, renamed.guid)
         keys: dict[int, Key | None] = {}
@@ -154,11 +156,33 @@ class Renewal:
             fresh[key.key_ref] = replace(key, certificate=certificate)
         recording.record(connection, fresh.values())
         fresh |= self._rename(connection, card, renewed, now)
-        user, keys = people.holder(connection, card), cards.keys(connection, card.id)
-        objects = contents.renew(
-            renewed, user, keys, self._contents(connection, card), self.authorities, now
-        )
-        self._put(connection, card, objects)
+        objects = self._renew_objects(connection, card, renewed, now)
+        return Changes(objects, {**retired, **fresh})
+
+    def succeed(
+        self, connection: Connection, card: Card, keys: Collection[HeldKey], end: datetime
+    ) -> Changes:
+        """Let the card end later, with keys that another authority has certified, which take the
+        places of those under their references as in `prolong`. Where the certificates name the
+        card, they name it as those before (RFC 7030, 4.2.2), and it keeps its GUID.
+
+        Raises IllegalCardChange if the card has no room for another retired key.
+        """
+        now, retired = self.clock(), dict[int, Key]()
+        named = any(_urn(card) in key.certificate for key in keys)
+        guid = card.guid if named else new_guid(self.random)
+        renewed = replace(card, guid=guid, expire_time=end)
+        cards.prolong(connection, renewed)
+        for key in keys:
+            if key.key_ref == KeyRef.KEY_MANAGEMENT:
+                retired |= self._retire(connection, card, now)
+            else:
+                self._remove(connection, card, key.key_ref, supersede=False)
+            next_keys.put_on_card(connection, key.id, key.certificate)
+        fresh: dict[int, Key] = {key.key_ref: key for key in keys}
+        if not named:
+            fresh |= self._rename(connection, card, renewed, now)
+        objects = self._renew_objects(connection, card, renewed, now)
         return Changes(objects, {**retired, **fresh})
 
     def place_for_retired(self, connection: Connection, card: Card) -> int:
@@ -173,6 +197,22 @@ class Renewal:
         raise IllegalCardChange(
             f"card {card.serial} has no room for another retired key: issue another card"
         )
+
+    def _renew_objects(
+        self, connection: Connection, card: Card, renewed: Card, now: datetime
+    ) -> dict[int, bytes]:
+        """Replace the objects of a card that is now another, with its keys of now."""
+        user, keys = people.holder(connection, card), cards.keys(connection, card.id)
+        objects = contents.renew(
+            renewed, user, keys, self._contents(connection, card), self.authorities, now
+        )
+        self._put(connection, card, objects)
+        return objects
+
+    def _give_up_next(self, connection: Connection, card: Card, now: datetime) -> None:
+        """Destroy keys for which certificates were asked under the names that the card had."""
+        given_up = csrs.give_up(connection, card.id)
+        destroying.destroy_next(connection, given_up, now, KEYSTORE)
 
     def _retire(self, connection: Connection, card: Card, now: datetime) -> dict[int, Key]:
         """Keep the key management key under another reference, with its certificate."""
@@ -191,6 +231,7 @@ class Renewal:
     ) -> Changes:
         """Give the card a new GUID, and replace everything that names the GUID."""
         now = self.clock()
+        self._give_up_next(connection, card, now)
         renamed = replace(card, guid=new_guid(self.random))
         cards.set_guid(connection, card.id, renamed.guid)
         certified = self._rename(connection, card, renamed, now)

@@ -77,7 +77,8 @@ class Client:
             between = await self._authorities(errand)
             body = messages.encode(errand.csr)
             kind = [("Content-Type", REQUEST), ("Content-Transfer-Encoding", "base64")]
-            reply = await self._exchange(errand, "simpleenroll", kind, body)
+            operation = "simplereenroll" if errand.renews else "simpleenroll"
+            reply = await self._exchange(errand, operation, kind, body)
             if reply.status == HTTPStatus.ACCEPTED:
                 return Answer(
                     Said.LATER,

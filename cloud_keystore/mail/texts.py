@@ -117,6 +117,16 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "How to renew your card",
         ),
+        Template.CARD_RENEWED: Text(
+            "Your card was renewed",
+            (
+                "The {profile} card {card} has new keys and certificates, and is good until "
+                "{until}. Its passcode is the one before, and it still reads what was encrypted "
+                "for it. Where you are signed in, the passcode is asked for again.",
+                NOT_YOURS,
+            ),
+            "How to use your card",
+        ),
         Template.LOCKED: Text(
             "Your card is locked: get a new passcode",
             (

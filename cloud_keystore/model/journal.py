@@ -67,6 +67,7 @@ class Kind(StrEnum):
     CARD_SUSPENDED = "card.suspended"
     CARD_RESUMED = "card.resumed"
     CARD_REPLACED = "card.replaced"  # there is another in its place
+    RENEWAL_BEGUN = "renewal.begun"  # of a card; an external authority is asked
     CARD_RENEWED = "card.renewed"  # it has new keys, of which other entries tell
     CARD_MOVED = "card.moved"  # to another organisation
     CARD_REVOKED = "card.revoked"

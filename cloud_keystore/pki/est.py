@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.pki.est import Credentials, EstServer
 from cloud_keystore.model.pki.external import Csr
-from cloud_keystore.pki import external
+from cloud_keystore.pki import csrs, external
 from cloud_keystore.pki.external import NotCertified
 
 MOST_ANCHORS = 10
@@ -65,7 +65,7 @@ def check_answer(certificate: x509.Certificate, asked: Csr, *, any_subject: bool
             "the certificate is for another key", "look at the EST server: it mixes up requests"
         )
     request = x509.load_der_x509_csr(asked.csr)
-    if any_subject or _names(certificate) == _names(request):
+    if any_subject or csrs.names(certificate) == csrs.names(request):
         return
     raise NotCertified(
         f"the certificate names {certificate.subject.rfc4514_string()[:100]}, or has other names "
@@ -73,16 +73,6 @@ def check_answer(certificate: x509.Certificate, asked: Csr, *, any_subject: bool
         "have the authority take the names of the request, or allow others: "
         "`cloudcard ra ca est --any-subject`",
     )
-
-
-def _names(
-    named: x509.Certificate | x509.CertificateSigningRequest,
-) -> tuple[x509.Name, x509.SubjectAlternativeName | None]:
-    try:
-        found = named.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return named.subject, None
-    return named.subject, found.value
 
 
 def _check_pair(certificate: x509.Certificate, pem: bytes, now: datetime) -> None:

@@ -239,6 +239,13 @@ class RenewedCard(BaseModel):
     new_expires: datetime
     renewed_keys: list[str]
     retired_key: str | None
+    authority: Annotated[
+        str | None, Field(description="The external one that certifies the card, if one does.")
+    ]
+    waiting_keys: Annotated[
+        list[str],
+        Field(description="Until their certificates have come, the card stays as it is."),
+    ]
 
 
 class ReplacedCard(BaseModel):

@@ -106,6 +106,8 @@ def renewed(done: Prolonged) -> m.RenewedCard:
         new_expires=done.end,
         renewed_keys=[f"{each:02X}" for each in done.renewed],
         retired_key=None if done.retired is None else f"{done.retired:02X}",
+        authority=done.authority or None,
+        waiting_keys=[f"{each:02X}" for each in done.waiting],
     )
 
 

@@ -315,6 +315,8 @@ def _renewed(done: Prolonged) -> pb.RenewCardResponse:
         card=card_message(done.listing),
         renewed_key_refs=done.renewed,
         retired_key_ref=done.retired or 0,
+        authority=done.authority,
+        waiting_key_refs=done.waiting,
     )
     message.new_expire_time.FromDatetime(done.end)
     return message

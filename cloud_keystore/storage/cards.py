@@ -63,7 +63,7 @@ def add(connection: Connection, card: Card, request_id: bytes, keys: list[HeldKe
 def add_key(connection: Connection, key: HeldKey) -> None:
     """Add a key; its card must have no key under this reference."""
     known = {name: getattr(key, name) for name in Key.__dataclass_fields__}
-    rows.add(connection, t.key, {**known, **_from_private(key.private)})
+    rows.add(connection, t.key, {**known, **from_private(key.private)})
 
 
 def find(connection: Connection, card_id: str) -> Card | None:
@@ -389,7 +389,7 @@ def _to_private(backend: str, sealed: bytes | None, handle: bytes | None) -> Pri
     raise ValueError("a private key is nowhere")
 
 
-def _from_private(private: Private) -> Mapping[str, str | bytes | None]:
+def from_private(private: Private) -> Mapping[str, str | bytes | None]:
     match private:
         case Sealed(sealed):
             return {"backend": SOFTWARE, "sealed_private": sealed, "handle": None}

@@ -188,7 +188,7 @@ key = authentic(
     Column("pin_policy", Integer, nullable=False),
     Column("touch_policy", Integer, nullable=False),
     Column("imported", Boolean, nullable=False),
-    Column("remove_time", Instant),  # when the key left its card: erased or replaced
+    Column("remove_time", Instant),  # since when it is not on its card: replaced, or next
     Column("backend", String, nullable=False, server_default="software"),  # where the key is
     Column("handle", LargeBinary),  # by which the backend finds the key; None: in sealed_private
     partial("key_on_card", "card_id", "key_ref", where="remove_time IS NULL", unique=True),

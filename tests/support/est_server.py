@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from support.authority import Authority
 from support.external_ca import ExternalCa
 
 PATH = "/.well-known/est"
 PKCS7 = "application/pkcs7-mime; smime-type=certs-only"
+SPKI = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 USER, PASSWORD = "ra", "open sesame: 1"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
@@ -68,6 +69,12 @@ class EstServer:
         self.issued.append(made)
         return made
 
+    def _renews(self, csr: bytes) -> bool:
+        """Whether a request has the names of a certificate that was issued (RFC 7030, 4.2.2)."""
+        asked = names(x509.load_der_x509_csr(csr))
+        held = (x509.load_der_x509_certificate(each) for each in self.issued)
+        return any(names(each) == asked for each in held)
+
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply | None:
         """What is answered to a request."""
         csr = base64.b64decode(body)
@@ -76,11 +83,20 @@ class EstServer:
             return certificates(self, *(self.cacerts or [self.ca.certificate]))
         if self.needs_password and headers.get("Authorization") != BASIC:
             return Reply(401, {"WWW-Authenticate": 'Basic realm="est"'})
-        if path != f"{PATH}/simpleenroll" or headers["Content-Type"] != "application/pkcs10":
+        known = (f"{PATH}/simpleenroll", f"{PATH}/simplereenroll")
+        if path not in known or headers["Content-Type"] != "application/pkcs10":
             return Reply(404)
+        if path == f"{PATH}/simplereenroll" and not self._renews(csr):
+            return Reply(400)
         if self.answers:
             return self.answers.pop(0)(self, csr)
         return certificates(self, self.issue(csr))
+
+
+def names(of: x509.Certificate | x509.CertificateSigningRequest) -> tuple[bytes, bytes]:
+    """The subject and the alternative names, as they are encoded."""
+    others = (each for each in of.extensions if each.oid == x509.SubjectAlternativeName.oid)
+    return of.subject.public_bytes(), b"".join(each.value.public_bytes() for each in others)
 
 
 def certificates(server: EstServer, *ders: bytes) -> Reply:

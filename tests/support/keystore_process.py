@@ -93,21 +93,26 @@ class KeystoreProcess:
 
     def card(self, user_id: str, phone: identity.Identity, profile: str = "p256") -> str:
         """An active card; returns its serial number."""
+        serial = self.issue(user_id, profile)
+        self.set_passcode(serial, phone)
+        return serial
+
+    def issue(self, user_id: str, profile: str = "p256") -> str:
+        """A new card, without a passcode; returns its serial number."""
         request = cards_pb2.IssueCardRequest(
             request_id=os.urandom(16), user_id=user_id, profile=profile
         )
         serial: str = self.registry.cards.IssueCard(request).card.serial
+        return serial
+
+    def set_passcode(self, serial: str, phone: identity.Identity) -> None:
+        """Choose the first passcode of a card."""
         with identity.channel(phone) as channel:
             Phone(phone, channel).set_passcode(serial, PASSCODE)
-        return serial
 
     def developer_card(self, user_id: str) -> str:
         """A card in use whose secrets are the factory's; returns its serial number."""
-        request = cards_pb2.IssueCardRequest(
-            request_id=os.urandom(16), user_id=user_id, profile="developer"
-        )
-        serial: str = self.registry.cards.IssueCard(request).card.serial
-        return serial
+        return self.issue(user_id, "developer")
 
 
 def administrator(channel: grpc.Channel, serial: str) -> bytes:

@@ -580,7 +580,7 @@ def new_world(
     mappings = Mappings(database, clock, os.urandom)
     identified = Operators(database, clock, os.urandom)
     four_eyes = FourEyes(database, clock)
-    certifying = Certifying(database, clock, authority, data_objects, woken.extend)
+    certifying = Certifying(database, clock, authority, data_objects, renewal, woken.extend)
     est_hosts = set[tuple[str, int]]()
     return World(
         database=database,

@@ -15,10 +15,12 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.cards import contents
+from cloud_keystore.cards.external import checking, renewing
+from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.model.actors import Actor
-from cloud_keystore.model.cards import OVER, Card, CardEvent, CardState, HeldKey, Key
+from cloud_keystore.model.cards import Card, CardEvent, CardState, HeldKey, Key
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IllegalCardChange, InvalidInput
 from cloud_keystore.model.journal import Detail, Entry, Kind
@@ -30,6 +32,7 @@ from cloud_keystore.model.pki.external import (
     Csr,
     ExternalAuthority,
     Outcome,
+    Standing,
 )
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
@@ -38,13 +41,11 @@ from cloud_keystore.pki import csrs, external
 from cloud_keystore.pki.certificates import Subject
 from cloud_keystore.pki.external import Certified, NotCertified
 from cloud_keystore.pki.issuers import Authorities
-from cloud_keystore.pki.revocation import external as revoked_lists
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import csrs as rows
 from cloud_keystore.storage.issuing import external as trusted
 from cloud_keystore.storage.outbox import notifications as outbox
-from cloud_keystore.storage.revocation import external_lists
 
 UNKNOWN = "its key is none for which a certificate was asked"
 BRING = "bring what was issued for `cloudcard ra card requests export`"
@@ -94,6 +95,7 @@ class _Found:
     card: Card
     key: Key
     authority: str
+    standing: Standing
     certified: Certified | None  # None: it was brought before
 
 
@@ -105,6 +107,7 @@ class Certifying:
     clock: Clock
     authorities: Authorities
     data_objects: DataObjects
+    renewal: Renewal
     wake: Wake
 
     def waiting(self, *, actor: Actor) -> list[Waiting]:
@@ -135,8 +138,8 @@ class Certifying:
         actor: Actor,
     ) -> Import:
         """Take certificates, DER, each for the key that is in it. A card that has all of them then
-        is complete, in one step, and ends with the first of them. `between` are certificates of
-        authorities by way of which they lead to the trusted one.
+        is complete, or renewed, in one step, and ends with the first of them. `between` are those
+        of authorities by way of which they lead to the trusted one.
 
         If one is refused, or with `dry_run`, nothing is changed. Raises InvalidInput, NotAllowed.
         """
@@ -147,24 +150,32 @@ class Certifying:
             looked = [_looked(by, each, authorities, now) for each in dict.fromkeys(certificates)]
             looked = [*_without_rivals(looked)]
             found = [each for each in looked if isinstance(each, _Found)]
-            complete = _complete(by.connection, found)
+            complete = _complete(by.connection, found, now)
             done = not dry_run and len(found) == len(looked)
-            if done:
-                self._install(by, found, complete, now)
-        if done and complete:
-            self.wake(sorted({card.user_id for card in complete.values()}))
+            topics = self._install(by, found, complete, now) if done else set()
+        if topics:
+            self.wake(sorted(topics))
         return Import(tuple(_brought(each, complete) for each in looked), done)
 
     def _install(
         self, by: Acting, found: Sequence[_Found], complete: Mapping[str, Card], now: datetime
-    ) -> None:
-        connection = by.connection
+    ) -> set[str]:
+        """Keep certificates, and finish cards that have all; returns the topics to wake."""
+        connection, topics = by.connection, set[str]()
         for each in found:
             if each.certified is not None:
                 rows.receive(connection, each.key.id, each.der, each.certified.named_sha256)
                 journal.append(connection, _told(each, each.certified, now, by.actor))
         for card in complete.values():
-            self._finish(connection, card, now, by.actor)
+            if card.state is CardState.ISSUING:
+                self._finish(connection, card, now, by.actor)
+                topics.add(card.user_id)
+            else:
+                topics.update(renewing.finish(connection, self.renewal, card, now, by.actor))
+        for each in found:
+            if each.standing is Standing.NEXT and each.card.id not in complete:
+                _ask_again(connection, each.card, now)
+        return topics
 
     def _finish(self, connection: Connection, card: Card, now: datetime, actor: Actor) -> None:
         """Give a card all its certificates and objects, so that its holder can use it."""
@@ -237,54 +248,18 @@ def _looked(
         return Brought(Outcome.REFUSED, reason=UNKNOWN, fix=BRING)
     by.card(card.serial, Right.ISSUE)
     if asked.certificate == der:
-        return _Found(der, card, key, "", None)
+        return _Found(der, card, key, "", asked.standing, None)
     authority = trusted.of(connection, asked)
     try:
-        _check_waits(card, asked)
+        checking.check_waits(card, asked)
         certified = external.check(certificate, asked, authority.certificate, between, now)
-        _check_number(connection, certified)
-        _check_good(connection, authority, certificate)
+        checking.check_number(connection, certified)
+        checking.check_good(connection, authority, certificate)
+        checking.check_longer(card, asked, certified)
     except NotCertified as error:
         reason, fix = str(error), error.fix
         return Brought(Outcome.REFUSED, card.serial, key.key_ref, reason=reason, fix=fix)
-    return _Found(der, card, key, authority.name, certified)
-
-
-def _check_number(connection: Connection, certified: Certified) -> None:
-    if rows.is_named(connection, certified.named_sha256):
-        raise NotCertified(
-            "another key has a certificate of this serial number",
-            "ask the authority, which must not give a number twice",
-        )
-
-
-def _check_good(
-    connection: Connection, authority: ExternalAuthority, certificate: x509.Certificate
-) -> None:
-    """Refuse what the authority has revoked already, as far as its list is held."""
-    held = external_lists.find(connection, authority.id)
-    issuer = external.read(authority.certificate).subject
-    if held is None or not held.number or certificate.issuer != issuer:
-        return
-    document = external_lists.document(connection, held)
-    if revoked_lists.names(document, certificate.serial_number):
-        raise NotCertified(
-            "the authority has revoked it: it is on the revocation list that is held",
-            "have the key certified again",
-        )
-
-
-def _check_waits(card: Card, asked: Csr) -> None:
-    if card.state in OVER:
-        raise NotCertified(
-            f"card {card.serial} is {card.state}, and its keys are destroyed",
-            "have the certificate revoked where it was issued",
-        )
-    if asked.certificate or card.state is not CardState.ISSUING:
-        raise NotCertified(
-            "the key has another certificate already",
-            "have this one revoked where it was issued",
-        )
+    return _Found(der, card, key, authority.name, asked.standing, certified)
 
 
 def _without_rivals(looked: Sequence[_Found | Brought]) -> Iterator[_Found | Brought]:
@@ -306,15 +281,32 @@ def _without_rivals(looked: Sequence[_Found | Brought]) -> Iterator[_Found | Bro
         yield each
 
 
-def _complete(connection: Connection, found: Sequence[_Found]) -> dict[str, Card]:
+def _complete(connection: Connection, found: Sequence[_Found], now: datetime) -> dict[str, Card]:
     """Cards that have all certificates with those that were found, by their identifiers."""
     new = {each.key.id for each in found if each.certified is not None}
-    held = {each.card.id: each.card for each in found if each.certified is not None}
+    held = {each.card.id: each for each in found if each.certified is not None}
     return {
-        card_id: card
-        for card_id, card in held.items()
-        if all(each.certificate or each.key_id in new for each in rows.of_card(connection, card_id))
+        card_id: one.card
+        for card_id, one in held.items()
+        if all(
+            each.key_id in new or _is_there(connection, each, now)
+            for each in rows.of_card(connection, card_id, one.standing)
+        )
     }
+
+
+def _is_there(connection: Connection, each: Csr, now: datetime) -> bool:
+    """Whether a certificate came before, and is of use for a card that is renewed with it."""
+    return bool(each.certificate) and not (
+        each.standing is Standing.NEXT and checking.is_spoilt(connection, each, now)
+    )
+
+
+def _ask_again(connection: Connection, card: Card, now: datetime) -> None:
+    """Have those keys of a card certified anew whose certificates came to be of no use."""
+    for each in rows.of_card(connection, card.id, Standing.NEXT):
+        if each.certificate and checking.is_spoilt(connection, each, now):
+            rows.ask_again(connection, each.key_id)
 
 
 def _brought(each: _Found | Brought, complete: Collection[str]) -> Brought:

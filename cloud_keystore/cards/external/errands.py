@@ -15,7 +15,12 @@ from cloud_keystore.cards.external.certifying import Certifying
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import AuthorityNotFound, InvalidInput, RecordDamaged
+from cloud_keystore.model.errors import (
+    AuthorityNotFound,
+    IllegalCardChange,
+    InvalidInput,
+    RecordDamaged,
+)
 from cloud_keystore.model.pki.est import (
     LEASE_TIME,
     LONGEST_WHY,
@@ -25,7 +30,7 @@ from cloud_keystore.model.pki.est import (
     Said,
     pause,
 )
-from cloud_keystore.model.pki.external import Csr, Outcome
+from cloud_keystore.model.pki.external import Csr, Outcome, Standing
 from cloud_keystore.pki import external
 from cloud_keystore.pki.est import check_answer
 from cloud_keystore.pki.external import NotCertified
@@ -90,7 +95,13 @@ class Errands:
             log.critical("a record is passed over", record=str(damaged))
             return None
         return Errand(
-            asked.key_id, asked.tries, asked.csr, authority.certificate, kept.server, credentials
+            asked.key_id,
+            asked.tries,
+            asked.csr,
+            authority.certificate,
+            kept.server,
+            credentials,
+            renews=asked.standing is Standing.NEXT,
         )
 
     def _install(self, key_id: str, answer: Answer) -> NotCertified | None:
@@ -108,6 +119,8 @@ class Errands:
             done = self.certifying.install([answer.certificate], between, actor=KEYSTORE)
         except InvalidInput as error:
             return NotCertified(str(error), UNREADABLE)
+        except IllegalCardChange as error:
+            return NotCertified(str(error), "what was issued is kept nowhere: it is asked for anew")
         except NotCertified as refused:
             return refused
         (brought,) = done.brought

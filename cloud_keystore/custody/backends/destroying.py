@@ -7,6 +7,7 @@ it. The journal says that it is destroyed only when the backend has confirmed it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Protocol
@@ -21,7 +22,7 @@ from cloud_keystore.model.cards import PKCS11, SOFTWARE, HeldKey, Key, Sealed
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.storage.issuing import planned_keys
+from cloud_keystore.storage.issuing import next_keys, planned_keys
 
 ORPHAN_AGE = timedelta(hours=1)  # a younger key can belong to a card that is just being made
 
@@ -51,6 +52,16 @@ def remove_key(
     removed = cards.remove_key(connection, card_id, key_ref, now)
     _tell(connection, doomed, now, actor)
     return removed
+
+
+def destroy_next(
+    connection: Connection, key_ids: Sequence[str], now: datetime, actor: Actor
+) -> None:
+    """Erase the private parts of keys that were to take the places of others, and do not."""
+    found = (cards.find_key(connection, each) for each in key_ids)
+    doomed = [each for each in found if each is not None]
+    next_keys.erase(connection, key_ids, now)
+    _tell(connection, doomed, now, actor)
 
 
 def sweep(database: Database, backend: Backend, now: datetime) -> int:

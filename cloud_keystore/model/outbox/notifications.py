@@ -25,6 +25,7 @@ class Template(StrEnum):
     CARD_ISSUED = "card-issued"  # and waits for its first passcode
     CARD_ACTIVE = "card-active"
     CARD_ENDS = "card-ends"  # in some days
+    CARD_RENEWED = "card-renewed"
     LOCKED = "locked"
     UNLOCK_ASKED = "unlock-asked"
     UNLOCKED = "unlocked"

@@ -92,6 +92,7 @@ class Errand:
     trusted: bytes  # the authority's certificate, DER
     server: EstServer
     credentials: Credentials
+    renews: bool = False  # whether the key takes the place of one that has a certificate
 
 
 @unique

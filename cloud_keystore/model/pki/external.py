@@ -35,6 +35,15 @@ class IssuerChoice:
     authority_id: str
 
 
+@unique
+class Standing(StrEnum):
+    """What a key is to its card that an external authority certifies."""
+
+    PRESENT = "present"  # it is on the card, or will be with the first certificates
+    NEXT = "next"  # it takes the place of another when the card is renewed
+    FORMER = "former"  # another has its place, or it came to be of no use
+
+
 @dataclass(frozen=True, slots=True)
 class Csr:
     """What an external authority is asked to certify: a key of a card. The rows stay as long as the
@@ -48,6 +57,7 @@ class Csr:
     csr: bytes  # PKCS#10, DER, signed by the key
     public_sha256: bytes  # of SubjectPublicKeyInfo
     create_time: datetime
+    standing: Standing = Standing.PRESENT
     certificate: bytes = b""  # DER; empty as long as none has come
     tries: int = 0
     next_time: datetime | None = None

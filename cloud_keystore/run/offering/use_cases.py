@@ -272,7 +272,7 @@ def main_use_cases(
         trusting=Trusting(database=database, clock=clock, random=os.urandom),
         est_servers=EstServers(database, clock, os.urandom, seal, places(parts.settings)),
         external_lists=ExternalLists(database, clock, places(parts.settings)),
-        certifying=Certifying(database, clock, parts.authorities, data_objects, wake),
+        certifying=Certifying(database, clock, parts.authorities, data_objects, renewal, wake),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         accounts=Accounts(database=database, clock=clock, random=os.urandom),
         account_directories=AccountDirectories(database=database, clock=clock, random=os.urandom),

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from cloud_keystore.model.cards import CardState
-from cloud_keystore.model.pki.external import Csr
+from cloud_keystore.model.pki.external import Csr, Standing
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
@@ -48,6 +48,8 @@ card_csr = authentic(
     Column("next_time", Instant),
     Column("why", String, nullable=False, server_default=""),
     Column("fix", String, nullable=False, server_default=""),
+    Column("standing", String, nullable=False, server_default=Standing.PRESENT.value),
+    partial("card_csr_waiting", "next_time", where="certificate IS NULL"),
     partial("card_csr_by_name", "named_sha256", where="named_sha256 IS NOT NULL", unique=True),
 )
 c = card_csr.c
@@ -55,7 +57,7 @@ NEVER: Values = {"tries": 0, "next_time": None, "why": "", "fix": ""}
 
 
 def add(connection: Connection, asked: Iterable[Csr]) -> None:
-    """Add what is asked for the keys of a new card."""
+    """Add what is asked for the keys of a new card, or of one that is renewed."""
     for each in asked:
         known = {name: getattr(each, name) for name in Csr.__dataclass_fields__}
         rows.add(connection, card_csr, {**known, "certificate": None})
@@ -67,9 +69,14 @@ def find(connection: Connection, public_sha256: bytes) -> Csr | None:
     return None if row is None else _to_csr(row)
 
 
-def of_card(connection: Connection, card_id: str) -> list[Csr]:
-    """What was asked for the keys of a card; nothing if the keystore has certified them."""
-    query = select(card_csr).where(c.card_id == card_id).order_by(c.key_id)
+def of_card(
+    connection: Connection, card_id: str, standing: Standing = Standing.PRESENT
+) -> list[Csr]:
+    """What was asked for the keys of a card that have this standing; nothing if the keystore has
+    certified them.
+    """
+    query = select(card_csr).where(c.card_id == card_id, c.standing == standing)
+    query = query.order_by(c.key_id)
     return [_to_csr(row) for row in rows.read(connection, card_csr, query)]
 
 
@@ -83,7 +90,7 @@ def asked_for(connection: Connection, key_ids: Iterable[str]) -> set[str]:
 
 
 def waiting(connection: Connection) -> list[Csr]:
-    """What has no certificate yet, of cards that are being issued, oldest first."""
+    """What has no certificate yet, of cards that are being issued or renewed, oldest first."""
     query = select(card_csr).where(_waits()).order_by(c.key_id)
     return [_to_csr(row) for row in rows.read(connection, card_csr, query)]
 
@@ -145,6 +152,29 @@ def receive(connection: Connection, key_id: str, certificate: bytes, named_sha25
     rows.change(connection, card_csr, [c.key_id == key_id], came)
 
 
+def ask_again(connection: Connection, key_id: str) -> None:
+    """Forget a certificate that came and is of no use by now, and ask for another at once."""
+    gone: Values = {"certificate": None, "named_sha256": None}
+    rows.change(connection, card_csr, [c.key_id == key_id], {**NEVER, **gone})
+
+
+def succeed(connection: Connection, card_id: str) -> None:
+    """Let the next keys of a card be its present ones, and those the former ones."""
+    for before, after in (
+        (Standing.PRESENT, Standing.FORMER),
+        (Standing.NEXT, Standing.PRESENT),
+    ):
+        own = [c.card_id == card_id, c.standing == before]
+        rows.change(connection, card_csr, own, {"standing": after})
+
+
+def give_up(connection: Connection, card_id: str) -> list[str]:
+    """Ask for the next keys of a card no longer; returns which they were."""
+    own = [c.card_id == card_id, c.standing == Standing.NEXT]
+    given_up = rows.change(connection, card_csr, own, {"standing": Standing.FORMER})
+    return [row["key_id"] for row in given_up]
+
+
 def is_used(connection: Connection, authority_id: str) -> bool:
     """Whether an authority was asked for anything."""
     query = select(c.key_id).where(c.authority_id == authority_id).limit(1)
@@ -152,8 +182,14 @@ def is_used(connection: Connection, authority_id: str) -> bool:
 
 
 def _waits() -> ColumnElement[bool]:
-    issuing = select(t.card.c.id).where(t.card.c.state == CardState.ISSUING)
-    return and_(c.certificate.is_(None), c.card_id.in_(issuing))
+    def of(state: CardState, standing: Standing) -> ColumnElement[bool]:
+        such = select(t.card.c.id).where(t.card.c.id == c.card_id, t.card.c.state == state)
+        return and_(c.standing == standing, such.exists())
+
+    new = of(CardState.ISSUING, Standing.PRESENT)
+    # One that is suspended waits until it is back in use.
+    renewed = of(CardState.ACTIVE, Standing.NEXT)
+    return and_(c.certificate.is_(None), or_(new, renewed))
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
@@ -163,4 +199,5 @@ def _due(now: datetime) -> ColumnElement[bool]:
 
 def _to_csr(row: RowMapping) -> Csr:
     known = {name: row[name] for name in Csr.__dataclass_fields__}
-    return Csr(**{**known, "certificate": row["certificate"] or b""})
+    standing = Standing(row["standing"])
+    return Csr(**{**known, "certificate": row["certificate"] or b"", "standing": standing})

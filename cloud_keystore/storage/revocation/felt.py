@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from cloud_keystore.model.cards import IN_USE, CardState
+from cloud_keystore.model.pki.external import Standing
 from cloud_keystore.model.pki.lists import Felt
 from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
 from cloud_keystore.storage import tables as t
@@ -85,21 +86,26 @@ def waiting(connection: Connection, most: int) -> Sequence[str]:
 
 
 def named(connection: Connection, authority_id: str, names: Iterable[bytes]) -> dict[bytes, Felt]:
-    """Keys of an authority whose certificates have come, by the SHA-256 of what names these."""
+    """Present keys of an authority's cards whose certificates have come, by the SHA-256 of what
+    names these.
+    """
     c, found, wanted = card_csr.c, dict[bytes, Felt](), list(names)
     for at in range(0, len(wanted), MOST):
         query = select(card_csr).where(c.named_sha256.in_(wanted[at : at + MOST]))
-        for row in rows.read(connection, card_csr, query.where(c.authority_id == authority_id)):
+        # A card that was renewed does not feel what becomes of certificates of before.
+        query = query.where(c.authority_id == authority_id, c.standing == Standing.PRESENT)
+        for row in rows.read(connection, card_csr, query):
             found[row["named_sha256"]] = _of_csr(row)
     return found
 
 
 def untouched(connection: Connection, authority_id: str, most: int) -> list[Felt]:
-    """Keys of an authority's cards in use that feel nothing yet, some of many."""
+    """Present keys of an authority's cards in use that feel nothing yet, some of many."""
     c = card_csr.c
     active = select(t.card.c.id).where(t.card.c.state == CardState.ACTIVE)
     felt = select(f.key_id).where(f.on_list.is_(True))
     where = and_(c.authority_id == authority_id, c.card_id.in_(active), c.key_id.not_in(felt))
+    where = and_(where, c.standing == Standing.PRESENT)
     query = select(card_csr).where(where).order_by(c.key_id).limit(most)
     return [_of_csr(row) for row in rows.read(connection, card_csr, query)]
 

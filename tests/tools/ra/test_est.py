@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared.processes import Nursery
-from support.est_server import PASSWORD, USER, EstServer, Reply, serving
+from support.est_server import PASSWORD, USER, EstServer, Reply, certificates, serving
 from support.external_ca import new_ca
 from support.keystore_process import KeystoreProcess
 from support.polling import until
@@ -78,6 +78,40 @@ def test_a_card_by_est(keystore: KeystoreProcess, server: EstServer, tmp_path: P
     assert PASSWORD.encode() not in logs
     off = run(keystore, "ca", "est", "Trust CA", "--off")
     assert "nowhere" in off.stdout
+
+
+def test_a_card_is_renewed_by_est(
+    keystore: KeystoreProcess, server: EstServer, tmp_path: Path
+) -> None:
+    """CARD-02: one command begins it, and the keystore does the rest by itself."""
+    secret, tls = tmp_path / "password", tmp_path / "tls.pem"
+    secret.touch(0o600)
+    secret.write_text(f"{PASSWORD}\n")
+    tls.write_bytes(server.anchors)
+    named = ("ca", "est", "Trust CA", server.url, "--tls-ca", tls)
+    assert run(keystore, "ca", "trust", server.ca.pem).exit_code == 0
+    assert run(keystore, "ca", "use", "Trust CA").exit_code == 0
+    done = run(keystore, *named, "--user", USER, "--password-file", secret)
+    assert done.exit_code == 0, done.output
+
+    def short(asked: EstServer, csr: bytes) -> Reply:
+        return certificates(asked, asked.issue(csr, "-days", "30"))
+
+    server.answers = [short] * 4
+    user_id, phone = keystore.holder("Grace Hopper")
+    serial = keystore.issue(user_id)
+    until(lambda: not told(keystore, "card", "requests", "list"))
+    keystore.set_passcode(serial, phone)
+    foreseen = run(keystore, "card", "renew", serial, "--dry-run")
+    assert "Trust CA" in foreseen.stdout
+    server.answers = [lambda *_: Reply(202, {"Retry-After": "1"})] * 4
+    begun = run(keystore, "card", "renew", serial)
+    assert "Waiting keys" in begun.stdout
+    assert "The card stays as it is" in begun.stderr
+    until(lambda: not told(keystore, "card", "requests", "list"))
+    shown = json.loads(run(keystore, "card", "show", serial, "--json").stdout)
+    assert {each["key_ref"] for each in shown["keys"]} == {"82", "9A", "9C", "9D", "9E"}
+    assert "can be renewed from" in run(keystore, "card", "renew", serial).stderr
 
 
 def test_what_is_wrong_is_said(keystore: KeystoreProcess, tmp_path: Path) -> None:

@@ -250,10 +250,10 @@ def card_renew(card: str, dry_run: bool, caller: Caller) -> None:
     with caller.service(CardServiceStub) as stub:
         done = renewing.renew(stub, serial, dry_run=dry_run)
     facts = card_row(done.card) | renewing.facts(done) | {"dry_run": dry_run}
-    labels = CARD_LABELS | renewing.LABELS
+    labels = CARD_LABELS | renewing.labels(done)
     caller.print_facts(facts, labels | ({"new_expiry": "Would expire"} if dry_run else {}))
-    if dry_run and not caller.as_json:
-        click.echo("Nothing was changed: this is what would.", err=True)
+    if (note := renewing.note(done, dry_run=dry_run)) and not caller.as_json:
+        click.echo(note, err=True)
 
 
 @card.command("replace")

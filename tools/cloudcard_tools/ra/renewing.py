@@ -15,6 +15,11 @@ from cloudcard_tools.shared.failures import Refused
 from cloudcard_tools.shared.output import Value
 
 LABELS = {"new_keys": "New keys", "retired": "Retired key"}
+ELSEWHERE = {"authority": "Certified by", "waiting": "Waiting keys"}
+STAYS = (
+    "The card stays as it is until all certificates have come, and is then renewed: "
+    "cloudcard ra card requests list"
+)
 COMPROMISED = "compromised"
 REASONS = {
     "lost": pb.REPLACEMENT_REASON_LOST,
@@ -36,13 +41,27 @@ def renew(stub: CardServiceStub, serial: str, *, dry_run: bool) -> pb.RenewCardR
     return stub.RenewCard(asked)
 
 
+def labels(done: pb.RenewCardResponse) -> dict[str, str]:
+    """What people are shown of it."""
+    return LABELS | (ELSEWHERE if done.authority else {})
+
+
 def facts(done: pb.RenewCardResponse) -> dict[str, Value]:
     """What has changed, or would change."""
     return {
         "new_keys": [f"{each:02X}" for each in done.renewed_key_refs],
         "retired": f"{done.retired_key_ref:02X}" if done.retired_key_ref else None,
         "new_expiry": when(done.new_expire_time),
+        "authority": done.authority or None,
+        "waiting": [f"{each:02X}" for each in done.waiting_key_refs],
     }
+
+
+def note(done: pb.RenewCardResponse, *, dry_run: bool) -> str:
+    """What else people are told; empty if there is nothing."""
+    if done.waiting_key_refs:
+        return STAYS
+    return "Nothing was changed: this is what would." if dry_run else ""
 
 
 def cards_of(expiring: Iterable[people_pb2.Expiring]) -> dict[str, people_pb2.Expiring]:
@@ -70,10 +89,18 @@ def renew_all(
                 raise
             said: dict[str, Value] = {"renewed": False, "result": failure.message}
         else:
-            until = when(done.new_expire_time)
-            would = "can be renewed" if dry_run else "renewed"
-            said = {"renewed": not dry_run, "result": f"{would} until {until}"}
+            is_done = not dry_run and not done.waiting_key_refs
+            said = {"renewed": is_done, "result": _result(done, dry_run=dry_run)}
         rows.append(
             {"serial": serial, "holder": each.holder, "expires": when(each.expire_time), **said}
         )
     return rows
+
+
+def _result(done: pb.RenewCardResponse, *, dry_run: bool) -> str:
+    if done.waiting_key_refs:
+        return f"waits for certificates of {done.authority}"
+    if dry_run and done.authority:
+        return f"{done.authority} can be asked to renew it"
+    would = "can be renewed" if dry_run else "renewed"
+    return f"{would} until {when(done.new_expire_time)}"

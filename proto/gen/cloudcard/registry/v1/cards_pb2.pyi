@@ -1010,8 +1010,12 @@ class RenewCardResponse(_message.Message):
     NEW_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     RENEWED_KEY_REFS_FIELD_NUMBER: _builtins.int
     RETIRED_KEY_REF_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    WAITING_KEY_REFS_FIELD_NUMBER: _builtins.int
     retired_key_ref: _builtins.int
     """The reference under which the key management key of before is kept; 0 if there was none."""
+    authority: _builtins.str
+    """Name of the external authority that certifies the card, and says when it ends; empty for the keystore's own."""
     @_builtins.property
     def card(self) -> Global___Card:
         """The card, without keys and certificates."""
@@ -1024,6 +1028,10 @@ class RenewCardResponse(_message.Message):
     def renewed_key_refs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """PIV references of the keys that are new; none if it was renewed before."""
 
+    @_builtins.property
+    def waiting_key_refs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """PIV references of keys for which certificates were asked and have not come yet."""
+
     def __init__(
         self,
         *,
@@ -1031,10 +1039,12 @@ class RenewCardResponse(_message.Message):
         new_expire_time: _timestamp_pb2.Timestamp | None = ...,
         renewed_key_refs: _abc.Iterable[_builtins.int] | None = ...,
         retired_key_ref: _builtins.int = ...,
+        authority: _builtins.str = ...,
+        waiting_key_refs: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "new_expire_time", b"new_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "new_expire_time", b"new_expire_time", "renewed_key_refs", b"renewed_key_refs", "retired_key_ref", b"retired_key_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "card", b"card", "new_expire_time", b"new_expire_time", "renewed_key_refs", b"renewed_key_refs", "retired_key_ref", b"retired_key_ref", "waiting_key_refs", b"waiting_key_refs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -193,7 +193,8 @@ class CardServiceServicer:
 
     def RenewCard(self, request, context):
         """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
-        passcode stay; the key management key before is kept as a retired one.
+        passcode stay; the key management key before is kept as a retired one. If an external authority certifies the card,
+        that is asked, and the card stays as it is until all certificates have come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

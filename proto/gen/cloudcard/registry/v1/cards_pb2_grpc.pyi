@@ -63,7 +63,8 @@ class CardServiceStub:
     """CancelIssuing gives up a card that is not issued yet, and destroys what was made for it."""
     RenewCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.RenewCardRequest, _cards_pb2.RenewCardResponse]
     """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
-    passcode stay; the key management key before is kept as a retired one.
+    passcode stay; the key management key before is kept as a retired one. If an external authority certifies the card,
+    that is asked, and the card stays as it is until all certificates have come.
     """
     ReplaceCard: _grpc.UnaryUnaryMultiCallable[_cards_pb2.ReplaceCardRequest, _cards_pb2.ReplaceCardResponse]
     """ReplaceCard makes a card in the place of another: of the same holder, profile and organisation. The one before is
@@ -107,7 +108,8 @@ class CardServiceAsyncStub(CardServiceStub):
     """CancelIssuing gives up a card that is not issued yet, and destroys what was made for it."""
     RenewCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.RenewCardRequest, _cards_pb2.RenewCardResponse]  # type: ignore[assignment]
     """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
-    passcode stay; the key management key before is kept as a retired one.
+    passcode stay; the key management key before is kept as a retired one. If an external authority certifies the card,
+    that is asked, and the card stays as it is until all certificates have come.
     """
     ReplaceCard: _aio.UnaryUnaryMultiCallable[_cards_pb2.ReplaceCardRequest, _cards_pb2.ReplaceCardResponse]  # type: ignore[assignment]
     """ReplaceCard makes a card in the place of another: of the same holder, profile and organisation. The one before is
@@ -220,7 +222,8 @@ class CardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cards_pb2.RenewCardResponse, _abc.Awaitable[_cards_pb2.RenewCardResponse]]:
         """RenewCard gives a card that ends soon, or has ended, new keys and certificates until a later end. Serial number and
-        passcode stay; the key management key before is kept as a retired one.
+        passcode stay; the key management key before is kept as a retired one. If an external authority certifies the card,
+        that is asked, and the card stays as it is until all certificates have come.
         """
 
     @_abc_1.abstractmethod

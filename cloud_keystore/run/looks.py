@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import select
 
-from cloud_keystore.cards.external.external_lists import seconds_left
+from cloud_keystore.cards.external.external_lists import seconds_left, stale
 from cloud_keystore.cards.spares import KINDS
 from cloud_keystore.custody.backends.probing import Probe
 from cloud_keystore.observability.metrics import Gauges
@@ -39,6 +39,10 @@ class Looks:
     def answers(self) -> bool:
         """Whether the database answers now and takes changes, and keys can be used; can block."""
         return answers(self.database) and self.probe.works()
+
+    def concerns(self) -> tuple[str, ...]:
+        """What somebody has to see to, although calls are served; can block."""
+        return stale(self.database, self.ends.clock())
 
     def gauges(self) -> Gauges:
         """What is measured for the metrics."""

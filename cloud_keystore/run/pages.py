@@ -46,7 +46,15 @@ class Pages:
             return HTTPStatus.SERVICE_UNAVAILABLE, b"starting or stopping\n"
         if not self.is_ready():
             return HTTPStatus.SERVICE_UNAVAILABLE, b"the database is away or takes no changes\n"
-        return HTTPStatus.OK, b"ready\n"
+        return HTTPStatus.OK, "".join(f"{each}\n" for each in ("ready", *self._concerns())).encode()
+
+    def _concerns(self) -> tuple[str, ...]:
+        """What is told besides: for that, nobody is sent to another process."""
+        try:
+            return () if self.looks is None else self.looks.concerns()
+        except KeystoreError as error:
+            log.warning("concerns were not looked up", error=type(error).__name__)
+            return ()
 
     def _metrics(self) -> tuple[HTTPStatus, bytes]:
         try:

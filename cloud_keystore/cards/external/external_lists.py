@@ -174,6 +174,19 @@ def seconds_left(database: Database, now: datetime) -> Mapping[str, float]:
     }
 
 
+def stale(database: Database, now: datetime) -> tuple[str, ...]:
+    """Which authorities' lists tell nothing of now, in words."""
+    with database.read() as connection:
+        held = external_lists.list_all(connection)
+        known = {each.id: each.name for each in external.list_all(connection)} if held else {}
+    return tuple(
+        f"the revocation list of {known[each.authority_id]} "
+        + ("has ended" if each.number else "has never come")
+        for each in held
+        if each.authority_id in known and (each.is_stale(now) or (each.url and not each.number))
+    )
+
+
 def _is_newer(connection: Connection, held: ExternalList, found: Read, der: bytes) -> bool:
     """Whether a list follows the one that is held; False if it is that one. Raises InvalidInput for
     an older one.

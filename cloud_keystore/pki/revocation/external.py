@@ -89,7 +89,9 @@ def _check_issuer(found: x509.CertificateRevocationList, authority: x509.Certifi
     if found.issuer != authority.subject:
         raise InvalidInput(
             f"the revocation list is that of {found.issuer.rfc4514_string()[:100]}, and not of "
-            f"{authority.subject.rfc4514_string()}"
+            f"{authority.subject.rfc4514_string()}: if that authority, below the trusted one, "
+            "certifies the cards, trust its own certificate (cloudcard ra ca trust), have it used "
+            "for new cards (ca use), and give the list for it"
         )
     if isinstance(found.signature_hash_algorithm, BROKEN):
         raise InvalidInput("the revocation list is signed by way of SHA-1 or MD5, which is broken")

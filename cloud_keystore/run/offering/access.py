@@ -26,6 +26,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "publishing.authorities_of_cards": OPERATOR,
         "publishing.document": OPERATOR,
         "looks.answers": NOBODY,
+        "looks.concerns": NOBODY,
         "looks.gauges": NOBODY,
         "images.read": WORKSTATION,
         "data_objects.read": WORKSTATION,

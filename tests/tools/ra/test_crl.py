@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.ra.command import ra
 from cloudcard_tools.shared.processes import Nursery
 from support.external_ca import ExternalCa, new_ca
@@ -42,12 +44,22 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
 
 
 @pytest.fixture(scope="module")
+def probe() -> str:
+    """Where the keystore says how it is."""
+    return f"127.0.0.1:{free_ports(1)[0]}"
+
+
+@pytest.fixture(scope="module")
 def keystore(
-    ca: ExternalCa, published: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
+    ca: ExternalCa,
+    published: tuple[Path, int],
+    probe: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[KeystoreProcess]:
     folder = tmp_path_factory.mktemp("keystore")
     with Nursery(folder / "logs") as nursery:
-        running = KeystoreProcess(folder, nursery, ("--ca-host", f"localhost:{published[1]}"))
+        options = ("--ca-host", f"localhost:{published[1]}", "--http-listen", probe)
+        running = KeystoreProcess(folder, nursery, options)
         for words in (
             ("user", "add", "Ada Byron"),
             ("ca", "trust", str(ca.pem)),
@@ -133,3 +145,21 @@ def test_what_is_wrong_is_said(keystore: KeystoreProcess, ca: ExternalCa, tmp_pa
     path.write_bytes(ca.pem.read_bytes())
     assert "no revocation list" in run(keystore, "ca", "crl", NAME, path).stderr
     assert "trust it first" in run(keystore, "ca", "crl", "Nobody", path).stderr
+
+
+def test_health_tells_of_a_list_that_does_not_come(
+    keystore: KeystoreProcess, published: tuple[Path, int], probe: str, tmp_path: Path
+) -> None:
+    """Calls are served all the same: other processes of the keystore have no other list."""
+    other = new_ca(tmp_path / "other", "Other CA")
+    assert run(keystore, "ca", "trust", other.pem).exit_code == 0
+    url = f"http://localhost:{published[1]}/other.crl"
+    assert run(keystore, "ca", "crl", "Other CA", "--url", url).exit_code == 0
+
+    def said() -> str:
+        with urllib.request.urlopen(f"http://{probe}/health/ready", timeout=60) as page:
+            return str(page.read(), "utf-8")
+
+    assert said() == "ready\nthe revocation list of Other CA has never come\n"
+    assert run(keystore, "ca", "crl", "Other CA", "--off").exit_code == 0
+    assert said() == "ready\n"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select
 
-from cloud_keystore.cards.external.external_lists import seconds_left
+from cloud_keystore.cards.external.external_lists import seconds_left, stale
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.cards import CardState
@@ -187,7 +187,9 @@ def test_a_stale_list_raises_one_alert_and_cards_work_on(
 ) -> None:
     serial = issue(world, ca, ada)
     bring(world, ca)
+    assert stale(world.database, world.clock()) == ()
     world.clock.forward(days=2)
+    assert stale(world.database, world.clock()) == ("the revocation list of trust has ended",)
     for _ in range(2):
         world.heeding.look()
     with world.database.read() as connection:

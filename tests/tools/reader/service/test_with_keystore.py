@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.authenticator.v1.authenticator_pb2_grpc import AuthenticatorServiceStub
-from cloudcard.registry.v1 import cards_pb2
+from cloudcard.registry.v1 import cards_pb2, external_pb2
 from cloudcard_tools.authenticator.command import scan
 from cloudcard_tools.authenticator.phone import Phone, Ringing
 from cloudcard_tools.authenticator.screen import facts, show
@@ -29,6 +29,7 @@ from cloudcard_tools.authenticator.sign_ins import sign_ins
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Child, Nursery
 from support.endings import wait_until_gone
+from support.external_ca import new_ca
 from support.keystore_process import KeystoreProcess
 from support.logind import desktop
 from support.polling import until
@@ -247,6 +248,37 @@ def test_the_registration_authority_takes_the_card_out(running: Running, place: 
     registry.SuspendCard(cards_pb2.SuspendCardRequest(card_serial=place.serial))
     assert is_out(reader)
     registry.ResumeCard(cards_pb2.ResumeCardRequest(card_serial=place.serial))
+
+
+def test_what_an_external_authority_revokes_is_taken_out(
+    running: Running, place: Place, tmp_path: Path
+) -> None:
+    """CIS-01: a list that has come takes the card out of its reader, and nobody does anything."""
+    ca, registry = new_ca(tmp_path / "ca"), place.keystore.registry.external
+    registry.TrustAuthority(
+        external_pb2.TrustAuthorityRequest(name=ca.name, certificate=ca.certificate)
+    )
+    user, phone = place.keystore.holder("grace", "grace@example.org")
+    for authority in (ca.name, ""):
+        choice = external_pb2.IssuerChoice(authority=authority)
+        registry.ChooseIssuer(external_pb2.ChooseIssuerRequest(choice=choice))
+        if authority:
+            serial = place.keystore.issue(user)
+    some = registry.ListCardRequests(external_pb2.ListCardRequestsRequest())
+    made = [ca.certify(each.csr) for part in some for each in part.requests]
+    registry.ImportCertificates(external_pb2.ImportCertificatesRequest(certificates=made))
+    place.keystore.set_passcode(serial, phone)
+    with identity.channel(phone) as channel:
+        stub = AuthenticatorServiceStub(channel)
+        running.place = replace(place, phone=Phone(phone, channel), device=stub, serial=serial)
+        running.start()
+        reader = running.sign_in()
+        ca.revoke(made[0], "keyCompromise")
+        brought = external_pb2.BringListRequest(authority=ca.name, document=ca.revocations())
+        registry.BringList(brought)
+        assert is_out(reader)
+        said = running.place.ask("status")
+        assert (said["state"], said["card"]) == ("empty", "")
 
 
 def test_a_locked_screen_takes_the_card_out_and_ends_the_sign_in(

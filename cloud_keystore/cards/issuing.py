@@ -51,6 +51,7 @@ from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.contacts import accounts
+from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
@@ -117,7 +118,7 @@ class Issuing:
         with acting.looking(self.database, actor, self.clock()) as by:
             user, organisation_id = _allowed(by, user_id, organisation_id)
             name = profile_name or user.profile
-            profile, custom = choosing.chosen(by.connection, name, organisation_id)
+            profile, custom = card_profiles.chosen(by.connection, name, organisation_id)
         order = Order(request_id, user_id, profile, organisation_id, custom=custom)
 
         def there(connection: Connection) -> Card | None:

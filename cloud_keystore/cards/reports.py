@@ -21,7 +21,7 @@ from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.limits import MOST_DAYS
 from cloud_keystore.model.people import Identity, Progress, User
-from cloud_keystore.model.profiles import profile_named
+from cloud_keystore.model.profiles import DEFAULT_PROFILE
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.progress import progress_of
 from cloud_keystore.storage import cards, people
@@ -124,4 +124,4 @@ def _failed(held: Iterable[Sequence[Card]]) -> dict[str, str]:
 def _profile(user: User, progress: Progress, held: Sequence[Card]) -> str:
     """The profile of the card that a user has come to, or of the one that will be issued."""
     has = next((card.profile for card in held if card.serial == progress.card), None)
-    return has or profile_named(user.profile).name
+    return has or user.profile or DEFAULT_PROFILE

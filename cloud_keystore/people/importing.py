@@ -20,11 +20,12 @@ from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, comparable, 
 from cloud_keystore.model.finding import folded
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import User, principal_name, security_identifier
-from cloud_keystore.model.profiles import PROFILES, profile_named
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.model.sheets.candidates import Candidate, Fault, Outcome
 from cloud_keystore.people.likeness import ELSEWHERE, called
 from cloud_keystore.people.people import People, Token
+from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.contacts import accounts, domains
 
@@ -38,7 +39,8 @@ FIXES: Mapping[str, str] = MappingProxyType(
         "phone": "write it with its country, as +44 7700 900123, or leave the cell empty",
         "upn": "give the account's name as ada@corp.example, or leave the cell empty",
         "sid": "copy the account's objectSid, S-1-5-21-…, or leave the cell empty",
-        "profile": f"name one of {', '.join(PROFILES)}, or leave the cell empty",
+        "profile": f"name one of {', '.join(PROFILES)}, or one of the organisation's, or leave the "
+        "cell empty",
     }
 )
 
@@ -111,6 +113,8 @@ class Importing:
         connection, now = by.connection, self.people.clock()
         read = _Reader(domains.names(connection), _organisations(by), _place(by))
         users = [read.user(new_id(now, self.people.random), each, now) for each in candidates]
+        for user, faults in users:
+            faults += _profile_faults(connection, user)
         known = _Known(by.held.sees, read.place)
         for each in people.like(connection, *(user for user, faults in users if not faults)):
             known.learn(each)
@@ -161,7 +165,7 @@ class _Reader:
             "phone": phones.phone,
             "upn": principal_name,
             "sid": security_identifier,
-            "profile": lambda text: text.strip() and profile_named(text).name,
+            "profile": lambda text: text.strip().lower(),
         }
 
     def _email(self, text: str) -> str:
@@ -180,6 +184,17 @@ class _Reader:
         if found is None:
             raise InvalidInput("organisation is none that is there")
         return found
+
+
+def _profile_faults(connection: Connection, user: User) -> list[Fault]:
+    """What is wrong with the profile of which somebody's cards are to be."""
+    if user.profile in PROFILES:
+        return []
+    try:
+        card_profiles.own_name(connection, user.profile, user.organisation_id)
+    except InvalidInput as error:
+        return [Fault("profile", str(error), FIXES["profile"])]
+    return []
 
 
 def _judged(user: User, faults: list[Fault], known: _Known) -> Imported:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, RowMapping
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import InvalidInput, NotAllowed
+from cloud_keystore.model.custom.profiles import CustomProfile
+from cloud_keystore.model.errors import InvalidInput, NotAllowed, ProfileExists
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, IdentityState, Role
@@ -23,7 +24,7 @@ from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.rights.requests import HighRisk
 from cloud_keystore.model.rights.roles import FORMER, Assignment, Right
 from cloud_keystore.people import roles
-from cloud_keystore.people.policies import settling
+from cloud_keystore.people.policies import card_profiles, settling
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import custom_profiles
@@ -83,7 +84,7 @@ class Migrating:
             below = _below(connection, organisation_id)
             found.note("organisations", len(below))
             found.note("roles", len(_movable(by, organisation_id, to, now, found)))
-            found.kept += _profiles(connection, organisation_id)
+            found.note("profiles", len(_profiles(connection, organisation_id, to, found)))
             if with_policies:
                 found.note("policies", len(_policies(by, organisation_id, to, found)))
             return _result(found)
@@ -92,15 +93,26 @@ class Migrating:
         self, organisation_id: str, to: str, *, with_policies: bool, operator: Identity
     ) -> Migrated:
         """Move the next portion of what belongs to an organisation into another one: people with
-        their cards, workstations, operators and auditors, roles, organisations below it, and its
-        policies if the other one has none; nothing if all is done. Raises InvalidInput,
-        OrganisationNotFound, NotAllowed.
+        their cards, workstations, operators and auditors, roles, organisations below it, its card
+        profiles, and its policies if the other one has none; nothing if all is done. Raises
+        InvalidInput, OrganisationNotFound, NotAllowed.
         """
         now = self.clock()
         with acting.changing(self.database, operator.actor, now) as by:
             _check(by, organisation_id, to)
             connection, done = by.connection, _Portion(PORTION)
             told: list[Entry] = []
+            # Before those who use them.
+            for profile in _profiles(connection, organisation_id, to, done)[: done.left]:
+                custom_profiles.change(connection, replace(profile, organisation_id=to or ROOT))
+                about: dict[str, Detail] = {
+                    "profile": profile.name,
+                    "profile_id": profile.id,
+                    "old_organisation": organisation_id,
+                    "organisation": to or ROOT,
+                }
+                told.append(entries.about_keystore(Kind.PROFILE_CHANGED, now, by.actor, about))
+                done.note("profiles")
             for each in _below(connection, organisation_id)[: done.left]:
                 organisations.move(connection, each, to)
                 said = {"organisation": each, "old_parent": organisation_id, "parent": to}
@@ -122,7 +134,6 @@ class Migrating:
                 moved = belonging.move(connection, sort, organisation_id, to, max(done.left, 0))
                 told += [_entry(kind, sort, row, to, now, by) for row in moved]
                 done.note(sort, len(moved))
-            done.kept += _profiles(connection, organisation_id)
             if told:
                 journal.append(connection, *told)
             return _result(done)
@@ -161,13 +172,21 @@ def _below(connection: Connection, organisation_id: str) -> list[str]:
     return [each.id for each in every if each.parent_id == organisation_id]
 
 
-def _profiles(connection: Connection, organisation_id: str) -> list[str]:
-    """Why the card profiles that an organisation has defined stay there."""
-    return [
-        f"profile {each.name}: cards of it stay so; for new ones define it there "
-        "(cloudcard ra profile create)"
-        for each in custom_profiles.of(connection, organisation_id)
-    ]
+def _profiles(
+    connection: Connection, organisation_id: str, to: str, portion: _Portion
+) -> list[CustomProfile]:
+    """The card profiles of an organisation whose names are free in the other one: cards stay of
+    them. The others stay there.
+    """
+    found: list[CustomProfile] = []
+    for each in custom_profiles.of(connection, organisation_id):
+        try:
+            card_profiles.check_free(connection, replace(each, organisation_id=to or ROOT))
+        except (ProfileExists, InvalidInput) as refused:
+            portion.kept.append(f"profile {each.name}: {refused}")
+        else:
+            found.append(each)
+    return found
 
 
 def _policies(by: Acting, organisation_id: str, to: str, portion: _Portion) -> list[PolicyVersion]:

@@ -34,12 +34,12 @@ from cloud_keystore.model.people import (
     security_identifier,
     version,
 )
-from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import BuiltIn, Right
 from cloud_keystore.people import domains, listing, roles
 from cloud_keystore.people.contacts import accounts, changing, next_addresses, numbering
 from cloud_keystore.people.likeness import check_new, facts
 from cloud_keystore.people.listing import EVERYBODY, UserListing, Wanted
+from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.people.roles import Grantable
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
@@ -193,7 +193,8 @@ class People:
                 place = by.place(Right.PEOPLE, organisation_id or ROOT)
                 changed = replace(changed, organisation_id=place)
             if profile is not None:
-                changed = replace(changed, profile=profile and profile_named(profile).name)
+                own = card_profiles.own_name(connection, profile, changed.organisation_id)
+                changed = replace(changed, profile=own)
             if email is not None:
                 changed = next_addresses.asked(by, user, changed, self.random)
             return changing.change(by, user, changed)

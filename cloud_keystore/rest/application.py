@@ -21,6 +21,7 @@ from cloud_keystore.rest.codes import CodeCalls
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.policies import PolicyCalls
+from cloud_keystore.rest.profiles import ProfileCalls
 from cloud_keystore.rest.repeating import NAME
 from cloud_keystore.rest.webhooks import WebhookCalls, happened
 
@@ -98,6 +99,7 @@ def rows(
     codes: CodeCalls,
     webhooks: WebhookCalls,
     policies: PolicyCalls,
+    profiles: ProfileCalls,
 ) -> Sequence[Row]:
     """All calls."""
     created = HTTPStatus.CREATED
@@ -132,6 +134,16 @@ def rows(
         Row("GET", "/v1/users/{user_id}/policy", policies.show_policy_of_user),
         Row("GET", "/v1/cards/{serial}/policy", policies.show_policy_of_card),
         Row("GET", "/v1/profiles", cards.list_profiles),
+        Row("GET", "/v1/custom-profiles", profiles.list_custom_profiles),
+        Row("POST", "/v1/custom-profiles", profiles.add_custom_profile, created),
+        Row("GET", "/v1/custom-profiles/{profile_id}", profiles.show_custom_profile),
+        Row("PATCH", "/v1/custom-profiles/{profile_id}", profiles.change_custom_profile),
+        Row(
+            "DELETE",
+            "/v1/custom-profiles/{profile_id}",
+            profiles.remove_custom_profile,
+            HTTPStatus.NO_CONTENT,
+        ),
         Row("POST", "/v1/self/password:check", own.check_password),
         Row("POST", "/v1/self/password:change", own.change_password),
         Row("POST", "/v1/self/password:forget", own.forget_password),
@@ -156,6 +168,7 @@ def application(
     codes: CodeCalls,
     webhooks: WebhookCalls,
     policies: PolicyCalls,
+    profiles: ProfileCalls,
 ) -> FastAPI:
     """The API, to be put behind a gate."""
     made = FastAPI(
@@ -168,7 +181,7 @@ def application(
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    for row in rows(people, cards, own, codes, webhooks, policies):
+    for row in rows(people, cards, own, codes, webhooks, policies, profiles):
         made.add_api_route(
             row.path,
             row.serve,
@@ -204,7 +217,8 @@ def description() -> dict[str, object]:
     people, cards = PeopleCalls.__new__(PeopleCalls), CardCalls.__new__(CardCalls)
     own, webhooks = OwnCalls.__new__(OwnCalls), WebhookCalls.__new__(WebhookCalls)
     codes, policies = CodeCalls.__new__(CodeCalls), PolicyCalls.__new__(PolicyCalls)
-    return application(people, cards, own, codes, webhooks, policies).openapi()
+    profiles = ProfileCalls.__new__(ProfileCalls)
+    return application(people, cards, own, codes, webhooks, policies, profiles).openapi()
 
 
 def _described(made: FastAPI) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Which profile a new card is of, and whether its holder's app is new enough for it."""
+"""Of which profile a new card is, and whether its holder's app is new enough for it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,9 @@ from cloud_keystore.model.errors import ClientOutdated, InvalidInput, RequestIdR
 from cloud_keystore.model.fields.request_ids import REUSED
 from cloud_keystore.model.fields.software import Compatibility
 from cloud_keystore.model.people import User
-from cloud_keystore.model.profiles import PROFILES, CardProfile, profile_named
-from cloud_keystore.model.rights.holding import upwards
-from cloud_keystore.storage import organisations, people
+from cloud_keystore.storage import people
 from cloud_keystore.storage.enrolment import software
 from cloud_keystore.storage.issuing import custom_profiles
-
-
-def chosen(
-    connection: Connection, name: str, organisation_id: str
-) -> tuple[CardProfile, CustomProfile | None]:
-    """The profile of a name for a card of an organisation: a built-in one, or one that it, or one
-    above it, has defined. Raises InvalidInput.
-    """
-    name = name.strip().lower()
-    if not name or name in PROFILES:
-        return profile_named(name), None
-    above = set(upwards(organisation_id, organisations.parents(connection)))
-    defined = [
-        each for each in custom_profiles.list_all(connection) if each.organisation_id in above
-    ]
-    for each in defined:
-        if each.name == name:
-            return each.card_profile, each
-    known = ", ".join([*PROFILES, *(each.name for each in defined)])
-    raise InvalidInput(f"there is no profile {name!r} there: use one of {known}")
 
 
 def check(connection: Connection, order: Order, holder: User, now: datetime) -> None:

@@ -11,7 +11,6 @@ from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.custom.profiles import (
-    MOST_PROFILES,
     CustomProfile,
     Terms,
     base_named,
@@ -21,8 +20,6 @@ from cloud_keystore.model.custom.profiles import (
 from cloud_keystore.model.errors import (
     BuiltInProfile,
     ChangedMeanwhile,
-    InvalidInput,
-    ProfileExists,
     ProfileInUse,
     ProfileNotFound,
 )
@@ -30,6 +27,7 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.storage import organisations
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import custom_profiles
@@ -77,7 +75,7 @@ class CustomProfiles:
                 create_time=now,
             )
             made = with_terms(plain, terms)
-            _check_free(by.connection, made)
+            card_profiles.check_free(by.connection, made)
             custom_profiles.add(by.connection, made)
             said: dict[str, Detail] = {**_facts(made), "base": base, **_said(made)}
             told = entries.about_keystore(Kind.PROFILE_DEFINED, now, actor, said)
@@ -104,7 +102,8 @@ class CustomProfiles:
             changed = with_terms(profile, terms)
             if name is not None and name != profile.name:
                 changed = replace(changed, name=profile_name(name))
-                _check_free(by.connection, changed)
+                _check_nobodys(by.connection, profile, "name it again")
+                card_profiles.check_free(by.connection, changed)
             if changed == profile:
                 return _listing(by, profile)
             changed = replace(changed, revision=profile.revision + 1)
@@ -134,11 +133,31 @@ class CustomProfiles:
                     f"{listing.cards} cards are of the profile {profile.name}: replace or revoke "
                     "them first"
                 )
+            _check_nobodys(by.connection, profile, "delete it")
             custom_profiles.delete(by.connection, profile, now)
             said: dict[str, Detail] = {**_facts(profile), "base": profile.base, **_said(profile)}
             told = entries.about_keystore(Kind.PROFILE_DELETED, now, actor, said)
             journal.append(by.connection, told)
             return listing
+
+    def find(self, profile_id: str, *, actor: Actor) -> ProfileListing:
+        """The profile with an identifier, of organisations as `list_all` has them. Raises
+        ProfileNotFound, NotAllowed.
+        """
+        with acting.looking(self.database, actor, self.clock()) as by:
+            by.need_somewhere(Right.VIEW)
+            found = custom_profiles.find(by.connection, profile_id)
+            if found is None or not by.held.sees_of(found.organisation_id):
+                raise ProfileNotFound("there is no such profile: cloudcard ra profile list")
+            return _listing(by, found)
+
+    def offered(self, user_id: str, *, actor: Actor) -> list[CustomProfile]:
+        """The profiles that organisations have defined and of which a person's next card can be, by
+        name. Raises UserNotFound, NotAllowed.
+        """
+        with acting.looking(self.database, actor, self.clock()) as by:
+            user = by.user(user_id, Right.VIEW)
+            return card_profiles.defined(by.connection, user.organisation_id)
 
     def list_all(self, *, actor: Actor) -> list[ProfileListing]:
         """The profiles of organisations that the actor sees, and of those above them, by name.
@@ -171,21 +190,18 @@ def _named(by: Acting, profile_id: str) -> CustomProfile:
     return found
 
 
-def _check_free(connection: Connection, profile: CustomProfile) -> None:
-    """Raise ProfileExists for a name that another profile has in the same organisation, above it or
-    below it, and InvalidInput if the organisation has enough.
-    """
+def _check_nobodys(connection: Connection, profile: CustomProfile, then: str) -> None:
+    """Raise ProfileInUse for a profile of which somebody's next cards are to be."""
     parents = organisations.parents(connection)
-    above = set(upwards(profile.organisation_id, parents))
-    for each in custom_profiles.named(connection, profile.name):
-        below = profile.organisation_id in upwards(each.organisation_id, parents)
-        if each.id != profile.id and (below or each.organisation_id in above):
-            where = organisations.name(connection, each.organisation_id)
-            raise ProfileExists(f"{where} has a profile {profile.name} already: give another name")
-    own = custom_profiles.of(connection, profile.organisation_id)
-    if sum(each.id != profile.id for each in own) >= MOST_PROFILES:
-        raise InvalidInput(
-            f"name is one too many: an organisation defines {MOST_PROFILES} profiles"
+    below = [
+        each.id
+        for each in organisations.list_all(connection)
+        if profile.organisation_id in upwards(each.id, parents)
+    ]
+    if number := custom_profiles.count_people(connection, profile.name, below):
+        raise ProfileInUse(
+            f"the next cards of {number} people are of the profile {profile.name}: say otherwise "
+            f"first (cloudcard ra user list --profile {profile.name}, ra user edit), then {then}"
         )
 
 

@@ -13,9 +13,10 @@ from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.policies import PolicyVersion, Term
-from cloud_keystore.model.profiles import PROFILES, profile_named
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.model.terms.resolving import Origin, Resolved, by_scope, resolve
+from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.engine import Database
 
@@ -65,7 +66,8 @@ class Explaining:
         """
         with acting.looking(self.database, actor, self.clock()) as by:
             user = by.user(user_id, Right.VIEW)
-            return _explained(by, user.organisation_id, profile_named(user.profile).name)
+            profile = card_profiles.of_user(by.connection, user).name
+            return _explained(by, user.organisation_id, profile)
 
     def of_card(self, serial: str, *, actor: Actor) -> Explained:
         """What holds for a card. Raises CardNotFound, NotAllowed."""

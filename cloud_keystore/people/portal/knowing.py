@@ -19,8 +19,8 @@ from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.portal.passwords import LONGEST_NAME
-from cloud_keystore.model.profiles import profile_named
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.storage import people, policies
 
 NOBODY = User(id="", display_name="", email="", create_time=datetime(2026, 1, 1, tzinfo=UTC))
@@ -67,7 +67,7 @@ def named(by: Acting, name: str, seal: Seal) -> Named:
 
 def policy_of(connection: Connection, user: User) -> Policy:
     """The policy in force for a person."""
-    profile = profile_named(user.profile).name
+    profile = card_profiles.of_user(connection, user).name
     return policies.in_force(connection, user.organisation_id, profile).policy
 
 

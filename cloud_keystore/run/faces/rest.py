@@ -19,6 +19,7 @@ from cloud_keystore.rest.gate import Gate
 from cloud_keystore.rest.own import OwnCalls
 from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.policies import PolicyCalls
+from cloud_keystore.rest.profiles import ProfileCalls
 from cloud_keystore.rest.repeating import Repeating
 from cloud_keystore.rest.scim import application as scim
 from cloud_keystore.rest.scim.application import ScimCalls
@@ -120,13 +121,10 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
     codes = CodeCalls(use_cases.validating)
     webhooks = WebhookCalls(use_cases.webhooks)
     policies = PolicyCalls(use_cases.organisations, use_cases.explaining)
+    profiles = ProfileCalls(use_cases.custom_profiles)
+    api = application(people, cards, own, codes, webhooks, policies, profiles)
     return Gate(
-        Faces(
-            Repeating(
-                application(people, cards, own, codes, webhooks, policies), use_cases.repeats
-            ),
-            scim.application(directories),
-        ),
+        Faces(Repeating(api, use_cases.repeats), scim.application(directories)),
         use_cases.callers,
         admit=limiter.admit,
         held=limiter.call,

@@ -146,7 +146,13 @@ def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row
         *Entering(views.pages, use_cases.visits).rows(),
         *PeoplePages(views, use_cases.people, use_cases.reports).rows(),
         *PersonPages(views, use_cases.showing, clock).rows(),
-        *CardPages(views, use_cases.cards, use_cases.issuing, use_cases.unlock_codes).rows(),
+        *CardPages(
+            views,
+            use_cases.cards,
+            use_cases.issuing,
+            use_cases.custom_profiles,
+            use_cases.unlock_codes,
+        ).rows(),
         *ReportPages(
             views,
             use_cases.reports,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.directories.groups import Groups
 from cloud_keystore.cards.directories.provisioning import Provisioning
 from cloud_keystore.cards.issuing import Issuing
@@ -48,6 +49,7 @@ class RestUseCases:
     unlocking: Unlocking
     organisations: Organisations
     explaining: Explaining
+    custom_profiles: CustomProfiles
     provisioning: Provisioning
     groups: Groups
     addresses: Addresses

@@ -60,6 +60,7 @@ class WebUseCases:
     showing: Showing
     leaving: Leaving
     issuing: Issuing
+    custom_profiles: CustomProfiles
     accounts: Accounts
     devices: Devices
     notifications: Notifications

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     RowMapping,
+    Select,
     String,
     func,
     select,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 
 from cloud_keystore.model.cards import OVER, Card
 from cloud_keystore.model.custom.profiles import CustomProfile
+from cloud_keystore.model.people import UserState
 from cloud_keystore.model.profiles import PROFILES, CardProfile
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
@@ -132,6 +134,23 @@ def count_cards(connection: Connection, profile_ids: Collection[str]) -> Mapping
         .group_by(c.profile_id)
     )
     return {row.profile_id: row.cards for row in connection.execute(query)}
+
+
+def count_people(connection: Connection, name: str, within: Collection[str]) -> int:
+    """How many people of some organisations have not left, and are to get cards of a name."""
+    u = t.user.c
+    query = select(func.count()).where(u.profile == name, u.state == UserState.ACTIVE)
+    return sum(
+        connection.execute(query.where(u.organisation_id.in_(some))).scalar_one()
+        for some in portions(within)
+    )
+
+
+def cards_of(name: str) -> Select[tuple[str]]:
+    """Identifiers of the cards that are of a profile of a name, whoever has defined it."""
+    joined = custom_card.join(custom_profile)
+    query = select(custom_card.c.card_id).select_from(joined)
+    return query.where(custom_profile.c.name == name)
 
 
 def delete(connection: Connection, profile: CustomProfile, now: datetime) -> None:

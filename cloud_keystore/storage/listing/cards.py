@@ -10,8 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.model.fields.pages import Order, Page
+from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.storage import people
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.issuing import custom_profiles
 from cloud_keystore.storage.listing.order import Key, ordered
 from cloud_keystore.storage.listing.serials import numbered
 from cloud_keystore.storage.organisations import organisation
@@ -45,8 +47,8 @@ OTHERS: Mapping[str, tuple[Table, ColumnElement[bool]]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Which cards a list shows: those whose holders are of some organisations (None: of any), that
-    have one of some states or a profile, whose serial numbers begin so, or that were issued for
-    some organisations. What is empty excludes none.
+    have one of some states or a profile (a built-in one or a variant of it), whose serial numbers
+    begin so, or that were issued for some organisations. What is empty excludes none.
     """
 
     within: Collection[str] | None
@@ -61,8 +63,10 @@ class Chosen:
             yield people.belongs(self.within)
         if self.states:
             yield c.state.in_(self.states)
-        if self.profile:
+        if self.profile in PROFILES:
             yield c.profile == self.profile
+        elif self.profile:
+            yield c.id.in_(custom_profiles.cards_of(self.profile))
         if self.prefix:
             yield numbered(self.prefix)
         if self.organisations is not None:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from card_os.uses import REQUEST_ID_BYTES
+from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import Life
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
@@ -34,6 +35,7 @@ class CardPages:
     views: Views
     cards: Life
     issuing: Issuing
+    custom_profiles: CustomProfiles
     unlock_codes: UnlockCodes
 
     def rows(self) -> tuple[Row, ...]:
@@ -115,13 +117,18 @@ class CardPages:
     def ask_issue(self, request: Request, wrong: str = "") -> Response:
         """The question of which profile a new card is."""
         own = {"": "As it is set for this person"}
+        user_id = str(request.path_params["user_id"])
+        defined = {
+            each.name: f"{each.name}: {each.series}"
+            for each in self.custom_profiles.offered(user_id, actor=current().operator.actor)
+        }
         built_in = {name: f"{name}: {each.title}" for name, each in PROFILES.items()}
         question = Question(
             "Issue a card",
             ("The holder is told by e-mail, and then chooses a passcode on the phone.",),
             "Issue a card",
             _own(request),
-            (Field("profile", "Card type", choices={**own, **built_in}),),
+            (Field("profile", "Card type", choices={**own, **defined, **built_in}),),
             # Whoever sends the form twice issues one card.
             {"request_id": given("request_id") or os.urandom(REQUEST_ID_BYTES).hex()},
         )

@@ -190,11 +190,25 @@ def test_nobody_moves_what_they_may_not(trusts: Trusts, world: World) -> None:
     assert done.kept == ()
 
 
-def test_profiles_stay_and_are_told(trusts: Trusts) -> None:
-    """CARD-05: cards keep the profile of which they were made."""
-    terms = Terms(series="Series 8")
-    trusts.world.custom_profiles.define("series-8", "v2", terms, trusts.old, actor=OPERATOR)
+def test_profiles_move_with_those_who_use_them(trusts: Trusts) -> None:
+    """CARD-05: cards keep the profile of which they were made; one whose name the other
+    organisation has stays, and is told.
+    """
+    world, terms = trusts.world, Terms(series="Series 8")
+    made = world.custom_profiles.define("series-8", "v2", terms, trusts.old, actor=OPERATOR)
+    for place in (trusts.old, trusts.new):
+        world.custom_profiles.define("same", "v1", Terms(), place, actor=OPERATOR)
+    user, _ = world.people.add_user("Eve", "", organisation_id=trusts.old, actor=OPERATOR)
+    world.people.change_user(user.id, None, None, profile="series-8", actor=OPERATOR)
+    card = world.issuing.issue(b"8" * 16, user.id, "", actor=OPERATOR).card
     for found in (trusts.foresee(), trusts.migrate()):
-        assert [each for each in found.kept if each.startswith("profile series-8: ")]
-    assert [each.name for each in trusts.profiles(trusts.old)] == ["series-8"]
-    assert trusts.profiles(trusts.new) == []
+        assert found.moved["profiles"] == 1
+        (kept,) = (each for each in found.kept if each.startswith("profile "))
+        assert kept.startswith("profile same: ")
+    assert [each.name for each in trusts.profiles(trusts.old)] == ["same"]
+    assert [each.name for each in trusts.profiles(trusts.new)] == ["same", "series-8"]
+    assert world.find(card.serial).custom_profile == "series-8"
+    assert world.issuing.issue(b"9" * 16, user.id, "", actor=OPERATOR).series == "Series 8"
+    told = world.journal(Kind.PROFILE_CHANGED)[-1].details
+    moved = (made.profile.id, trusts.old, trusts.new)
+    assert (told["profile_id"], told["old_organisation"], told["organisation"]) == moved

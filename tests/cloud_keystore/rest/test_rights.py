@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import uuid4
 
+from cloud_keystore.model.custom.profiles import Terms
 from cloud_keystore.model.rights.roles import RIGHTS, BuiltIn, Right
 from cloud_keystore.rest.application import rows
 from support.keystore_world import World
 from support.rest import Client, client_of
 
-DONE = {200, 201, 409}  # also of what was done before
+DONE = {200, 201, 204, 409}  # also of what was done before
 # The portal sees nobody: test_own.py.
 ROLES = [each for each in BuiltIn if each not in (BuiltIn.AUDITOR, BuiltIn.PORTAL)]
 
@@ -28,6 +29,7 @@ class Place:
     user: str
     card: str
     device: str
+    profile: str
 
 
 class Row(NamedTuple):
@@ -75,6 +77,21 @@ THINGS: Mapping[str, Row] = {
         lambda at: f"/v1/organisations/{at.organisation}/policy",
         lambda _: {"terms": {"passwordless": True}},
     ),
+    "add_custom_profile": Row(
+        Right.POLICY,
+        lambda _: "/v1/custom-profiles",
+        lambda at: {
+            "name": f"a{uuid4().hex[:8]}",
+            "base": "v2",
+            "organisation_id": at.organisation,
+        },
+    ),
+    "show_custom_profile": Row(Right.VIEW, lambda at: f"/v1/custom-profiles/{at.profile}"),
+    "change_custom_profile": Row(
+        Right.POLICY,
+        lambda at: f"/v1/custom-profiles/{at.profile}",
+        lambda _: {"series": "Series 9"},
+    ),
     "suspend": Row(Right.SUSPEND, lambda at: f"/v1/cards/{at.card}:suspend"),
     "resume": Row(Right.REVOKE, lambda at: f"/v1/cards/{at.card}:resume"),
     "revoke": Row(
@@ -83,6 +100,7 @@ THINGS: Mapping[str, Row] = {
     "remove_device": Row(
         Right.DEVICES, lambda at: f"/v1/devices/{at.device}:remove", lambda _: {"reason": "lost"}
     ),
+    "remove_custom_profile": Row(Right.POLICY, lambda at: f"/v1/custom-profiles/{at.profile}"),
     "close_user": Row(
         Right.REVOKE, lambda at: f"/v1/users/{at.user}:close", lambda _: {"reason": "left"}
     ),
@@ -94,6 +112,7 @@ LISTS = {
     "list_expiring": "/v1/expiring?days=3650",
     "list_cards": "/v1/cards",
     "list_organisations": "/v1/organisations",
+    "list_custom_profiles": "/v1/custom-profiles",
 }
 # Calls in which somebody is named, of whom nothing is told: test_own.py has who may make them.
 PORTAL = {
@@ -130,7 +149,7 @@ class Anything:
         return named
 
 
-METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 6)}  # type: ignore[arg-type]
+METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 7)}  # type: ignore[arg-type]
 
 
 def test_every_call_is_in_a_table() -> None:
@@ -146,7 +165,9 @@ def new_place(world: World, name: str, parent: str = "") -> Place:
     assert token is not None
     phone = world.enrol(token.text)
     world.people.add_user(f"Bo {name}", "", organisation_id=own, actor=world.actor)
-    return Place(name, own, user.id, world.card(user), phone.identity.id)
+    profile = world.custom_profiles.define(f"of-{name}", "v1", Terms(), own, actor=world.actor)
+    card, device = world.card(user), phone.identity.id
+    return Place(name, own, user.id, card, device, profile.profile.id)
 
 
 def webhook_of(client: Client) -> str:

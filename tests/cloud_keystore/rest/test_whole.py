@@ -48,6 +48,10 @@ OFFERED: Mapping[str, str] = {
     "PeopleService.CloseUser": "POST /v1/users/{user_id}:close",
     "PeopleService.ListPending": "GET /v1/pending",
     "PeopleService.ListExpiring": "GET /v1/expiring",
+    "ProfileService.ListCustomProfiles": "GET /v1/custom-profiles",
+    "ProfileService.CreateProfile": "POST /v1/custom-profiles",
+    "ProfileService.UpdateProfile": "PATCH /v1/custom-profiles/{profile_id}",
+    "ProfileService.DeleteProfile": "DELETE /v1/custom-profiles/{profile_id}",
     "WebhookService.CreateWebhook": "POST /v1/webhooks",
     "WebhookService.ListWebhooks": "GET /v1/webhooks",
     "WebhookService.RemoveWebhook": "DELETE /v1/webhooks/{webhook_id}",
@@ -96,7 +100,6 @@ REASONS: Mapping[str, str] = {
     "PeopleService.SendAddressLink": "a change of the address sends it; asking again is for people",
     "PeopleService.JoinOrganisation": DIRECTORY,
     "PeopleService.LeaveOrganisation": DIRECTORY,
-    "ProfileService": RULES,
     "RequestService": "four eyes are those of two people",
     "RoleService": STAFF,
 }

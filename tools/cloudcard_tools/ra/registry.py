@@ -156,7 +156,7 @@ def card_filters(command: Command) -> Command:
         multiple=True,
         help="Only cards of this state. Repeatable.",
     )
-    @click.option("--profile", default="", help="Only cards of this profile.")
+    @click.option("--profile", default="", help="Only cards of this profile, built-in or not.")
     @click.option("--serial-prefix", default="", help="Only cards whose serial numbers begin so.")
     @below_option
     @wraps(command)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from cloud_keystore.cards.life import Wanted
 from cloud_keystore.model.custom.profiles import Terms
 from cloud_keystore.model.errors import (
     BuiltInProfile,
@@ -25,6 +26,7 @@ from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import BuiltIn
+from cloud_keystore.model.sheets.candidates import Candidate, Outcome
 from support.keystore_world import OPERATOR, World
 
 SERIES_8 = Terms("Series 8", "1.10", "1508", 365)
@@ -257,7 +259,7 @@ def test_a_built_in_profile_is_neither_changed_nor_deleted(world: World, name: s
 
 
 def test_an_organisation_defines_so_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloud_keystore.cards.custom.custom_profiles.MOST_PROFILES", 2)
+    monkeypatch.setattr("cloud_keystore.people.policies.card_profiles.MOST_PROFILES", 2)
     for name in ("one", "two"):
         define(world, name=name)
     with pytest.raises(InvalidInput, match="name is one too many"):
@@ -268,3 +270,65 @@ def test_only_who_sets_policies_defines_profiles(world: World) -> None:
     agent = operator(world, BuiltIn.RA_AGENT, ROOT)
     with pytest.raises(NotAllowed, match="'policy'"):
         world.custom_profiles.define("mine", "v2", Terms(), actor=agent.actor)
+
+
+def test_a_person_gets_cards_of_it_until_somebody_says_otherwise(world: World, ours: str) -> None:
+    """CARD-05: and so long it is neither deleted nor called otherwise."""
+    profile_id = define(world, ours)
+    user, _ = world.people.add_user("Eve", "", organisation_id=ours, actor=OPERATOR)
+    world.people.change_user(user.id, None, None, profile=" Series-8", actor=OPERATOR)
+    serial = world.issuing.issue(os.urandom(16), user.id, "", actor=OPERATOR).card.serial
+    assert world.find(serial).custom_profile == "series-8"
+    assert world.explaining.of_user(user.id, actor=OPERATOR).profile == "v2"
+    world.cards.revoke(serial, "over", actor=OPERATOR)
+    with pytest.raises(ProfileInUse, match="1 people"):
+        world.custom_profiles.delete(profile_id, actor=OPERATOR)
+    with pytest.raises(ProfileInUse, match="1 people"):
+        world.custom_profiles.change(profile_id, 1, "other", Terms(), actor=OPERATOR)
+    world.people.change_user(user.id, None, None, profile="", actor=OPERATOR)
+    world.custom_profiles.delete(profile_id, actor=OPERATOR)
+
+
+def test_nobody_gets_cards_of_a_profile_that_their_organisation_does_not_have(
+    world: World, ours: str, theirs: str
+) -> None:
+    """CARD-05: also who has moved away, until somebody says otherwise."""
+    world.custom_profiles.define("series-8", "v1", Terms(), theirs, actor=OPERATOR)
+    user, _ = world.people.add_user("Eve", "", organisation_id=ours, actor=OPERATOR)
+    with pytest.raises(InvalidInput, match="no profile 'series-8' there"):
+        world.people.change_user(user.id, None, None, profile="series-8", actor=OPERATOR)
+    both = {"profile": "series-8", "organisation_id": theirs}
+    world.people.change_user(user.id, None, None, **both, actor=OPERATOR)
+    assert world.explaining.of_user(user.id, actor=OPERATOR).profile == "v1"
+    world.people.change_user(user.id, None, None, organisation_id=ours, actor=OPERATOR)
+    with pytest.raises(InvalidInput, match="use one of"):
+        world.issuing.issue(os.urandom(16), user.id, "", actor=OPERATOR)
+    assert world.explaining.of_user(user.id, actor=OPERATOR).profile == "v2"
+
+
+def test_people_are_imported_with_it(world: World, ours: str) -> None:
+    define(world, ours)
+    rows = [
+        Candidate(name="Eve", email="eve@a.example", organisation=place, profile="series-8")
+        for place in ("Ours", "Default")
+    ]
+    added, refused = (
+        world.importing.import_users([row], dry_run=True, actor=OPERATOR)[0] for row in rows
+    )
+    assert (added.outcome, refused.outcome) == (Outcome.ADDED, Outcome.REFUSED)
+    assert [each.column for each in refused.faults] == ["profile"]
+
+
+def test_cards_are_listed_by_it(world: World) -> None:
+    """CARD-05: by the base, all of its variants too."""
+    define(world)
+    define(world, name="series-9")
+    user, _ = world.user()
+    own, _ = issue(world, user), issue(world, user, "series-9")
+    for profile, number in (("series-8", 1), ("v2", 2), ("none", 0)):
+        found = world.cards.list_all(wanted=Wanted(profile=profile), actor=OPERATOR)
+        assert len(found) == number, profile
+        counted = world.cards.count(Wanted(profile=profile), actor=OPERATOR)
+        assert sum(each.cards for each in counted) == number
+    (one,) = world.cards.list_all(wanted=Wanted(profile="series-8"), actor=OPERATOR)
+    assert one.card.serial == own

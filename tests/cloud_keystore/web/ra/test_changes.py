@@ -8,6 +8,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.custom.profiles import Terms
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, User
@@ -341,3 +342,20 @@ def test_the_journal_of_a_day_is_in_words(
     assert "/ra/journal" in text(visitor.get("/ra/people"))
     assert "/ra/journal" not in text(ida.get("/ra/people"))
     assert ida.get("/ra/journal").status == 403
+
+
+def test_a_card_is_issued_of_a_profile_that_an_organisation_has_defined(
+    world: World, visitor: Visitor, ada: User
+) -> None:
+    """CARD-05: those of the person's organisation are offered, and no others."""
+    theirs = world.organisations.add("Theirs", world.operator().identity).id
+    for name, place in (("series-8", ROOT), ("series-9", theirs)):
+        world.custom_profiles.define(name, "v2", Terms(name.title()), place, actor=OPERATOR)
+    own = f"/ra/people/{ada.id}"
+    asked = text(visitor.get(f"{own}/issue"))
+    assert "series-8: Series-8" in asked
+    assert "series-9" not in asked
+    found = re.search(r'name="request_id" value="(\w+)"', asked)
+    assert found is not None
+    told = visitor.post(f"{own}/issue", request_id=found[1], profile="series-8")
+    assert "Series-8, issued" in followed(visitor, told)

@@ -26,7 +26,6 @@ NAMED = re.compile(r"\b[A-Z]+-\d\d\b")
 # What no test proves, and why. Whoever proves one takes its row out.
 MISSING: Mapping[str, str] = {
     "CARD-09": "doctor says cause and fix, but no page shows the same",
-    "USER-08": "nobody has measured how long a first enrolment takes",
 }
 
 

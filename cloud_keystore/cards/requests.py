@@ -165,7 +165,12 @@ def _change_role(our: Requests, terms: Mapping[str, str], who: Identity, second:
 def _set_policy(our: Requests, terms: Mapping[str, str], who: Identity, second: Second) -> object:
     own = tuple(terms["own"].split()) if "own" in terms else None
     return replace(our.organisations, second=second).set_policy(
-        terms["organisation"], terms["profile"], decode(terms["document"]), who, own
+        terms["organisation"],
+        terms["profile"],
+        decode(terms["document"]),
+        who,
+        own,
+        tuple(terms.get("locked", "").split()),
     )
 
 

@@ -128,6 +128,7 @@ class PolicyVersion:
     create_time: datetime | None = None  # None for version 0, the default
     own: frozenset[Term] = EVERY_TERM
     here_alone: bool = False  # as those from before organisations inherited
+    locked: frozenset[Term] = frozenset()  # own ones that nobody below sets otherwise
 
     @property
     def name(self) -> str:

@@ -137,9 +137,11 @@ class Organisations:
         policy: Policy,
         operator: Identity,
         own: tuple[str, ...] | None = None,
+        locked: tuple[str, ...] = (),
     ) -> PolicyVersion:
         """Put a new version in force, for an organisation (empty: all) and a profile (empty: all).
-        It sets the terms that `own` names, or all; the others are inherited from above.
+        It sets the terms that `own` names, or all; the others are inherited from above. Those of
+        them that are `locked` are set otherwise by no organisation below.
 
         It applies at once, also to open sessions, and for organisations below that inherit it.
         Raises OrganisationNotFound, NotAllowed, InvalidInput.
@@ -147,25 +149,35 @@ class Organisations:
         if profile and profile not in PROFILES:
             raise InvalidInput(f"there is no profile {profile}: ask for one of the list")
         terms = EVERY_TERM if own is None else frozenset(map(_term, own))
+        fixed = frozenset(map(_term, locked))
+        if unset := fixed - terms:
+            raise InvalidInput(f"locked has {min(unset)}, which the policy does not set: set it")
         now = self.clock()
         with acting.changing(self.database, operator.actor, now) as by:
             connection = by.connection
             place = by.place(Right.POLICY, organisation_id or ROOT)
+            given = PolicyVersion(organisation_id, profile, 1, policy, now, terms, locked=fixed)
+            settling.check_locks(by, given)
             asked = {
                 "organisation": organisation_id,
                 "profile": profile,
                 "document": encode(policy),
                 **({} if terms == EVERY_TERM else {"own": " ".join(sorted(terms))}),
+                **({"locked": " ".join(sorted(fixed))} if fixed else {}),
             }
             name = organisations.name(connection, place)
             wanted = Deed(Action.SET_POLICY, Right.POLICY, place, name, asked)
             by.need_second({HighRisk.POLICY}, wanted, self.second)
-            given = PolicyVersion(organisation_id, profile, 1, policy, now, terms)
             first, *inherited = settling.changes(by, organisation_id, given)
             if self.second is None and settling.needs_second(by, inherited):
                 raise SecondWanted(wanted)
             policies.add(connection, first.version, operator.id)
-            said = {**first.details(), "own": " ".join(sorted(terms))}
+            said = {
+                **first.details(),
+                "own": " ".join(sorted(terms)),
+                "locked": " ".join(sorted(fixed)),
+                "old_locked": " ".join(sorted(first.before.locked)),
+            }
             in_force = entries.about_keystore(Kind.POLICY_SET, now, operator.actor, said)
             journal.append(connection, in_force, *settling.put(by, inherited, first.version.name))
         return first.version

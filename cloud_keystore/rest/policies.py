@@ -62,7 +62,9 @@ class PolicyCalls:
         given = asked.terms
         own = tuple(sorted({TERM_OF.get(name, name) for name in given.model_fields_set}))
         policy, caller = _policy(given), current().caller
-        self.organisations.set_policy(organisation_id, asked.profile, policy, caller, own)
+        self.organisations.set_policy(
+            organisation_id, asked.profile, policy, caller, own, tuple(asked.locked)
+        )
         found = self.explaining.of_organisation(
             organisation_id, asked.profile, actor=current().actor
         )
@@ -127,6 +129,7 @@ def _effective(found: Explained) -> m.EffectivePolicy:
                 origin=source.origin.value,
                 organisation_id=source.organisation_id or None,
                 policy=source.policy or None,
+                locked=source.locked,
             )
             for term, source in found.sources.items()
         },

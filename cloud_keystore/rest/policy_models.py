@@ -10,6 +10,18 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt
 from cloud_keystore.rest.models import Asked, Text
 
 Way = Literal["push", "qr"]
+Lockable = Literal[
+    "passwordless",
+    "largest_batch",
+    "largest_commitment_batch",
+    "session",
+    "channels",
+    "passkeys",
+    "unlock_code_seconds",
+    "survey_after",
+    "portal_passwords",
+    "refuses_puk",
+]
 
 
 class Session(Asked):
@@ -62,6 +74,10 @@ class NewPolicy(Asked):
 
     profile: Annotated[Text, Field(description="Of cards; empty: every one without its own.")] = ""
     terms: SetTerms
+    locked: Annotated[
+        tuple[Lockable, ...],
+        Field(max_length=10, description="Given terms that no organisation below sets otherwise."),
+    ] = ()
 
 
 class TermSource(BaseModel):
@@ -72,6 +88,7 @@ class TermSource(BaseModel):
         str | None, Field(description="That sets it; null too if the client does not see it.")
     ]
     policy: Annotated[str | None, Field(description="Name of the version that sets it.")]
+    locked: Annotated[bool, Field(description="Whether none below sets it otherwise.")]
 
 
 class EffectivePolicy(BaseModel):

@@ -89,6 +89,7 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
                 _policy(request.policy),
                 operator,
                 tuple(request.own.names) if request.HasField("own") else None,
+                tuple(request.locked),
             ),
         )
         return pb.SetPolicyResponse(policy=_version(version))
@@ -128,6 +129,7 @@ class OrganisationServicer(organisations_pb2_grpc.OrganisationServiceServicer):
                     origin=source.origin,
                     organisation_id=source.organisation_id,
                     policy=source.policy,
+                    locked=source.locked,
                 )
                 for term, source in found.sources.items()
             ],
@@ -167,6 +169,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
         version=version.version,
         own=sorted(version.own),
         here_alone=version.here_alone and bool(version.organisation_id),
+        locked=sorted(version.locked),
         policy=pb.Policy(
             passwordless=policy.passwordless,
             largest_batch=policy.largest_batch,

@@ -31,6 +31,7 @@ _MOST_SPECIFIC = (p.organisation_id == "", p.profile == "", p.version.desc())
 NAME = cast(p.version, String) + "/" + p.organisation_id + "/" + p.profile  # of a record
 UNSET = PolicyVersion("", "", 0, Policy(), own=frozenset())
 HERE_ALONE = "*"  # all terms, which organisations below do not inherit
+LOCKED = "!"  # behind a term that they do not set otherwise
 
 
 def add(connection: Connection, version: PolicyVersion, operator_id: str) -> None:
@@ -40,7 +41,7 @@ def add(connection: Connection, version: PolicyVersion, operator_id: str) -> Non
         "profile": version.profile,
         "version": version.version,
         "document": encode(version.policy),
-        "terms": HERE_ALONE if version.here_alone else " ".join(sorted(version.own)),
+        "terms": HERE_ALONE if version.here_alone else _terms(version),
         "operator_id": operator_id,
         "create_time": version.create_time,
     }
@@ -106,8 +107,15 @@ def to_policy(row: RowMapping) -> Policy:
 _decoded = lru_cache(maxsize=256)(decode)
 
 
+def _terms(version: PolicyVersion) -> str:
+    return " ".join(
+        f"{term}{LOCKED}" if term in version.locked else term for term in sorted(version.own)
+    )
+
+
 @record("policy")
 def _to_version(row: RowMapping) -> PolicyVersion:
+    own = [] if row["terms"] == HERE_ALONE else row["terms"].split()
     return PolicyVersion(
         organisation_id=row["organisation_id"],
         profile=row["profile"],
@@ -116,6 +124,7 @@ def _to_version(row: RowMapping) -> PolicyVersion:
         create_time=row["create_time"],
         own=EVERY_TERM
         if row["terms"] == HERE_ALONE
-        else frozenset(map(Term, row["terms"].split())),
+        else frozenset(Term(each.removesuffix(LOCKED)) for each in own),
         here_alone=row["terms"] == HERE_ALONE,
+        locked=frozenset(Term(each[:-1]) for each in own if each.endswith(LOCKED)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import TypeAlias
@@ -40,10 +40,14 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A policy as it holds, and the version that says each term; without one, the default holds."""
+    """A policy as it holds, and the version that says each term; without one, the default holds.
+    `locked` are the terms that nobody below sets otherwise, with the organisation (empty: all) that
+    has locked them.
+    """
 
     policy: Policy
     sources: Mapping[Term, PolicyVersion]
+    locked: Mapping[Term, str]
 
     def origin(self, term: Term, organisation_id: str) -> Origin:
         """From where an organisation has a term."""
@@ -63,19 +67,23 @@ def resolve(
 ) -> Resolved:
     """What holds for an organisation (empty: for those that set nothing) and a profile. Each term
     is that of the nearest policy that sets it, where the organisation counts for more than the
-    profile.
+    profile; below an organisation that locks it, that of the organisation.
     """
     above = [*upwards(organisation_id, parents)] if organisation_id else []
     sources: dict[Term, PolicyVersion] = {}
-    for version in _chain(said, above, profile):
-        for term in version.own - sources.keys():
-            sources[term] = version
+    locked: dict[Term, str] = {}
+    for place, versions in reversed([*_chain(said, above, profile)]):
+        # The most specific one comes last, and counts.
+        own = {term: each for each in reversed(versions) for term in each.own}
+        sources |= {term: own[term] for term in own.keys() - locked.keys()}
+        fixed = {term for each in versions for term in each.locked & each.own}
+        locked |= dict.fromkeys(fixed - locked.keys(), place)
     given = {
         name: getattr(version.policy, name)
         for term, version in sources.items()
         for name in FIELDS[term]
     }
-    return Resolved(replace(DEFAULT, **given), sources)
+    return Resolved(replace(DEFAULT, **given), sources, locked)
 
 
 def holding(
@@ -95,13 +103,12 @@ def by_scope(versions: Iterable[PolicyVersion]) -> dict[Scope, PolicyVersion]:
 
 def _chain(
     said: Mapping[Scope, PolicyVersion], above: Iterable[str], profile: str
-) -> Iterator[PolicyVersion]:
-    """The policies that count, the nearest first."""
+) -> Iterator[tuple[str, Sequence[PolicyVersion]]]:
+    """The organisations that count (empty: all), with their policies: the nearest and the most
+    specific first.
+    """
     for distance, organisation_id in enumerate((*above, "")):
-        for scope in dict.fromkeys(((organisation_id, profile), (organisation_id, ""))):
-            version = said.get(scope)
-            if version is None:
-                continue
-            if distance and organisation_id and version.here_alone:
-                continue
-            yield version
+        scopes = dict.fromkeys(((organisation_id, profile), (organisation_id, "")))
+        found = [said[each] for each in scopes if each in said]
+        elsewhere = bool(distance and organisation_id)
+        yield organisation_id, [each for each in found if not (elsewhere and each.here_alone)]

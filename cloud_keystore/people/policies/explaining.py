@@ -24,12 +24,14 @@ from cloud_keystore.storage.engine import Database
 @dataclass(frozen=True, slots=True)
 class Source:
     """From where a term is. `policy` is the name of the version that sets it; empty for the
-    default, and for an organisation that the actor does not see.
+    default, and for an organisation that the actor does not see. `locked`: that organisation lets
+    none below set it otherwise.
     """
 
     origin: Origin
     organisation_id: str = ""
     policy: str = ""
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def _source(by: Acting, resolved: Resolved, term: Term, organisation_id: str) ->
     origin, version = resolved.origin(term, organisation_id), resolved.sources.get(term)
     if version is None:
         return Source(origin)
+    locked = term in resolved.locked
     if origin is Origin.INHERITED and not by.held.sees(version.organisation_id):
-        return Source(origin)
-    return Source(origin, version.organisation_id, version.name)
+        return Source(origin, locked=locked)
+    return Source(origin, version.organisation_id, version.name, locked)

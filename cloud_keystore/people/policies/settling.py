@@ -68,11 +68,35 @@ def changes(by: Acting, below: str, wanted: PolicyVersion | None = None) -> Sequ
             if resolved.policy == before.policy:
                 continue
             now = said.get((place, profile), replace(UNSET, organisation_id=place, profile=profile))
+            # What is locked above is set here no more.
+            over = {term for term, at in resolved.locked.items() if at != place}
             said[place, profile] = replace(
-                now, version=now.version + 1, policy=resolved.policy, create_time=by.now
+                now,
+                version=now.version + 1,
+                policy=resolved.policy,
+                create_time=by.now,
+                own=now.own if now.here_alone else now.own - over,
+                locked=now.locked - over,
             )
             found.append(Change(said[place, profile], before))
     return found
+
+
+def check_locks(by: Acting, wanted: PolicyVersion) -> None:
+    """Raise InvalidInput for a policy that sets a term which an organisation above has locked."""
+    said = by_scope(policies.list_all(by.connection, earlier=False))
+    own, parents = wanted.organisation_id, organisations.parents(by.connection)
+    locked = resolve(said, own, wanted.profile, parents).locked
+    for term in sorted(wanted.own & locked.keys()):
+        place = locked[term]
+        if place == own:
+            continue
+        who = "an organisation above"
+        if not place:
+            who = "the policy for all organisations"
+        elif by.held.sees(place):
+            who = organisations.name(by.connection, place)
+        raise InvalidInput(f"{term} is locked by {who}: leave it out, and it is inherited")
 
 
 def put(by: Acting, found: Sequence[Change], cause: str) -> list[Entry]:

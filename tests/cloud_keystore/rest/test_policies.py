@@ -39,6 +39,7 @@ def test_what_is_given_is_set_and_the_rest_inherited(world: World) -> None:
         "origin": "inherited",
         "organisation_id": trust,
         "policy": first.json["policy"],
+        "locked": False,
     }
     assert source(below, "passkeys")["origin"] == "default"
     nothing = client.ask("PUT", path, {"terms": {}})
@@ -73,3 +74,17 @@ def test_what_is_no_policy(world: World) -> None:
         assert client.ask("PUT", path, {"terms": terms}).status == 422, terms
     assert client.get(f"{path}?profile=v99").status == 422
     assert client.get(path).json["policy"] == "*/*/0"
+
+
+def test_what_is_locked_is_told_and_refused_below(world: World) -> None:
+    """USER-26."""
+    client = client_of(world, "ra-manager")
+    trust = added(client, "Trust")
+    ward = added(client, "Ward", trust)
+    said = {"terms": {"largest_batch": 3}, "locked": ["largest_batch"]}
+    assert client.ask("PUT", f"/v1/organisations/{trust}/policy", said).status == 200
+    path = f"/v1/organisations/{ward}/policy"
+    assert source(client.get(path), "largest_batch")["locked"] is True
+    assert source(client.get(path), "session")["locked"] is False
+    refused = client.ask("PUT", path, {"terms": {"largest_batch": 9}})
+    assert (refused.status, "locked by Trust" in refused.body.decode()) == (422, True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +88,52 @@ def test_where_a_term_is_from() -> None:
         Term.SESSION: Origin.ALL,
     }
     assert found.origin(Term.CHANNELS, "ward") is Origin.DEFAULT
+
+
+@given(
+    st.lists(
+        VERSIONS.flatmap(
+            lambda each: st.sets(st.sampled_from(Term)).map(
+                lambda locked: replace(each, locked=each.own & locked)
+            )
+        )
+    ),
+    st.sampled_from(("", "v2", "p256")),
+)
+def test_what_is_locked_above_holds_whatever_is_said_below(
+    versions: list[PolicyVersion], profile: str
+) -> None:
+    """USER-26: the attack: an organisation loosens what the one above has locked."""
+    said = by_scope(versions)
+    places = [*reversed(("ward", "trust", "region", "default"))]
+    for above, below in pairwise(places):
+        outer, inner = (resolve(said, each, profile, PARENTS) for each in (above, below))
+        for term, place in outer.locked.items():
+            assert inner.locked[term] == place
+            assert inner.sources[term] == outer.sources[term]
+        for term, place in inner.locked.items():
+            assert place in (below, outer.locked.get(term))
+
+
+def test_a_lock_holds_below_and_not_where_it_is_set() -> None:
+    """For a profile, an organisation can still set something else than for all of them."""
+    own = frozenset({Term.BATCH})
+    said = by_scope(
+        [
+            PolicyVersion("trust", "", 1, Policy(largest_batch=3), own=own, locked=own),
+            PolicyVersion("trust", "v2", 1, Policy(largest_batch=4), own=own),
+            PolicyVersion("ward", "", 1, Policy(largest_batch=9), own=own),
+            PolicyVersion("ward", "v2", 1, Policy(largest_batch=9), own=own),
+        ]
+    )
+    batches = {
+        (place, profile): resolve(said, place, profile, PARENTS).policy.largest_batch
+        for place in ("trust", "ward")
+        for profile in ("v2", "p256")
+    }
+    assert batches == {
+        ("trust", "v2"): 4,
+        ("trust", "p256"): 3,
+        ("ward", "v2"): 4,
+        ("ward", "p256"): 3,
+    }

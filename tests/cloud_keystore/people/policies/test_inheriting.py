@@ -201,3 +201,71 @@ def test_an_organisation_below_keeps_its_second(tree: Tree, world: World) -> Non
 def test_terms_that_there_are_not(tree: Tree) -> None:
     with pytest.raises(InvalidInput, match="own has 'colour'"):
         tree.world.organisations.set_policy("", "", Policy(), tree.operator, ("colour",))
+
+
+def lock(tree: Tree, place: str, policy: Policy, own: list[Term], who: Identity) -> PolicyVersion:
+    names = tuple(each.value for each in own)
+    return tree.world.organisations.set_policy(place, "", policy, who, names, names)
+
+
+def test_what_an_organisation_locks_holds_below_at_once(tree: Tree, world: World) -> None:
+    """USER-26: what one below has set is gone with that; a lock is in the journal, and says who has
+    set it.
+    """
+    tree.set(tree.ward, Policy(largest_batch=9), BATCH)
+    tree.set(tree.ward, Policy(largest_batch=8), BATCH, "v2")
+    made = lock(tree, tree.region, Policy(largest_batch=3), BATCH, tree.operator)
+    assert [tree.holds(tree.ward, each).largest_batch for each in ("v2", "p256")] == [3, 3]
+    assert world.journal(Kind.POLICY_SET)[-1].details["locked"] == "largest_batch"
+    source = Source(Origin.INHERITED, tree.region, made.name, locked=True)
+    assert tree.sources(tree.ward)[Term.BATCH] == source
+    assert tree.sources(tree.region)[Term.BATCH] == Source(Origin.OWN, tree.region, made.name, True)
+    below = world.enrol(
+        world.people.add_operator("Ida", BuiltIn.RA_MANAGER, tree.ward, actor=OPERATOR).text
+    ).identity
+    assert tree.sources(tree.ward, below)[Term.BATCH] == Source(Origin.INHERITED, locked=True)
+    tree.set(tree.region, Policy(largest_batch=4), BATCH)
+    assert [tree.holds(tree.ward, each).largest_batch for each in ("v2", "p256")] == [4, 4]
+    tree.set(tree.ward, Policy(largest_batch=9), BATCH)
+    assert tree.holds(tree.ward).largest_batch == 9
+    assert world.journal(Kind.POLICY_SET)[-2].details["old_locked"] == "largest_batch"
+
+
+def test_what_is_locked_above_is_refused(tree: Tree, world: World) -> None:
+    """The attack: an organisation sets what the one above has locked, as a whole policy too."""
+    lock(tree, tree.region, Policy(), BATCH, tree.operator)
+    for own in (BATCH, None):
+        with pytest.raises(InvalidInput, match="largest_batch is locked by Region"):
+            tree.set(tree.ward, Policy(largest_batch=9), own)
+    ida = world.enrol(
+        world.people.add_operator("Ida", BuiltIn.RA_MANAGER, tree.ward, actor=OPERATOR).text
+    ).identity
+    with pytest.raises(InvalidInput, match="locked by an organisation above"):
+        lock(tree, tree.ward, Policy(largest_batch=9), BATCH, ida)
+    tree.set(tree.ward, Policy(passwordless=True), FREE)
+    assert tree.holds(tree.ward) == Policy(passwordless=True)
+    lock(tree, "", Policy(), FREE, tree.operator)
+    with pytest.raises(InvalidInput, match="locked by the policy for all"):
+        tree.set(tree.other, Policy(passwordless=True), FREE)
+    with pytest.raises(InvalidInput, match="which the policy does not set"):
+        world.organisations.set_policy("", "", Policy(), tree.operator, (), ("session",))
+    with pytest.raises(InvalidInput, match="use some of"):
+        world.organisations.set_policy("", "", Policy(), tree.operator, (), ("none",))
+
+
+def test_who_moves_below_a_lock_has_what_is_locked(tree: Tree, world: World) -> None:
+    tree.set(tree.other, Policy(largest_batch=9), BATCH)
+    lock(tree, tree.region, Policy(largest_batch=3), BATCH, tree.operator)
+    world.organisations.change(tree.other, parent_id=tree.region, actor=OPERATOR)
+    assert tree.holds(tree.other).largest_batch == 3
+
+
+def test_a_lock_is_approved_as_it_was_asked_for(tree: Tree, world: World) -> None:
+    """USER-24."""
+    world.four_eyes.require([HighRisk.POLICY.value], ROOT, actor=OPERATOR)
+    with pytest.raises(SecondNeeded):
+        lock(tree, tree.region, Policy(largest_batch=3), BATCH, tree.operator)
+    (asked,) = world.requests.list_all(decided=False, actor=SECOND)
+    world.requests.approve(asked.request.id, actor=SECOND)
+    with pytest.raises(InvalidInput, match="locked by Region"):
+        tree.set(tree.trust, Policy(largest_batch=9), BATCH)

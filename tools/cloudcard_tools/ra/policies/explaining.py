@@ -29,6 +29,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "portal_passwords": ("portal_passwords", "security_answers"),
 }
 ORIGINS = {"own": "own", "all": "all organisations", "default": "default"}
+LOCKED = {"own": "own, locked below", "all": "locked for all organisations"}
 
 
 @click.command("show")
@@ -78,10 +79,10 @@ def _rows(
 ) -> list[Row]:
     """The values of a term as they are printed, and from where they are."""
     shown = values.policy_row(found.policy, names)
-    origin: Value = ORIGINS.get(source.origin)
-    if origin is None:
-        above = names.get(source.organisation_id, "above") if source.organisation_id else "above"
-        origin = f"inherited from {above}"
+    above = names.get(source.organisation_id, "above") if source.organisation_id else "above"
+    origin: Value = ORIGINS.get(source.origin, f"inherited from {above}")
+    if source.locked:
+        origin = LOCKED.get(source.origin, f"locked by {above}")
     return [
         {
             "term": values.POLICY_LABELS[each],
@@ -89,6 +90,7 @@ def _rows(
             "value": shown[each],
             "from": origin,
             "origin": source.origin,
+            "locked": source.locked,
             "organisation": source.organisation_id or None,
             "policy": source.policy or None,
         }

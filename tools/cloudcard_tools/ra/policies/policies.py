@@ -24,6 +24,7 @@ NOTHING_SET = "No policy is set: a passcode and an approval each time, and no se
 Examples:
   cloudcard ra policy set --session-uses 500 --session-minutes 480
   cloudcard ra policy set --organisation "St Elsewhere" --profile v2 --passwordless
+  cloudcard ra policy set --no-sessions --lock session
   cloudcard ra policy list --all
   cloudcard ra policy show --effective "St Elsewhere"
 """
@@ -113,6 +114,13 @@ def policy() -> None:
     show_default=True,
     help="Whether workstations take no PUK: another PIN is chosen on the phone.",
 )
+@click.option(
+    "--lock",
+    "locked",
+    type=click.Choice(list(values.TERMS)),
+    multiple=True,
+    help="A value of this policy that no organisation below sets otherwise; repeatable.",
+)
 @operator_options
 def policy_set(
     organisation: str,
@@ -132,11 +140,13 @@ def policy_set(
     portal_passwords: bool,
     security_answers: int,
     refuses_puk: bool,
+    locked: tuple[str, ...],
     caller: Caller,
 ) -> None:
     """Put a new version of a policy in force at once, in place of what was set before. What is left
     out is inherited: from the organisation's policy for all profiles, from those above it, and last
-    from the policy for all. What nobody sets has the defaults that this help shows.
+    from the policy for all. What nobody sets has the defaults that this help shows. What an
+    organisation above has locked is refused here.
     """
     if no_sessions and session_uses is not None:
         raise click.UsageError("--no-sessions and --session-uses do not go together")
@@ -164,6 +174,7 @@ def policy_set(
             refuses_puk=refuses_puk,
         ),
         own=pb.OwnTerms(names=_given()),
+        locked=locked,
     )
     with caller.service(OrganisationServiceStub) as stub:
         made = stub.SetPolicy(request).policy

@@ -32,6 +32,7 @@ POLICY_LABELS = {
     "security_answers": "Security answers",
     "refuses_puk": "Refuses the PUK",
     "own": "Set here",
+    "locked": "Locked below",
     "set": "Set",
 }
 # Options of `policy set`, by the term to which they belong.
@@ -80,6 +81,7 @@ def policy_row(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "security_answers": policy.security_answers or None,
         "refuses_puk": policy.refuses_puk,
         "own": "all" if len(message.own) == len(TERMS) else " ".join(message.own),
+        "locked": " ".join(message.locked) or None,
         "here_alone": message.here_alone,
         "set": when(message.create_time) if message.HasField("create_time") else None,
     }

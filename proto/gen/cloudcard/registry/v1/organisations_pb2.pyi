@@ -149,6 +149,7 @@ class PolicyVersion(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     OWN_FIELD_NUMBER: _builtins.int
     HERE_ALONE_FIELD_NUMBER: _builtins.int
+    LOCKED_FIELD_NUMBER: _builtins.int
     organisation_id: _builtins.str
     """Identifier of the organisation; empty: of every one without a policy of its own."""
     profile: _builtins.str
@@ -169,6 +170,10 @@ class PolicyVersion(_message.Message):
     def own(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the terms that are set in it; the others are inherited from above."""
 
+    @_builtins.property
+    def locked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of those own terms that no organisation below sets otherwise."""
+
     def __init__(
         self,
         *,
@@ -179,10 +184,11 @@ class PolicyVersion(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         own: _abc.Iterable[_builtins.str] | None = ...,
         here_alone: _builtins.bool = ...,
+        locked: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "here_alone", b"here_alone", "organisation_id", b"organisation_id", "own", b"own", "policy", b"policy", "profile", b"profile", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "here_alone", b"here_alone", "locked", b"locked", "organisation_id", b"organisation_id", "own", b"own", "policy", b"policy", "profile", b"profile", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,6 +231,7 @@ class TermSource(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    LOCKED_FIELD_NUMBER: _builtins.int
     term: _builtins.str
     """Name of the term, as in OwnTerms."""
     origin: _builtins.str
@@ -235,6 +242,8 @@ class TermSource(_message.Message):
     """
     policy: _builtins.str
     """Name of the version that sets it, such as "default/v2/3"; empty for "default", and if the caller does not see it."""
+    locked: _builtins.bool
+    """Whether that organisation has locked it, so that none below sets it otherwise."""
     def __init__(
         self,
         *,
@@ -242,10 +251,11 @@ class TermSource(_message.Message):
         origin: _builtins.str = ...,
         organisation_id: _builtins.str = ...,
         policy: _builtins.str = ...,
+        locked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "origin", b"origin", "policy", b"policy", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locked", b"locked", "organisation_id", b"organisation_id", "origin", b"origin", "policy", b"policy", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -511,6 +521,7 @@ class SetPolicyRequest(_message.Message):
     PROFILE_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     OWN_FIELD_NUMBER: _builtins.int
+    LOCKED_FIELD_NUMBER: _builtins.int
     organisation_id: _builtins.str
     """Identifier of the organisation; empty: of every one without a policy of its own."""
     profile: _builtins.str
@@ -523,6 +534,10 @@ class SetPolicyRequest(_message.Message):
     def own(self) -> Global___OwnTerms:
         """The terms that it sets; the others are inherited from above, now and later. Absent: all."""
 
+    @_builtins.property
+    def locked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of own terms that no organisation below sets otherwise: what one has set is gone, and is refused then."""
+
     def __init__(
         self,
         *,
@@ -530,10 +545,11 @@ class SetPolicyRequest(_message.Message):
         profile: _builtins.str = ...,
         policy: Global___Policy | None = ...,
         own: Global___OwnTerms | None = ...,
+        locked: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["own", b"own", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organisation_id", b"organisation_id", "own", b"own", "policy", b"policy", "profile", b"profile"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locked", b"locked", "organisation_id", b"organisation_id", "own", b"own", "policy", b"policy", "profile", b"profile"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,6 +20,7 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import emails, hosts
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.limits import Limits
+from cloud_keystore.model.outbox.bells import PushTerms
 from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import REMIND_DAYS
 
@@ -232,8 +233,7 @@ class Web:
     def origins(self, names: Iterable[str]) -> frozenset[str]:
         """Where browsers see the pages, if the port is reached by these names."""
         scheme = "http" if self.is_plain else "https"
-        reached = {each: Address(each, self.listen.port) for each in names}
-        return frozenset(f"{scheme}://{each}" for each in reached.values())
+        return frozenset(f"{scheme}://{Address(each, self.listen.port)}" for each in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +268,8 @@ class Settings:
     # Of authorities outside of the keystore, the only ones that it calls; empty: it calls none
     ca_hosts: tuple[Address, ...] = ()
     webhooks: WebhookTerms = WebhookTerms()
+    push: PushTerms = field(default_factory=PushTerms)
+    push_roots: Path | None = None  # PEM, of push services; None: those of this computer
 
     def __post_init__(self) -> None:
         for host in (self.public_host, *(each.host for each in self.public_addresses)):
@@ -305,8 +307,8 @@ class Settings:
 
     @property
     def sends(self) -> bool:
-        """Whether something is sent: to people, or to webhooks of API clients."""
-        return bool(self.tells) or self.rest_listen is not None
+        """Whether something is sent: to people, to their pages, or to webhooks of API clients."""
+        return bool(self.tells) or self.rest_listen is not None or self.web is not None
 
     @property
     def relying_party(self) -> RelyingParty:
@@ -366,9 +368,7 @@ def _check_number(address: Address) -> None:
 
 
 def _check(relying_party: RelyingParty) -> None:
-    """Raise InvalidInput for an origin that browsers refuse (WebAuthn level 3, 5.1.3, steps 8 and
-    9).
-    """
+    """Raise InvalidInput for an origin that browsers refuse (WebAuthn level 3, 5.1.3, 8 and 9)."""
     if not DOMAIN.fullmatch(relying_party.id):
         raise InvalidInput(
             f"{relying_party.id!r} is not a domain for which passkeys can be made: give one such "

@@ -47,6 +47,8 @@ BEGINNINGS = frozenset(
         Kind.WINDOWS_ACCOUNT_CHANGED,
         Kind.IDENTITY_INVITED,
         Kind.SHORT_CODE_MADE,
+        Kind.BELL_HUNG,
+        Kind.BELL_GONE,
         Kind.CLIENT_ADDED,
         Kind.IDENTITY_CHANGED,
         Kind.ORGANISATION_ADDED,

@@ -102,6 +102,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.IDENTITY_RENEWED: "{who} renewed its certificate",
         Kind.IDENTITY_REKEYED: "{who} uses its renewed certificate",
         Kind.IDENTITY_REMOVED: "{who} removed {thing}{because}",
+        Kind.BELL_HUNG: "{who} is rung while its page is closed",
+        Kind.BELL_GONE: "a phone is no longer rung while its page is closed",
         Kind.CLIENT_ADDED: "{who} added the API client {thing}",
         Kind.IDENTITY_CHANGED: "{who} moved {thing} to another organisation",
         Kind.ORGANISATION_ADDED: "{who} added an organisation",

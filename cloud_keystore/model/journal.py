@@ -109,6 +109,8 @@ class Kind(StrEnum):
     IDENTITY_RENEWED = "identity.renewed"  # it has a next certificate, which is not in use yet
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time
     IDENTITY_REMOVED = "identity.removed"
+    BELL_HUNG = "bell.hung"  # a device is rung while its page is closed
+    BELL_GONE = "bell.gone"
     CLIENT_ADDED = "client.added"  # a program that calls the REST API
     WEBHOOK_ADDED = "webhook.added"  # an address at which an API client is told of things
     WEBHOOK_REMOVED = "webhook.removed"

@@ -1,4 +1,4 @@
-"""Makes what sends to people and to webhooks, from the settings."""
+"""Makes what sends to people, to their pages and to webhooks, from the settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from cloud_keystore.custody.sealing.seal import read_secret
 from cloud_keystore.mail.delivering import Delivering
 from cloud_keystore.mail.dispatching import Dispatching
 from cloud_keystore.mail.hooks import CHATS, Hook, Sink, sms
+from cloud_keystore.mail.push.sounding import Sounding
 from cloud_keystore.mail.sending import Sender, Sending
 from cloud_keystore.mail.webhooks.calling import Calling
 from cloud_keystore.mail.webhooks.informing import Informing
 from cloud_keystore.model.clock import utc_now
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.outbox.bells import LONGEST_ENDPOINT
 from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.run.offering.sending import MailUseCases
 
@@ -27,12 +29,16 @@ SHORTEST_SECRET = 16
 def keep_sending(
     cases: MailUseCases, settings: Settings
 ) -> Callable[[asyncio.Event], Awaitable[None]]:
-    """What sends to people and to webhooks until told to stop; raises as `dispatching` does."""
+    """What sends to people, to their pages and to webhooks until told to stop; raises as
+    `dispatching` does.
+    """
     delivering = Delivering(cases.posting, dispatching(settings))
     informing = Informing(cases.signing, calling(settings))
+    sounding = Sounding(cases.rings, ringing(settings))
 
     async def send(stop: asyncio.Event) -> None:
-        await asyncio.gather(delivering.keep_delivering(stop), informing.keep_informing(stop))
+        keep = (delivering.keep_delivering, informing.keep_informing, sounding.keep_sounding)
+        await asyncio.gather(*(each(stop) for each in keep))
 
     return send
 
@@ -65,6 +71,12 @@ def calling(settings: Settings) -> Calling:
     """What calls webhooks; raises as `dispatching` does."""
     terms = settings.webhooks
     return Calling(terms.inside, _authorities(terms.roots, "webhooks"))
+
+
+def ringing(settings: Settings) -> Calling:
+    """What calls push services; raises as `dispatching` does."""
+    known = _authorities(settings.push_roots, "push services")
+    return Calling(settings.push.inside, known, longest=LONGEST_ENDPOINT)
 
 
 def _gateway(gateway: Sms) -> Hook | Sink:

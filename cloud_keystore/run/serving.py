@@ -68,7 +68,7 @@ T = TypeVar("T")
 
 UPKEEP_SECONDS = 1.0
 STATUS_CALLS = 2  # of strangers at the same time, so that there is room for those with an identity
-MAIL_CALLS = 2  # the process that sends makes one after another, for people and for webhooks
+MAIL_CALLS = 3  # the process that sends makes one after another: for people, webhooks and pages
 OUTSIDE_CALLS = 1  # so does the one that calls authorities
 LAST_SECONDS = 5.0  # for what is on its way when such a process is told to stop
 
@@ -228,8 +228,8 @@ async def face_people(settings: Settings, custody: Socket, siblings: Siblings) -
 
 
 async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> None:
-    """Send what people and webhooks are told, as a process without a key of the keystore, which
-    nobody can call.
+    """Send what people, pages and webhooks are told, as a process without a key of the keystore,
+    which nobody can call.
     """
     if not settings.sends:
         return

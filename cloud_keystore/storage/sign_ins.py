@@ -66,7 +66,7 @@ sign_in = authentic(
 
 s = sign_in.c
 _NO_REASON: ColumnElement[str] = literal_column("''")
-_TO_END = func.coalesce(s.why, _NO_REASON) == _NO_REASON  # as in the index
+TO_END = func.coalesce(s.why, _NO_REASON) == _NO_REASON  # as in the index
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def needs_sweep(connection: Connection, now: datetime) -> bool:
 
 
 def _run_out(now: datetime) -> list[ColumnElement[bool]]:
-    return [_TO_END, s.state != State.ENDED, s.expire_time <= now]
+    return [TO_END, s.state != State.ENDED, s.expire_time <= now]
 
 
 @record("sign-in")

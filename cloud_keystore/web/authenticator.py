@@ -13,6 +13,7 @@ from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.operations import State
+from cloud_keystore.model.outbox.bells import Address
 from cloud_keystore.model.passcodes import (
     PASSCODE_RULE,
     Mismatch,
@@ -24,6 +25,7 @@ from cloud_keystore.model.people import Role
 from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
 from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.web import models as m
@@ -48,6 +50,7 @@ class AuthenticatorCalls:
     enrolment: Enrolment
     addresses: Addresses
     short_codes: ShortCodes
+    bells: Bells
     announcing: Announcing
     ringing: Ringing
     cards: Life
@@ -67,6 +70,9 @@ class AuthenticatorCalls:
             Row("POST", f"{CALLS}cards/{{serial}}/passcode", self.change_passcode),
             Row("POST", f"{CALLS}cards/{{serial}}/reset", self.reset_passcode),
             Row("POST", f"{CALLS}cards/{{serial}}/unlock", self.use_unlock_code),
+            Row("GET", f"{CALLS}bell", self.tell_push_key),
+            Row("POST", f"{CALLS}bell", self.hang_bell),
+            Row("POST", f"{CALLS}bell/end", self.take_bell_down),
         )
 
     def enrol(self, said: m.Enrolling) -> m.Enrolled:
@@ -128,6 +134,22 @@ class AuthenticatorCalls:
         """Replace a passcode by a code that the registration authority has read out."""
         code, new = _secret(said.secret), _secret(said.new_passcode)
         return _changed(self.unlock_codes.use(serial, code, new, current().device))
+
+    def tell_push_key(self) -> m.PushKey:
+        """The key from which a browser is to take rings. That there is an answer says that this
+        keystore rings pages: pages of other versions ask, and offer it or not.
+        """
+        return m.PushKey(key=self.bells.key())
+
+    def hang_bell(self, said: m.Hanging) -> m.Rung:
+        """Ring this device's page while it is closed."""
+        self.bells.hang(Address(said.endpoint, said.p256dh, said.auth), current().device)
+        return m.Rung(is_rung=True)
+
+    def take_bell_down(self) -> m.Rung:
+        """Ring this device's page no longer."""
+        self.bells.take_down(current().device)
+        return m.Rung(is_rung=False)
 
 
 def request(shown: Shown) -> m.Request:

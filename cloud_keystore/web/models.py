@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, SecretStr
 
+from cloud_keystore.model.outbox.bells import LONGEST_ENDPOINT
 from cloud_keystore.web.proofs import encoded
 
 LONGEST_TEXT = 4096
@@ -164,6 +165,26 @@ class Chosen(BaseModel):
     """The PUK of a card whose first passcode was chosen; it is shown once."""
 
     puk: str
+
+
+class PushKey(BaseModel):
+    """The key from which a browser is to take rings, an uncompressed point of P-256."""
+
+    key: Told
+
+
+class Hanging(Said):
+    """Where a browser takes rings, and its keys, by the names that browsers have for them."""
+
+    endpoint: Annotated[str, Field(max_length=LONGEST_ENDPOINT)]
+    p256dh: Sent
+    auth: Sent
+
+
+class Rung(BaseModel):
+    """Whether this device is rung while its page is closed."""
+
+    is_rung: bool
 
 
 class Changed(BaseModel):

@@ -42,6 +42,8 @@ ON_BOTH_DATABASES = {
     "test_account_directories",
     "test_webhooks",
     "test_informing",
+    "test_rings",
+    "test_bells",
     "test_requests",
     "test_leaving",
     "test_posting",

@@ -76,6 +76,7 @@ from cloud_keystore.model.operations import (
     State,
 )
 from cloud_keystore.model.organisations import ROOT
+from cloud_keystore.model.outbox.bells import PushTerms
 from cloud_keystore.model.passcodes import FACTORY_PASSCODES, Verified
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.policies import Policy, SessionTerms
@@ -108,6 +109,7 @@ from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
@@ -255,6 +257,7 @@ class World:
     differences: Differences
     validating: Validating
     webhooks: Webhooks
+    bells: Bells
     repeats: Repeats
     renewing: Renewing
     alerts: Alerts
@@ -659,6 +662,7 @@ def new_world(
         differences=Differences(database, clock),
         validating=Validating(database, clock, seal, enrolment_sha256),
         webhooks=Webhooks(database, clock, os.urandom, seal, frozenset()),
+        bells=Bells(database, clock, seal, PushTerms()),
         repeats=Repeats(database=database, clock=clock, random=os.urandom),
         renewing=Renewing(database, clock, authority),
         alerts=Alerts(database, clock),

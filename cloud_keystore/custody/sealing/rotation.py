@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from card_os.piv.names import Cipher
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import key_context
-from cloud_keystore.custody.credentials import webhook_secrets
+from cloud_keystore.custody.credentials import bell_addresses, webhook_secrets
 from cloud_keystore.custody.credentials.data_objects import object_context
 from cloud_keystore.custody.credentials.management_keys import management_context
 from cloud_keystore.custody.sealing import envelope
@@ -31,6 +31,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing.est_servers import est_server
 from cloud_keystore.storage.issuing.spare_keys import spare_key
+from cloud_keystore.storage.outbox.bells import bell
 from cloud_keystore.storage.outbox.webhooks import webhook
 from cloud_keystore.storage.sealing import sealing_keys
 from cloud_keystore.storage.sealing.sealing_keys import SealedColumn, SealingKey
@@ -70,6 +71,7 @@ SEALED = (  # all columns with sealed values
     SealedColumn(
         webhook.c.id, webhook.c.sealed_old, lambda row: webhook_secrets.old_context(row.key)
     ),
+    SealedColumn(bell.c.device_id, bell.c.sealed, lambda row: bell_addresses.context(row.key)),
 )
 
 

@@ -14,6 +14,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.sign_ins import State, Why
 from cloud_keystore.storage import management_keys, operations, passcodes, sessions, sign_ins
 from cloud_keystore.storage.credentials import unlock_codes
+from cloud_keystore.storage.outbox import bells
 from cloud_keystore.storage.sessions import Which
 from cloud_keystore.storage.sign_ins import Which as WhichSignIns
 
@@ -108,8 +109,8 @@ def close_device(
     connection: Connection, device: Identity, now: datetime, actor: Actor, why: str
 ) -> list[str]:
     """End what depends on a device: approvals that are not yet used, sessions and sign-ins that it
-    approved, and requests that only it can see. Returns the topics to wake: the operations that
-    were withdrawn, and the sign-ins.
+    approved, requests that only it can see, and its bell. Returns the topics to wake: the
+    operations that were withdrawn, and the sign-ins.
     """
     # All of that is the holder's, by whom it is found.
     user_id = device.user_id or ""
@@ -117,4 +118,5 @@ def close_device(
     held = operations.held_by(connection, user_id, device.id)
     withdrawn = withdraw(connection, held, now, actor, why)
     which = WhichSignIns(user_id=user_id, device_id=device.id)
+    bells.end(connection, device.id, now)
     return [*withdrawn, *end_sign_ins(connection, now, actor, Why.REMOVED, which)]

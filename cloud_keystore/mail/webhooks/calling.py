@@ -1,5 +1,5 @@
-"""Calls webhooks: HTTPS to addresses that API clients have given, and therefore to none within the
-keystore's own network, unless its administrator allows the host.
+"""Calls webhooks and push services: HTTPS to addresses that others have given, and therefore to
+none within the keystore's own network, unless its administrator allows the host.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import h11
@@ -17,7 +17,7 @@ from cloud_keystore.mail.webhooks.signing import Signed
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import hosts
 from cloud_keystore.model.outbox.notifications import Outcome
-from cloud_keystore.model.outbox.webhooks import HTTPS, place
+from cloud_keystore.model.outbox.webhooks import HTTPS, LONGEST_URL, place
 
 CALL_SECONDS = 10.0  # for all of it
 LARGEST_HEAD = 16 * 1024  # of an answer; nothing more of it is read
@@ -43,18 +43,30 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """Calls one webhook after another. `inside` are hosts that need not be of the internet."""
+    """Calls one address after another. `inside` are hosts that need not be of the internet."""
 
     inside: Collection[str]
     tls: ssl.SSLContext
     resolve: Resolve = resolve
     seconds: float = CALL_SECONDS
+    longest: int = LONGEST_URL  # address
 
     async def call(self, signed: Signed) -> Tried:
         """Try to tell a webhook something."""
+        fields = {
+            "Content-Type": "application/json",
+            "webhook-id": signed.delivery_id,
+            "webhook-timestamp": str(signed.seconds),
+            "webhook-signature": signed.signature,
+        }
+        answer = await self.post(signed.url, fields, signed.body)
+        return answer if isinstance(answer, Tried) else _tried(answer)
+
+    async def post(self, url: str, fields: Mapping[str, str], body: bytes) -> int | Tried:
+        """Post something; the status of the answer, or why there is none."""
         try:
             async with asyncio.timeout(self.seconds):
-                return _tried(await self._status(signed))
+                return await self._status(url, fields, body)
         except NotAllowed:
             return Tried(Outcome.LATER, "the address is none of the internet")
         except TimeoutError:
@@ -64,24 +76,21 @@ class Calling:
         except (OSError, ValueError, InvalidInput) as error:
             return Tried(Outcome.LATER, f"{NOT_REACHED} ({type(error).__name__})")
 
-    async def _status(self, signed: Signed) -> int:
-        host, port, target = place(signed.url)
+    async def _status(self, url: str, fields: Mapping[str, str], body: bytes) -> int:
+        host, port, target = place(url, self.longest)
         reader, writer = await self._connect(host, port)
         try:
             connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
-            fields = [
+            headers = [
                 ("Host", host if port == HTTPS else f"{host}:{port}"),
                 ("User-Agent", "cloudcard"),
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(signed.body))),
+                ("Content-Length", str(len(body))),
                 ("Connection", "close"),
-                ("webhook-id", signed.delivery_id),
-                ("webhook-timestamp", str(signed.seconds)),
-                ("webhook-signature", signed.signature),
+                *fields.items(),
             ]
             for event in (
-                h11.Request(method="POST", target=target, headers=fields),
-                h11.Data(data=signed.body),
+                h11.Request(method="POST", target=target, headers=headers),
+                h11.Data(data=body),
                 h11.EndOfMessage(),
             ):
                 writer.write(connection.send(event) or b"")

@@ -188,14 +188,14 @@ def address(url: str, inside: Collection[str]) -> str:
     return url
 
 
-def place(url: str) -> tuple[str, int, str]:
+def place(url: str, longest: int = LONGEST_URL) -> tuple[str, int, str]:
     """Host, port and target of an address; raises InvalidInput."""
-    found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
+    found = _URL.fullmatch(url) if len(url) <= longest else None
     port = int(found["port"] or HTTPS) if found else 0
     if found is None or not 0 < port < 65536:
         raise InvalidInput(
-            f"the address of a webhook begins with https://, has no user and no fragment in it, "
-            f"and at most {LONGEST_URL} characters"
+            f"the address begins with https://, has no user and no fragment in it, and at most "
+            f"{longest} characters"
         )
     target = found["target"] or "/"
     host = found["host"].removeprefix("[").removesuffix("]").lower()

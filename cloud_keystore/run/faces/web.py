@@ -112,6 +112,7 @@ def site_of(
         enrolment=use_cases.enrolment,
         addresses=use_cases.addresses,
         short_codes=use_cases.short_codes,
+        bells=use_cases.bells,
         announcing=use_cases.announcing,
         ringing=ringing,
         cards=use_cases.cards,

@@ -323,6 +323,9 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "enrolment.enrol": NOBODY,  # a token says who enrols
         "addresses.follow": NOBODY,  # a link says whose address it is
         "short_codes.exchange": NOBODY,  # a code says whose token it is
+        "bells.key": DEVICE,
+        "bells.hang": DEVICE,
+        "bells.take_down": DEVICE,
         "deciding.waiting": DEVICE,
         "deciding.find": DEVICE,
         "deciding.claim": DEVICE,
@@ -385,6 +388,8 @@ MAIL: Mapping[str, Access] = MappingProxyType(
         "posting.tell": NOBODY,
         "signing.take": NOBODY,
         "signing.tell": NOBODY,
+        "rings.take": NOBODY,
+        "rings.tell": NOBODY,
     }
 )
 OUTSIDE: Mapping[str, Access] = MappingProxyType(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.list_errands import ListErrands
 from cloud_keystore.mail.posting import Posting
+from cloud_keystore.mail.push.rings import Rings
 from cloud_keystore.mail.webhooks.signing import Signing
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.run.offering.use_cases import MainUseCases
@@ -16,10 +17,11 @@ from cloud_keystore.run.opening import Parts
 
 @dataclass(frozen=True, slots=True)
 class MailUseCases:
-    """Those of the process that sends e-mail, and to webhooks."""
+    """Those of the process that sends e-mail, to webhooks, and rings."""
 
     posting: Posting
     signing: Signing
+    rings: Rings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,9 @@ def mail_use_cases(parts: Parts) -> MailUseCases:
     phones, mail = Phones(parts.database, parts.clock, os.urandom, parts.seal), parts.settings.mail
     posting = Posting(parts.database, parts.clock, os.urandom, parts.people, phones, mail)
     signing = Signing(parts.database, parts.clock, os.urandom, parts.seal)
-    return MailUseCases(posting, signing)
+    subject = parts.settings.relying_party.origin
+    rings = Rings(parts.database, parts.clock, os.urandom, parts.seal, subject)
+    return MailUseCases(posting, signing, rings)
 
 
 def outside_use_cases(parts: Parts, main: MainUseCases) -> OutsideUseCases:

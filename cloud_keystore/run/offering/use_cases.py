@@ -61,6 +61,7 @@ from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
@@ -151,6 +152,7 @@ class MainUseCases:
     surveys: Surveys
     phones: Phones
     addresses: Addresses
+    bells: Bells
     second_phones: SecondPhones
     short_codes: ShortCodes
     portal_passwords: Passwords
@@ -317,6 +319,7 @@ def main_use_cases(
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
         phones=Phones(database, clock, os.urandom, seal),
         addresses=Addresses(database, clock, os.urandom, seal),
+        bells=Bells(database, clock, seal, parts.settings.push),
         second_phones=SecondPhones(parts.people),
         short_codes=ShortCodes(parts.people),
         portal_passwords=Passwords(passcodes, questions),

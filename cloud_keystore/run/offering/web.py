@@ -31,6 +31,7 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.visits import Visits
@@ -48,6 +49,7 @@ class WebUseCases:
     enrolment: Enrolment
     addresses: Addresses
     short_codes: ShortCodes
+    bells: Bells
     deciding: Deciding
     admitting: Admitting
     alerts: Alerts

@@ -258,6 +258,8 @@ def serve(  # one argument for each option
             ca_hosts=ca_hosts,
             web=web,
             webhooks=hooks.webhooks,
+            push=hooks.push,
+            push_roots=hooks.push_roots,
         )
         if sys.platform == "linux":
             processes.supervise(settings, workers, log_format)

@@ -1,4 +1,6 @@
-"""The options that say how the keystore gets messages to phones, into a chat and to webhooks."""
+"""The options that say how the keystore gets messages to phones, into a chat, to webhooks and to
+pages.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import click
 
 from cloud_keystore.config import Chat, ChatForm, Sms, WebhookTerms
 from cloud_keystore.model.errors import KeystoreError
+from cloud_keystore.model.outbox.bells import KNOWN, PushTerms
 from cloudcard_tools.paths import FILE
 from cloudcard_tools.shared.failures import Failure
 
@@ -25,6 +28,8 @@ class Hooks:
     sms: Sms | None
     chat: Chat | None
     webhooks: WebhookTerms
+    push: PushTerms
+    push_roots: Path | None
 
 
 def hook_options(command: Command) -> Command:
@@ -79,6 +84,28 @@ def hook_options(command: Command) -> Command:
         type=READ,
         help="Authorities (PEM) by which webhooks are known. Default: this computer's.",
     )
+    @click.option(
+        "--push-service",
+        "push_services",
+        multiple=True,
+        metavar="DOMAIN",
+        default=KNOWN,
+        show_default=True,
+        help="Domain of a push service by which the authenticator's page is rung while it is "
+        "closed. Repeatable.",
+    )
+    @click.option(
+        "--push-host",
+        "push_hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Host of a push service in the keystore's own network. Repeatable.",
+    )
+    @click.option(
+        "--push-roots",
+        type=READ,
+        help="Authorities (PEM) by which push services are known. Default: this computer's.",
+    )
     @wraps(command)
     def with_hooks(
         sms_url: str,
@@ -89,12 +116,16 @@ def hook_options(command: Command) -> Command:
         chat_secret_file: Path | None,
         webhook_hosts: tuple[str, ...],
         webhook_roots: Path | None,
+        push_services: tuple[str, ...],
+        push_hosts: tuple[str, ...],
+        push_roots: Path | None,
         **others: object,
     ) -> None:
         try:
             named = sms_url or sms_secret_file or sms_file
             sms = Sms(sms_url, sms_secret_file, sms_file) if named else None
             webhooks = WebhookTerms(frozenset(webhook_hosts), webhook_roots)
+            push = PushTerms(frozenset(push_services), frozenset(push_hosts))
         except KeystoreError as error:
             raise Failure(str(error)) from None
         chat = None
@@ -102,6 +133,6 @@ def hook_options(command: Command) -> Command:
             chat = Chat(chat_url_file, ChatForm(chat_form), chat_secret_file)
         elif chat_secret_file is not None:
             raise Failure("--chat-secret-file goes with --chat-url-file")
-        command(hooks=Hooks(sms, chat, webhooks), **others)
+        command(hooks=Hooks(sms, chat, webhooks, push, push_roots), **others)
 
     return with_hooks

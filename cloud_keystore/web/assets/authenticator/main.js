@@ -7,6 +7,7 @@ import { enrolled, NoToken, tokenIn } from "./enrolling.js";
 import { remember, showHistory } from "./history.js";
 import { forget, kept } from "./keeping.js";
 import { Decision, genuine, NotGenuine, signed, Unreadable } from "./protocol.js";
+import { Bell, quieten, silence } from "./ringing.js";
 import { Scanner } from "./scanning.js";
 import { at, done, element, say, show, shown } from "./screen.js";
 import { documents, ended, facts, title } from "./words.js";
@@ -21,11 +22,13 @@ class Authenticator {
   #shown = null; // the request on the screen: what is signed is this one's bytes
   #listening = null;
   #cards;
+  #bell;
 
   constructor(device, scanner) {
     this.#device = device;
     this.#calls = new Calls(device);
     this.#cards = new Cards(this.#calls, (error) => this.#isRemoved(error));
+    this.#bell = new Bell(this.#calls, (error) => this.#isRemoved(error));
     new Claims(this.#calls, this.#cards, scanner, {
       claimed: (told) => this.#claimed(told),
       failed: (error) => this.#isRemoved(error) || this.#refused(error),
@@ -43,11 +46,14 @@ class Authenticator {
     at("done-close").addEventListener("click", () => this.#next());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#listenAgain());
     window.addEventListener("online", () => this.#listenAgain());
+    navigator.serviceWorker?.addEventListener("message", () => this.#listenAgain());
     this.#next();
     this.#listen();
+    this.#bell.begin();
   }
 
   async #listen() {
+    quieten();
     for (let pause = FIRST_PAUSE; ;) {
       this.#listening = new AbortController();
       try {
@@ -73,6 +79,7 @@ class Authenticator {
 
   // A phone that slept has lost its connection without noticing.
   #listenAgain() {
+    quieten();
     this.#waiting.clear();
     this.#listening?.abort();
   }
@@ -282,6 +289,7 @@ async function begin() {
     return;
   }
   at("forget").addEventListener("click", async () => {
+    await silence();
     await forget();
     location.reload();
   });

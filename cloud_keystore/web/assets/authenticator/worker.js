@@ -1,4 +1,5 @@
-// Keeps the authenticator's shell, so that it opens without a network and says so. Calls pass.
+// Keeps the authenticator's shell, so that it opens without a network and says so. Calls pass. And
+// shows the holder that something waits, when the keystore rings.
 
 const CACHE = "cloudcard-shell-1";
 const SHELL = [
@@ -7,7 +8,7 @@ const SHELL = [
   "/assets/mark-white.svg",
   "/assets/vendor/jsQR.js",
   "/assets/vendor/nhsuk-frontend.css",
-  ...["bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "scanning", "screen", "words"].map(
+  ...["bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "ringing", "scanning", "screen", "words"].map(
     (name) => `/assets/authenticator/${name}.js`,
   ),
 ];
@@ -37,4 +38,29 @@ self.addEventListener("fetch", (event) => {
       return found;
     }
   })());
+});
+
+const PAGE = "/authenticator";
+
+async function pages() {
+  const found = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  return found.filter((each) => new URL(each.url).pathname === PAGE);
+}
+
+// What is shown names nobody and nothing: others can see the screen. Without it browsers would no
+// longer let the page be rung.
+self.addEventListener("push", (event) => {
+  const shown = self.registration.showNotification("Something waits for you", {
+    body: "Open your authenticator to see what it is.",
+    icon: "/assets/icon-192.png",
+    tag: "waiting",
+    renotify: true,
+  });
+  const told = pages().then((open) => open.forEach((each) => each.postMessage("ring")));
+  event.waitUntil(Promise.all([shown, told]));
+});
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(pages().then(([first]) => (first === undefined ? self.clients.openWindow(PAGE) : first.focus())));
 });

@@ -26,6 +26,7 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing import sealing_keys
 from support.external_ca import new_ca
 from support.keystore_world import OPERATOR, SESSIONS, Enrolled, World
+from support.push_browser import PushBrowser
 from support.sealing import NAMES, NOW, bare, fill, opened, source, told, values, version_1
 
 
@@ -89,7 +90,8 @@ def test_every_sealed_value_of_a_keystore_changes(
     world: World, ada: tuple[User, Enrolled], pc: Enrolled, tmp_path: Path
 ) -> None:
     """Services that know the new key alone can then open everything."""
-    # openssl knows the computer's time alone.
+    # openssl knows the computer's time alone, and takes as long as it takes.
+    authority = new_ca(tmp_path / "ca").certificate
     world.clock.forward(seconds=(datetime.now(UTC) - world.clock()).total_seconds() + 1)
     world.set_policy(SESSIONS)
     serial = world.card(ada[0], "developer")
@@ -103,10 +105,11 @@ def test_every_sealed_value_of_a_keystore_changes(
     client = world.clients.add("HR", ["ra-agent"], actor=world.actor).listing.client.actor
     hook = world.webhooks.add("https://hr.example.org/", (), actor=client).listing.webhook
     world.webhooks.rotate(hook.id, actor=client)
-    world.trusting.trust("trust", new_ca(tmp_path / "ca").certificate, actor=OPERATOR)
+    world.trusting.trust("trust", authority, actor=OPERATOR)
     world.est_hosts.add(("est.example.org", 443))
     asked = EstServer("https://est.example.org", b"", "hospital", b"", any_subject=False)
     world.est_servers.use("trust", asked, Credentials("secret"), actor=OPERATOR)
+    world.bells.hang(PushBrowser().address("https://push.apple.com/x"), ada[1].identity)
     before = sealed_values(world.database)
     assert all(before.values())  # there is one of each kind
 

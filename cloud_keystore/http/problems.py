@@ -68,6 +68,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.OperationNotFound: HTTPStatus.NOT_FOUND,
         errors.OperationClosed: HTTPStatus.CONFLICT,
         errors.SignInNotFound: HTTPStatus.NOT_FOUND,
+        errors.SessionNotFound: HTTPStatus.NOT_FOUND,
         errors.PasscodeAlreadySet: HTTPStatus.CONFLICT,
         errors.PukRefused: HTTPStatus.CONFLICT,
         errors.TooManyGuesses: HTTPStatus.TOO_MANY_REQUESTS,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.operations import State
@@ -23,6 +24,7 @@ from cloud_keystore.model.passcodes import (
 )
 from cloud_keystore.model.people import Role
 from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
+from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.enrolment import Enrolment
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.bells import Bells
@@ -56,6 +58,8 @@ class AuthenticatorCalls:
     cards: Life
     passcodes: Passcodes
     unlock_codes: UnlockCodes
+    unlocking: Unlocking
+    sessions: Sessions
 
     def rows(self) -> tuple[Row, ...]:
         """All calls but the stream."""
@@ -70,6 +74,9 @@ class AuthenticatorCalls:
             Row("POST", f"{CALLS}cards/{{serial}}/passcode", self.change_passcode),
             Row("POST", f"{CALLS}cards/{{serial}}/reset", self.reset_passcode),
             Row("POST", f"{CALLS}cards/{{serial}}/unlock", self.use_unlock_code),
+            Row("POST", f"{CALLS}cards/{{serial}}/unlock-agreement", self.agree_to_unlock),
+            Row("GET", f"{CALLS}sessions", self.list_sessions),
+            Row("POST", f"{CALLS}sessions/{{session_id}}/end", self.end_session),
             Row("GET", f"{CALLS}bell", self.tell_push_key),
             Row("POST", f"{CALLS}bell", self.hang_bell),
             Row("POST", f"{CALLS}bell/end", self.take_bell_down),
@@ -135,6 +142,20 @@ class AuthenticatorCalls:
         code, new = _secret(said.secret), _secret(said.new_passcode)
         return _changed(self.unlock_codes.use(serial, code, new, current().device))
 
+    def agree_to_unlock(self, serial: str) -> m.Card:
+        """Agree to the unlock of a card for which an operator has asked."""
+        return _card(self.unlocking.agree(serial, current().device))
+
+    def list_sessions(self) -> m.Sessions:
+        """The holder's open sessions."""
+        found = self.sessions.list_open(current().device)
+        return m.Sessions(sessions=[_session(each) for each in found])
+
+    def end_session(self, session_id: str) -> m.Ended:
+        """End a session of the holder's."""
+        self.sessions.end(session_id, current().device)
+        return m.Ended(is_ended=True)
+
     def tell_push_key(self) -> m.PushKey:
         """The key from which a browser is to take rings. That there is an answer says that this
         keystore rings pages: pages of other versions ask, and offer it or not.
@@ -177,6 +198,18 @@ def _card(listing: CardListing) -> m.Card:
         state=str(listing.card.state),
         passcode_state=str(listing.passcode_state),
         expires=listing.card.expire_time.isoformat(),
+    )
+
+
+def _session(found: OpenSession) -> m.Session:
+    return m.Session(
+        id=found.session.id,
+        card_serial=found.card_serial,
+        workstation=found.workstation,
+        site=found.site,
+        since=found.session.create_time.isoformat(),
+        until=found.session.expire_time.isoformat(),
+        uses_left=found.session.uses_left,
     )
 
 

@@ -141,6 +141,30 @@ class Cards(BaseModel):
     passcode_rule: str
 
 
+class Session(BaseModel):
+    """An open session: uses of a key without asking again."""
+
+    id: str
+    card_serial: str
+    workstation: str
+    site: str
+    since: str
+    until: str
+    uses_left: int
+
+
+class Sessions(BaseModel):
+    """The holder's open sessions."""
+
+    sessions: list[Session]
+
+
+class Ended(BaseModel):
+    """Whether it is over."""
+
+    is_ended: bool
+
+
 class Choosing(Said):
     """The first passcode of a card."""
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from cloud_keystore.model.limits import Limits
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics
+from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.web import site_of
@@ -37,8 +38,9 @@ def use_cases(world: World) -> WebUseCases:
     found = {
         each.name: getattr(world, each.name)
         for each in fields(WebUseCases)
-        if each.name != "announcing"
+        if each.name not in ("announcing", "sessions")
     }
+    found["sessions"] = Sessions(world.database, world.clock)
     announcing = Announcing(
         world.enrolment.authorities, RELYING_PARTY, frozenset({"localhost"}), world.clock
     )

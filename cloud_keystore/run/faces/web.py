@@ -118,6 +118,8 @@ def site_of(
         cards=use_cases.cards,
         passcodes=use_cases.passcodes,
         unlock_codes=use_cases.unlock_codes,
+        unlocking=use_cases.unlocking,
+        sessions=use_cases.sessions,
     )
     streams = Streams(ringing, use_cases.alerts, wakeups, limiter.stream, limiter.looks)
     pages = Pages()

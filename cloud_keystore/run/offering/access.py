@@ -323,6 +323,9 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "enrolment.enrol": NOBODY,  # a token says who enrols
         "addresses.follow": NOBODY,  # a link says whose address it is
         "short_codes.exchange": NOBODY,  # a code says whose token it is
+        "unlocking.agree": DEVICE,
+        "sessions.list_open": DEVICE,
+        "sessions.end": DEVICE,
         "bells.key": DEVICE,
         "bells.hang": DEVICE,
         "bells.take_down": DEVICE,

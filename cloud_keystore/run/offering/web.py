@@ -12,12 +12,14 @@ from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
+from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.mail.notifications import Notifications
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.people.contacts.accounts import Accounts
@@ -56,6 +58,8 @@ class WebUseCases:
     cards: Life
     passcodes: Passcodes
     unlock_codes: UnlockCodes
+    unlocking: Unlocking
+    sessions: Sessions
     visits: Visits
     people: People
     reports: Reports

@@ -9,13 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
+from card_os.piv.names import KeyRef
 from cloud_keystore.approval import statement
 from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.limits import Limits, with_limits
 from cloud_keystore.model.operations import Decision, State
 from cloud_keystore.model.people import Role, User
 from cloud_keystore.web.proofs import decoded, encoded
-from support.keystore_world import Enrolled, World, csr, secret_of, sign
+from support.keystore_world import SESSIONS, Enrolled, World, csr, secret_of, sign
 from support.rest import Answer
 from support.site import ORIGIN, BrowserDevice, ask, site
 
@@ -71,6 +72,39 @@ def test_the_key_of_the_device_opens_its_calls(device: BrowserDevice) -> None:
         200,
         {"cards": [], "passcode_rule": "6 to 8 digits"},
     )
+
+
+def test_open_sessions_are_listed_and_ended(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, device: BrowserDevice
+) -> None:
+    world.set_policy(SESSIONS)
+    session = world.session(world.card(ada[0]), pc, ada[1])
+    [told] = device.send("GET", "/authenticator/v1/sessions").json["sessions"]  # type: ignore[misc]
+    assert (told["id"], told["uses_left"]) == (session.id, session.uses_left)
+    assert (told["workstation"], told["site"]) == ("WARD7-PC3", "Ward 7")
+    stranger = BrowserDevice.of(site(world), world.user("Eve Ek")[1])
+    path = f"/authenticator/v1/sessions/{session.id}/end"
+    assert stranger.send("GET", "/authenticator/v1/sessions").json == {"sessions": []}
+    assert stranger.send("POST", path).status == 404
+    assert device.send("POST", path).json == {"is_ended": True}
+    assert device.send("GET", "/authenticator/v1/sessions").json == {"sessions": []}
+
+
+def test_the_holder_agrees_to_an_unlock_of_their_own_card(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, device: BrowserDevice
+) -> None:
+    """AUTH-12: an operator has asked, and nobody else's phone agrees."""
+    serial = world.card(ada[0])
+    path = f"/authenticator/v1/cards/{serial}/unlock-agreement"
+    assert device.send("POST", path).status == 409
+    while world.find(serial).tries_left:
+        world.passcodes.verify(serial, KeyRef.PIN, b"999000", pc.identity)
+    world.unlocking.ask(serial, actor=world.actor)
+    stranger = BrowserDevice.of(site(world), world.user("Eve Ek")[1])
+    assert stranger.send("POST", path).status == 404
+    assert world.find(serial).tries_left == 0
+    assert device.send("POST", path).json["passcode_state"] == "ok"
+    assert world.find(serial).tries_left
 
 
 def test_without_a_proof_nothing_is_told(world: World) -> None:

@@ -49,7 +49,19 @@ export class Cards {
     return element("div", "nhsuk-inset-text", "",
       element("h3", "nhsuk-heading-s", `Card ${card.serial}`),
       element("p", "", `It is ${cardState(card)}. It ends on ${until}.`),
-      ...ways.map((name) => button(WAYS[name].title, () => this.#open(card.serial, WAYS[name]))));
+      ...ways.map((name) => button(WAYS[name].title, () => this.#open(card.serial, WAYS[name]))),
+      ...(ways.length > 0 && card.passcode_state === "locked" ? [button("Agree to an unlock", () => this.#agree(card.serial))] : []));
+  }
+
+  // The registration authority has asked for it; the passcode stays the same, and gets new tries.
+  async #agree(serial) {
+    say("");
+    try {
+      await this.#calls.ask("POST", `cards/${encodeURIComponent(serial)}/unlock-agreement`);
+      done("Card unlocked", `The passcode of card ${serial} is the same as before, and can be tried again.`);
+    } catch (error) {
+      if (!this.#isRemoved(error)) say(error.message);
+    }
   }
 
   #open(serial, way) {

@@ -10,6 +10,7 @@ import { Decision, genuine, NotGenuine, signed, Unreadable } from "./protocol.js
 import { Bell, quieten, silence } from "./ringing.js";
 import { Scanner } from "./scanning.js";
 import { at, done, element, say, show, shown } from "./screen.js";
+import { Sessions } from "./sessions.js";
 import { documents, ended, facts, title } from "./words.js";
 
 const LONGEST_PAUSE = 30000, FIRST_PAUSE = 1000; // milliseconds before the keystore is asked again
@@ -22,12 +23,14 @@ class Authenticator {
   #shown = null; // the request on the screen: what is signed is this one's bytes
   #listening = null;
   #cards;
+  #sessions;
   #bell;
 
   constructor(device, scanner) {
     this.#device = device;
     this.#calls = new Calls(device);
     this.#cards = new Cards(this.#calls, (error) => this.#isRemoved(error));
+    this.#sessions = new Sessions(this.#calls, (error) => this.#isRemoved(error));
     this.#bell = new Bell(this.#calls, (error) => this.#isRemoved(error));
     new Claims(this.#calls, this.#cards, scanner, {
       claimed: (told) => this.#claimed(told),
@@ -127,6 +130,7 @@ class Authenticator {
       this.#shown = null;
       show("home");
       this.#cards.list();
+      this.#sessions.list();
       showHistory();
     } else {
       this.#show(request);

@@ -8,7 +8,7 @@ const SHELL = [
   "/assets/mark-white.svg",
   "/assets/vendor/jsQR.js",
   "/assets/vendor/nhsuk-frontend.css",
-  ...["bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "ringing", "scanning", "screen", "words"].map(
+  ...["bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "ringing", "scanning", "screen", "sessions", "words"].map(
     (name) => `/assets/authenticator/${name}.js`,
   ),
 ];

@@ -162,6 +162,8 @@ class Acting:
                 return self.held.sees(identity.organisation_id)
             case Role.OPERATOR | Role.AUDITOR | Role.CLIENT:
                 return self.held.sees_staff(identity.organisation_id)
+            case Role.HOLDER:  # who is no identity of the database
+                return False
 
     def seen_organisations(self) -> Collection[str] | None:
         """Identifiers of the organisations that the actor sees; None for all."""

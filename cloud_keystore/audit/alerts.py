@@ -163,13 +163,15 @@ def new_device(
 
 
 def device_removed(
-    connection: Connection, device: Identity, by: Identity, now: datetime, random: Random
+    connection: Connection, device: Identity, by: str, now: datetime, random: Random
 ) -> Alert:
-    """Add a notice, for the holder alone, that a device was removed from another one."""
+    """Add a notice, for the holder alone, that a device was removed by the holder, from where `by`
+    says.
+    """
     text = (
-        f'Your phone "{device.display_name}" was removed from your phone "{by.display_name}" at '
-        f"{now:%Y-%m-%d %H:%M} UTC. If it was not you, somebody else has that phone: tell your "
-        "registration authority at once."
+        f'Your phone "{device.display_name}" was removed from {by} at {now:%Y-%m-%d %H:%M} UTC. '
+        "If it was not you, somebody else acts in your name: tell your registration authority at "
+        "once."
     )
     return raise_alert(connection, AlertKind.DEVICE_REMOVED, None, text, now, random, device)
 

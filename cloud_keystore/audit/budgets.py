@@ -74,6 +74,7 @@ BEGINNINGS = frozenset(
         Kind.DEVICE_CODE_SENT,
         Kind.PORTAL_SET,
         Kind.RESET_CODE_SENT,
+        Kind.LOG_IN_CODE_SENT,
         Kind.QUESTIONS_SET,
         Kind.FEEDBACK_GIVEN,
         Kind.SURVEY_ANSWERED,

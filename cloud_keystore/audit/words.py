@@ -157,6 +157,8 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.PORTAL_WRONG: "a portal password was wrong",
         Kind.RESET_CODE_SENT: "a code was asked for to set another portal password",
         Kind.RESET_CODE_WRONG: "a wrong code was given to set another portal password",
+        Kind.LOG_IN_CODE_SENT: "the portal password was right, and a code was sent to log in",
+        Kind.LOG_IN_CODE_WRONG: "a wrong code was given to log in to the portal",
         Kind.QUESTIONS_SET: "{who} chose security questions",
         Kind.ANSWERS_WRONG: "security questions were answered wrong",
         Kind.WEBHOOK_ADDED: "{who} had itself told of what happens, at an address",

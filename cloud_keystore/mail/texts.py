@@ -83,10 +83,10 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
         Template.DEVICE_REMOVED_OWN: Text(
             "Your phone was removed",
             (
-                'The phone "{device}" was removed from your phone "{by}" at {time}, and can no '
-                "longer approve in your name.",
-                "If it was not you, somebody else has that phone: tell your registration authority "
-                "at once.",
+                'The phone "{device}" was removed from {by} at {time}, and can no longer approve '
+                "in your name.",
+                "If it was not you, somebody else acts in your name: tell your registration "
+                "authority at once.",
             ),
             "What to do if it was not you",
         ),
@@ -215,6 +215,19 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
                 "at once.",
             ),
             "How to enrol another phone",
+        ),
+        Template.VISIT_CODE: Text(
+            "Your code to log in",
+            (
+                "Somebody has given your name and your password, to log in to the page on which "
+                "you look after your card. If it was you, type this code there:",
+                "{code}",
+                "It is good once, until {until}. Give it to nobody: nobody at your registration "
+                "authority asks for it.",
+                "If it was not you, somebody knows your password: set another one at once, and "
+                "tell your registration authority.",
+            ),
+            "How to set another password",
         ),
         Template.PASSWORD_CHANGED: Text(
             "Your password was changed",

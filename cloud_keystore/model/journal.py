@@ -170,6 +170,8 @@ class Kind(StrEnum):
     PORTAL_WRONG = "portal-password.wrong"  # or for a name that nobody has
     RESET_CODE_SENT = "reset-code.sent"  # or asked for in vain
     RESET_CODE_WRONG = "reset-code.wrong"
+    LOG_IN_CODE_SENT = "log-in-code.sent"  # to a holder whose password was right
+    LOG_IN_CODE_WRONG = "log-in-code.wrong"
     QUESTIONS_SET = "security-questions.set"
     ANSWERS_WRONG = "security-answers.wrong"
     FEEDBACK_GIVEN = "feedback.given"

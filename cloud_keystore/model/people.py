@@ -36,6 +36,7 @@ class Role(IntEnum):
     OPERATOR = 3
     AUDITOR = 4
     CLIENT = 5  # a program that calls the REST API; it is never enrolled
+    HOLDER = 6  # a person who has logged in to the portal; known by the visit, and never enrolled
 
 
 class IdentityState(StrEnum):

@@ -7,19 +7,20 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from cloud_keystore.audit import acting, alerts, budgets, entries, journal
+from cloud_keystore.audit import acting, alerts, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.use.closing import close_device
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKey
 from cloud_keystore.model.clock import Clock, Random
-from cloud_keystore.model.errors import DeviceNotFound, IdentityRejected, InvalidInput
+from cloud_keystore.model.errors import DeviceNotFound, InvalidInput
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, text_field
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.notify.wakeups import Wake
+from cloud_keystore.people.portal.knowing import owner
 from cloud_keystore.storage import approval_keys, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
@@ -83,9 +84,10 @@ class Devices:
         return [each for each in found if each.is_active(now)]
 
     def remove_own(self, device_id: str, device: Identity) -> Identity:
-        """Take another device of a device's holder out of use for ever. All devices of the holder
-        and the holder's address are told. Raises DeviceNotFound, and IdentityRejected if the device
-        itself was removed meanwhile; InvalidInput for the device itself.
+        """Take another device of a device's holder, or of one at the portal, out of use for ever.
+        All devices of the holder and the holder's address are told. Raises DeviceNotFound, and
+        IdentityRejected if the device itself was removed meanwhile; InvalidInput for the device
+        itself.
         """
         now = self.clock()
         if device_id == device.id:
@@ -94,18 +96,18 @@ class Devices:
                 "registration authority"
             )
         with self.database.write() as connection:
-            budgets.check(connection, device.actor, now)
-            if not people.is_active(connection, device.id, now):
-                raise IdentityRejected("this identity is unknown or was removed: enrol again")
+            owner(connection, device, now)
             gone = people.find_identity(connection, device_id)
             if gone is None or gone.role is not Role.DEVICE or gone.user_id != device.user_id:
                 raise DeviceNotFound("you have no such phone: list yours")
-            reason = f"by its holder on {device.display_name}"
+            at_portal = device.role is Role.HOLDER
+            by = "the portal" if at_portal else f'your phone "{device.display_name}"'
+            on = "at the portal" if at_portal else f"on {device.display_name}"
+            reason = f"by its holder {on}"
             topics = [device.user_id or device.id]
             if gone.state is not IdentityState.REMOVED:
                 topics += remove_device(connection, gone, reason, now, device.actor)
-                alerts.device_removed(connection, gone, device, now, self.random)
-                by = device.display_name
+                alerts.device_removed(connection, gone, by, now, self.random)
                 outbox.about_device(connection, Template.DEVICE_REMOVED_OWN, gone, now, by=by)
             found = people.find_identity(connection, device_id) or gone
         self.wake(topics)

@@ -21,7 +21,7 @@ from cloud_keystore.web.assets import Assets
 from cloud_keystore.web.authenticator import AuthenticatorCalls
 from cloud_keystore.web.gate import told
 from cloud_keystore.web.pages import Pages
-from cloud_keystore.web.ra.views import Row, Views
+from cloud_keystore.web.rows import Part
 from cloud_keystore.web.streams import REQUESTS, Streams
 
 
@@ -58,16 +58,16 @@ def application(
     streams: Streams,
     pages: Pages,
     assets: Assets,
-    views: Views,
-    visited: Sequence[Row],
+    parts: Sequence[Part],
 ) -> FastAPI:
-    """The pages, to be put behind the gate."""
+    """The pages, to be put behind the gate; `parts` are those for which people log in."""
     made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for row in calls.rows():
         made.add_api_route(row.path, row.serve, methods=[row.method], status_code=row.status)
-    for each in visited:
-        shown = partial(views.serve, each.serve)
-        made.router.routes.append(_Told(each.path, shown, methods=[each.method]))
+    for part in parts:
+        for each in part.rows:
+            shown = partial(part.serve, each.serve)
+            made.router.routes.append(_Told(each.path, shown, methods=[each.method]))
     shells = Shells(pages, assets)
     made.router.routes += [
         _Told(REQUESTS, streams, methods=["GET"]),

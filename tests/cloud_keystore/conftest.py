@@ -53,6 +53,7 @@ ON_BOTH_DATABASES = {
     "test_states",
     "test_phones",
     "test_portal_passwords",
+    "test_portal_visits",
     "test_surveys",
     "test_giving_feedback",
     "test_unlock_codes",

@@ -40,6 +40,7 @@ from cloud_keystore.cards.images import CardImage, Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import CardListing, Life
+from cloud_keystore.cards.own.holdings import Holdings
 from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing
@@ -88,6 +89,7 @@ from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.operations.validating import Validating
 from cloud_keystore.people.alerts import Alerts
@@ -110,10 +112,12 @@ from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.bells import Bells
+from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
+from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.mappings import Mappings
 from cloud_keystore.people.programs.operators import Operators
@@ -266,6 +270,9 @@ class World:
     custom_profiles: CustomProfiles
     memberships: Memberships
     visits: Visits
+    portal_visits: PortalVisits
+    own_passwords: OwnPasswords
+    holdings: Holdings
     notifications: Notifications
     four_eyes: FourEyes
     requests: Requests
@@ -585,6 +592,8 @@ def new_world(
     four_eyes = FourEyes(database, clock)
     certifying = Certifying(database, clock, authority, data_objects, renewal, woken.extend)
     est_hosts = set[tuple[str, int]]()
+    passwords = Passwords(passcodes, Questions(passcodes))
+    admitting = Admitting(database, seal, clock, woken.extend, os.urandom, authority)
     return World(
         database=database,
         clock=clock,
@@ -618,7 +627,10 @@ def new_world(
         addresses=Addresses(database, clock, os.urandom, seal),
         second_phones=SecondPhones(people_),
         short_codes=ShortCodes(people_),
-        portal_passwords=Passwords(passcodes, Questions(passcodes)),
+        portal_passwords=passwords,
+        portal_visits=PortalVisits(passwords),
+        own_passwords=OwnPasswords(passwords),
+        holdings=Holdings(Sessions(database, clock), admitting),
         security_questions=Questions(passcodes),
         organisations=organisations_,
         explaining=Explaining(database, clock),
@@ -628,7 +640,7 @@ def new_world(
         asking=Asking(database, seal, clock, os.urandom, woken.extend),
         deciding=Deciding(database, seal, clock, woken.extend, os.urandom, authority),
         signing_in=SigningIn(database, seal, clock, os.urandom, woken.extend),
-        admitting=Admitting(database, seal, clock, woken.extend, os.urandom, authority),
+        admitting=admitting,
         devices=Devices(database, clock, woken.extend, os.urandom),
         identities=Identities(database, clock, woken.extend),
         roles=roles,

@@ -97,7 +97,11 @@ async def asked(
 
     await application(scope, receive, send)
     begun, *parts = told
-    found = {name.decode().lower(): value.decode() for name, value in begun["headers"]}
+    found: dict[str, str] = {}
+    for name, value in begun["headers"]:
+        before = found.get(name.decode().lower())
+        # Of all fields, cookies alone are several.
+        found[name.decode().lower()] = f"{before or ''}\n{value.decode()}".lstrip()
     return Answer(begun["status"], found, b"".join(part.get("body", b"") for part in parts))
 
 

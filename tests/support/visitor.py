@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from starlette.types import ASGIApp
 
 from cloud_keystore.model.people import Identity
-from cloud_keystore.web.ra.visiting import COOKIE, LOG_IN
+from cloud_keystore.web.ra.visiting import AREA, LOG_IN
 from support.keystore_world import World
 from support.rest import Answer
 from support.site import ask
@@ -44,7 +44,7 @@ class Visitor:
     def take(self, told: Answer) -> None:
         """Keep the cookie of an answer, or forget the one before."""
         if (cookie := told.fields.get("set-cookie")) is not None:
-            self.secret = cookie.partition(";")[0].removeprefix(f"{COOKIE}=")
+            self.secret = cookie.partition(";")[0].removeprefix(f"{AREA.cookie}=")
 
     def get(self, path: str) -> Answer:
         """Ask for a page."""
@@ -79,4 +79,4 @@ class Visitor:
 
     @property
     def _cookie(self) -> dict[str, str]:
-        return {"cookie": f"{COOKIE}={self.secret}"} if self.secret else {}
+        return {"cookie": f"{AREA.cookie}={self.secret}"} if self.secret else {}

@@ -44,6 +44,7 @@ class Template(StrEnum):
     ADDRESS_CODE = "address-code"  # by which an e-mail address is verified
     PASSWORD_CODE = "password-code"  # noqa: S105 (a name): by which another password is set
     DEVICE_CODE = "device-code"  # by which another phone is invited
+    VISIT_CODE = "visit-code"  # by which a holder logs in to the portal
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
     PORTAL_LOCKED = "portal-locked"  # for a while, by wrong passwords
     ALERT = "alert"  # was raised
@@ -53,7 +54,14 @@ class Template(StrEnum):
 
 INVITATIONS = frozenset({Template.INVITED, Template.REMINDER})
 # With a code in them
-CODED = frozenset({Template.ADDRESS_CODE, Template.PASSWORD_CODE, Template.DEVICE_CODE})
+CODED = frozenset(
+    {
+        Template.ADDRESS_CODE,
+        Template.PASSWORD_CODE,
+        Template.DEVICE_CODE,
+        Template.VISIT_CODE,
+    }
+)
 LINKED = frozenset({Template.EMAIL_LINK})  # with the link of a code
 
 

@@ -30,6 +30,7 @@ class Purpose(StrEnum):
     ADDRESS = "address"  # verifies an e-mail address
     PASSWORD = "password"  # noqa: S105 (a name): sets another portal password
     DEVICE = "device"  # invites another phone, from one that its holder has
+    VISIT = "visit"  # logs in to the portal, after the password
     CHANGE = "change"  # puts another e-mail address in force, by a link
 
 
@@ -39,6 +40,7 @@ TIMES: Mapping[Purpose, timedelta] = MappingProxyType(
         Purpose.ADDRESS: CODE_TIME,
         Purpose.PASSWORD: CODE_TIME,
         Purpose.DEVICE: CODE_TIME,
+        Purpose.VISIT: CODE_TIME,
         Purpose.CHANGE: LINK_TIME,
     }
 )

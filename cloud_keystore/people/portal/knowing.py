@@ -16,13 +16,15 @@ from cloud_keystore.model.errors import IdentityRejected, PortalClosed
 from cloud_keystore.model.fields import emails
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind
-from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.portal.passwords import LONGEST_NAME
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.storage import people, policies
+from cloud_keystore.storage.rights import visits
 
+OVER = "you are logged out: log in again"
 NOBODY = User(id="", display_name="", email="", create_time=datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -72,11 +74,15 @@ def policy_of(connection: Connection, user: User) -> Policy:
 
 
 def owner(connection: Connection, device: Identity, now: datetime) -> User:
-    """The holder of a device that is still active. Raises IdentityRejected, UserNotFound,
-    UserClosed.
+    """The holder of a device that is still active, or of a visit at the portal that still goes on.
+    Raises IdentityRejected, UserNotFound, UserClosed.
     """
     budgets.check(connection, device.actor, now)
-    if not people.is_active(connection, device.id, now):
+    if device.role is Role.HOLDER:
+        made = visits.by_secret(connection, Role.HOLDER, device.certificate_sha256 or b"")
+        if made is None or made.visitor_id != device.user_id or not made.is_open(now):
+            raise IdentityRejected(OVER)
+    elif not people.is_active(connection, device.id, now):
         raise IdentityRejected("this identity is unknown or was removed: enrol again")
     return people.present(connection, device.user_id or "")
 

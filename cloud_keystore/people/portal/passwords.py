@@ -41,6 +41,7 @@ from cloud_keystore.storage.credentials.portal import codes as code_rows
 from cloud_keystore.storage.credentials.portal import passwords, questions
 from cloud_keystore.storage.credentials.portal.questions import Kept
 from cloud_keystore.storage.outbox import notifications as outbox
+from cloud_keystore.storage.rights import visits
 
 PASSWORD, ANSWERS = "password", "answers"
 MINUTE = timedelta(minutes=1)
@@ -300,6 +301,9 @@ class Passwords:
         for what in (PASSWORD, ANSWERS):
             passwords.forgive(connection, user.id, what)
         code_rows.end_all(connection, user.id, Purpose.PASSWORD, now)
+        # Whoever has logged in by the password before is logged out.
+        code_rows.end_all(connection, user.id, Purpose.VISIT, now)
+        visits.end_all(connection, user.id, now)
         outbox.put(connection, Template.PASSWORD_CHANGED, user.id, now)
 
     def _hashed(self, user_id: str, password: str) -> str:

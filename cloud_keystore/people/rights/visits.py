@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from sqlalchemy import Connection
 
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.model.actors import Actor, ActorKind
@@ -13,7 +14,7 @@ from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import IdentityRejected, TokenRejected
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.organisations import ROOT
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.model.rights.visits import (
     CODE_PREFIX,
@@ -22,17 +23,17 @@ from cloud_keystore.model.rights.visits import (
     MOST_VISITS,
     SECRET_PREFIX,
     SEEN_TIME,
+    STEP_TIME,
     Visit,
     new_text,
     text_sha256,
 )
+from cloud_keystore.people.portal.knowing import OVER
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import visits
 
 log = structlog.get_logger()
-
-OVER = "you are logged out: log in again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,13 @@ class Visits:
         text = new_text(CODE_PREFIX, self.random)
         with acting.changing(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            for each in visits.unended(by.connection, actor.id, now - LONGEST_VISIT - CODE_TIME):
+            since = now - LONGEST_VISIT - CODE_TIME
+            for each in visits.unended(by.connection, Role.OPERATOR, actor.id, since):
                 if each.begin_time is None:
                     visits.end(by.connection, each, now)
-            made = Visit(new_id(now, self.random), actor.id, _sha256(CODE_PREFIX, text), now)
+            made = Visit(
+                new_id(now, self.random), Role.OPERATOR, actor.id, sha256_of(CODE_PREFIX, text), now
+            )
             visits.add(by.connection, made)
             asked = entries.about_keystore(Kind.VISIT_ASKED, now, actor, {"visit": made.id})
             journal.append(by.connection, asked)
@@ -85,24 +89,21 @@ class Visits:
         now, given = self.clock(), text_sha256(CODE_PREFIX, code.strip())
         secret = new_text(SECRET_PREFIX, self.random)
         with self.database.write() as connection:
-            made = None if given is None else visits.by_code(connection, given)
+            made = None if given is None else visits.by_code(connection, Role.OPERATOR, given)
             operator = None
             if made is not None and made.can_begin(now):
-                operator = people.find_identity(connection, made.operator_id)
+                operator = people.find_identity(connection, made.visitor_id)
             if made is None or operator is None or not operator.is_active(now):
                 raise TokenRejected(
                     "this code is unknown, used or older than five minutes: get another one"
                 )
-            if not visits.begin(connection, made, _sha256(SECRET_PREFIX, secret), now):
+            if not visits.begin(connection, made, sha256_of(SECRET_PREFIX, secret), now):
                 raise TokenRejected("this code was used meanwhile: get another one")
             begun = entries.about_keystore(
                 Kind.VISIT_BEGUN, now, operator.actor, {"visit": made.id}
             )
             journal.append(connection, begun)
-            others = visits.unended(connection, operator.id, now - LONGEST_VISIT - CODE_TIME)
-            open_ = [each for each in others if each.is_open(now)]
-            for each in open_[: max(0, len(open_) - MOST_VISITS)]:
-                visits.end(connection, each, now)
+            end_oldest(connection, made, now)
         return secret
 
     def find(self, secret_sha256: bytes) -> Identity:
@@ -111,25 +112,23 @@ class Visits:
         """
         now = self.clock()
         with self.database.read() as connection:
-            made = visits.by_secret(connection, secret_sha256)
+            made = visits.by_secret(connection, Role.OPERATOR, secret_sha256)
             if made is None or not made.is_open(now):
                 raise IdentityRejected(OVER)
-            operator = people.find_identity(connection, made.operator_id)
+            operator = people.find_identity(connection, made.visitor_id)
         if operator is None or not operator.is_active(now):
             raise IdentityRejected(OVER)
-        if made.seen_time is None or now >= made.seen_time + SEEN_TIME:
-            with self.database.write(shared=True) as connection:
-                visits.seen(connection, made, now)
+        note_seen(self.database, made, now)
         return operator
 
     def end(self, secret_sha256: bytes) -> None:
         """End a visit. Repeated, it does nothing."""
         now = self.clock()
         with self.database.write() as connection:
-            made = visits.by_secret(connection, secret_sha256)
+            made = visits.by_secret(connection, Role.OPERATOR, secret_sha256)
             if made is None or not visits.end(connection, made, now):
                 return
-            actor = Actor(ActorKind.OPERATOR, made.operator_id)
+            actor = Actor(ActorKind.OPERATOR, made.visitor_id)
             ended = entries.about_keystore(Kind.VISIT_ENDED, now, actor, {"visit": made.id})
             journal.append(connection, ended)
 
@@ -154,7 +153,24 @@ class Visits:
             return tuple(each for each in Right if by.held.has(each, place))
 
 
-def _sha256(prefix: str, text: str) -> bytes:
+def end_oldest(connection: Connection, begun: Visit, now: datetime) -> None:
+    """Let the oldest visits of a visitor end, if one that has begun makes them too many."""
+    since = now - LONGEST_VISIT - STEP_TIME
+    others = visits.unended(connection, begun.role, begun.visitor_id, since)
+    open_ = [each for each in others if each.is_open(now)]
+    for each in open_[: max(0, len(open_) - MOST_VISITS)]:
+        visits.end(connection, each, now)
+
+
+def note_seen(database: Database, made: Visit, now: datetime) -> None:
+    """Note that there was a request, at most once a minute."""
+    if made.seen_time is None or now >= made.seen_time + SEEN_TIME:
+        with database.write(shared=True) as connection:
+            visits.seen(connection, made, now)
+
+
+def sha256_of(prefix: str, text: str) -> bytes:
+    """What the keystore keeps of a code or a secret that it has drawn."""
     made = text_sha256(prefix, text)
     assert made is not None  # noqa: S101 (it was drawn so)
     return made

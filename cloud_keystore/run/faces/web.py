@@ -26,6 +26,13 @@ from cloud_keystore.web.application import application
 from cloud_keystore.web.assets import Assets
 from cloud_keystore.web.authenticator import AuthenticatorCalls
 from cloud_keystore.web.gate import Gate
+from cloud_keystore.web.me.contact import ContactPages
+from cloud_keystore.web.me.entering import EnteringPages
+from cloud_keystore.web.me.forgetting import ForgettingPages
+from cloud_keystore.web.me.own import OwnPages
+from cloud_keystore.web.me.password import PasswordPages
+from cloud_keystore.web.me.views import OwnViews
+from cloud_keystore.web.me.visiting import AREA as OWN_AREA
 from cloud_keystore.web.origins import Origins
 from cloud_keystore.web.pages import Pages
 from cloud_keystore.web.proofs import Nonces
@@ -49,9 +56,11 @@ from cloud_keystore.web.ra.overviews.workstations import WorkstationPages
 from cloud_keystore.web.ra.people import PeoplePages
 from cloud_keystore.web.ra.person import PersonPages
 from cloud_keystore.web.ra.reports import ReportPages
-from cloud_keystore.web.ra.views import Row, Views
-from cloud_keystore.web.ra.visiting import Doorkeeper
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.ra.visiting import AREA
+from cloud_keystore.web.rows import Part, Row
 from cloud_keystore.web.streams import Streams
+from cloud_keystore.web.visiting import Doorkeeper
 
 SECRET_BYTES = 32
 
@@ -125,15 +134,16 @@ def site_of(
     pages = Pages()
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
     views = Views(pages, use_cases.visits)
-    inner = application(
-        calls, streams, pages, Assets.read(), views, _visited(use_cases, views, clock)
+    own = OwnViews(pages, use_cases.holdings, clock)
+    parts = (
+        Part(views.serve, _visited(use_cases, views, clock)),
+        Part(own.serve, _own(use_cases, own)),
     )
+    inner = application(calls, streams, pages, Assets.read(), parts)
+    proven = Proving(inner, use_cases.callers, nonces, limiter.admit)
+    holders = Doorkeeper(proven, OWN_AREA, use_cases.portal_visits.find, limiter.admit)
     return Gate(
-        Doorkeeper(
-            Proving(inner, use_cases.callers, nonces, limiter.admit),
-            use_cases.visits,
-            limiter.admit,
-        ),
+        Doorkeeper(holders, AREA, use_cases.visits.find, limiter.admit),
         origins=origins,
         pages=pages,
         admit=limiter.admit,
@@ -196,6 +206,17 @@ def _overviews(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[R
         *UnfinishedPages(views, use_cases.reports).rows(),
         *WorkstationPages(views, use_cases.identities, alerts, organisations, clock).rows(),
         *FeedbackPages(views, use_cases.feedback).rows(),
+    )
+
+
+def _own(use_cases: WebUseCases, views: OwnViews) -> Sequence[Row]:
+    """The pages of holders."""
+    return (
+        *EnteringPages(views.pages, use_cases.portal_visits).rows(),
+        *ForgettingPages(views.pages, use_cases.portal_visits, use_cases.own_passwords).rows(),
+        *OwnPages(views, use_cases.holdings, use_cases.devices, use_cases.portal_visits).rows(),
+        *ContactPages(views, use_cases.addresses, use_cases.phones).rows(),
+        *PasswordPages(views, use_cases.own_passwords).rows(),
     )
 
 

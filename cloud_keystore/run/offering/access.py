@@ -11,7 +11,7 @@ from cloud_keystore.model.people import Role
 from cloud_keystore.run.offering.visited import VISITED
 
 WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
-CLIENT = Role.CLIENT
+CLIENT, HOLDER = Role.CLIENT, Role.HOLDER
 
 BRIEF = ("looks",)  # what health waits for; the others wait while custody starts
 MAIN: Mapping[str, Access] = MappingProxyType(
@@ -374,6 +374,27 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "importing.import_users": OPERATOR,
         "reading.sentences": OPERATOR,
         **VISITED,
+        "portal_visits.look": NOBODY,
+        "portal_visits.ask": NOBODY,  # a password says who logs in, and then a code
+        "portal_visits.again": NOBODY,
+        "portal_visits.begin": NOBODY,
+        "portal_visits.find": NOBODY,
+        "portal_visits.end": NOBODY,
+        "portal_visits.end_others": HOLDER,
+        "own_passwords.forget": NOBODY,
+        "own_passwords.questions_of": NOBODY,  # a code says whose
+        "own_passwords.reset": NOBODY,
+        "own_passwords.change": HOLDER,
+        "own_passwords.look": HOLDER,
+        "holdings.show": HOLDER,
+        "holdings.events": HOLDER,
+        "holdings.end_session": HOLDER,
+        "holdings.end_sign_in": HOLDER,
+        "devices.remove_own": HOLDER,
+        "addresses.send_own": HOLDER,
+        "addresses.confirm_own": HOLDER,
+        "phones.send_own": HOLDER,
+        "phones.confirm_own": HOLDER,
     }
 )
 EST: Mapping[str, Access] = MappingProxyType(

@@ -18,6 +18,7 @@ from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.own.holdings import Holdings
 from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing
@@ -62,10 +63,12 @@ from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.bells import Bells
+from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
+from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.mappings import Mappings
 from cloud_keystore.people.programs.operators import Operators
@@ -159,6 +162,9 @@ class MainUseCases:
     security_questions: Questions
     reading: Reading
     visits: Visits
+    portal_visits: PortalVisits
+    own_passwords: OwnPasswords
+    holdings: Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,9 @@ def main_use_cases(
     identified = Operators(database=database, clock=clock, random=os.urandom)
     organisations = Organisations(database=database, clock=clock, random=os.urandom)
     four_eyes = FourEyes(database=database, clock=clock)
+    passwords = Passwords(passcodes, questions)
+    ending = Sessions(database=database, clock=clock)
+    admitting = Admitting(database, seal, clock, wake, os.urandom, parts.authorities)
     return MainUseCases(
         callers=Callers(database, clock),
         announcing=_announcing(parts),
@@ -246,23 +255,9 @@ def main_use_cases(
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
         unlock_codes=UnlockCodes(passcodes, wake),
         alerts=Alerts(database=database, clock=clock),
-        deciding=Deciding(
-            database=database,
-            seal=seal,
-            clock=clock,
-            wake=wake,
-            random=os.urandom,
-            authorities=parts.authorities,
-        ),
-        admitting=Admitting(
-            database=database,
-            seal=seal,
-            clock=clock,
-            wake=wake,
-            random=os.urandom,
-            authorities=parts.authorities,
-        ),
-        sessions=Sessions(database=database, clock=clock),
+        deciding=Deciding(database, seal, clock, wake, os.urandom, parts.authorities),
+        admitting=admitting,
+        sessions=ending,
         people=parts.people,
         showing=Showing(database=database, clock=clock),
         leaving=leaving,
@@ -322,10 +317,13 @@ def main_use_cases(
         bells=Bells(database, clock, seal, parts.settings.push),
         second_phones=SecondPhones(parts.people),
         short_codes=ShortCodes(parts.people),
-        portal_passwords=Passwords(passcodes, questions),
+        portal_passwords=passwords,
         security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
         visits=Visits(database, clock, os.urandom, log_in_page(parts.settings)),
+        portal_visits=PortalVisits(passwords),
+        own_passwords=OwnPasswords(passwords),
+        holdings=Holdings(ending, admitting),
     )
 
 

@@ -9,6 +9,7 @@ from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.own.holdings import Holdings
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
@@ -31,10 +32,13 @@ from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.importing import Importing
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
+from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.bells import Bells
+from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.short_codes import ShortCodes
+from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
@@ -44,7 +48,9 @@ from cloud_keystore.run.offering.use_cases import MainUseCases
 
 @dataclass(frozen=True, slots=True)
 class WebUseCases:
-    """Those of the pages for people, whose browsers can be devices, and for operators who visit."""
+    """Those of the pages for people, whose browsers can be devices, and for operators and holders
+    who visit.
+    """
 
     callers: Callers
     announcing: Announcing
@@ -61,6 +67,10 @@ class WebUseCases:
     unlocking: Unlocking
     sessions: Sessions
     visits: Visits
+    portal_visits: PortalVisits
+    own_passwords: OwnPasswords
+    holdings: Holdings
+    phones: Phones
     people: People
     reports: Reports
     showing: Showing
@@ -77,17 +87,18 @@ class WebUseCases:
     domains: Domains
     roles: Roles
     custom_roles: CustomRoles
-    custom_profiles: CustomProfiles
     identities: Identities
     requests: Requests
     feedback: GivingFeedback
 
     def identify(self, fingerprint: bytes, role: Role | None) -> Identity:
-        """The caller of a certificate, or of a visit: operators are known here by their visits
-        alone. Raises IdentityRejected.
+        """The caller of a certificate, or of a visit: operators, and holders at the portal, are
+        known here by their visits alone. Raises IdentityRejected.
         """
         if role is Role.OPERATOR:
             return self.visits.find(fingerprint)
+        if role is Role.HOLDER:
+            return self.portal_visits.find(fingerprint)
         return self.callers.identify(fingerprint, role)
 
 

@@ -73,6 +73,7 @@ assert assignments.assignment.metadata is METADATA  # noqa: S101
 assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
 assert requests.request.metadata is METADATA  # noqa: S101
 assert visits.visit.metadata is METADATA  # noqa: S101
+assert visits.portal_visit.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101
 assert webhooks.webhook.metadata is METADATA  # noqa: S101

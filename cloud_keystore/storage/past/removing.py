@@ -22,7 +22,7 @@ from cloud_keystore.storage.outbox.deliveries import webhook_delivery
 from cloud_keystore.storage.outbox.notifications import notification
 from cloud_keystore.storage.outbox.webhooks import webhook
 from cloud_keystore.storage.past.repeats import repeatable
-from cloud_keystore.storage.rights.visits import visit
+from cloud_keystore.storage.rights.visits import TABLES
 from cloud_keystore.storage.sign_ins import sign_in
 
 PORTION = 500  # rows in one transaction, for which other writers wait
@@ -87,7 +87,8 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     yield to, _oldest(to, to.c.id < first, to.c.end_time.is_not(None))
     yield repeatable, _oldest(repeatable, repeatable.c.id < first)
     # The longest visit is over within a day.
-    yield visit, _oldest(visit, visit.c.id < first)
+    for table in TABLES.values():
+        yield table, _oldest(table, table.c.id < first)
 
 
 def _oldest(table: Table, *conditions: ColumnElement[bool]) -> Select[tuple[str]]:

@@ -1,9 +1,11 @@
-"""Rows of what operators do at the pages, from log-in to log-out."""
+"""Rows of what operators and holders do at the pages, from log-in to log-out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import (
     Column,
@@ -12,74 +14,106 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
+    RowMapping,
     String,
+    Table,
     select,
 )
 
+from cloud_keystore.model.people import Role
 from cloud_keystore.model.rights.visits import Visit
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.instants import Instant
 
-visit = authentic(
-    "visit",
-    Column("id", String, primary_key=True),
-    Column("operator_id", ForeignKey("identity.id"), nullable=False),
-    Column("code_sha256", LargeBinary, nullable=False),
-    Column("create_time", Instant, nullable=False),
-    Column("secret_sha256", LargeBinary),
-    Column("begin_time", Instant),
-    Column("seen_time", Instant),
-    Column("end_time", Instant),
-    Index("visit_by_code", "code_sha256", unique=True),
-    Index("visit_by_secret", "secret_sha256", unique=True),
-    Index("visit_of_operator", "operator_id", "create_time"),
+
+def _table(name: str, visitor: str, of: str) -> Table:
+    """A table of visits; `visitor` is the column of who visits, in the table `of`."""
+    return authentic(
+        name,
+        Column("id", String, primary_key=True),
+        Column(visitor, ForeignKey(f"{of}.id"), nullable=False),
+        Column("code_sha256", LargeBinary, nullable=False),
+        Column("create_time", Instant, nullable=False),
+        Column("secret_sha256", LargeBinary),
+        Column("begin_time", Instant),
+        Column("seen_time", Instant),
+        Column("end_time", Instant),
+        Index(f"{name}_by_code", "code_sha256", unique=True),
+        Index(f"{name}_by_secret", "secret_sha256", unique=True),
+        Index(f"{name}_of_{visitor.removesuffix('_id')}", visitor, "create_time"),
+    )
+
+
+visit = _table("visit", "operator_id", "identity")
+portal_visit = _table("portal_visit", "user_id", "user")
+TABLES: Mapping[Role, Table] = MappingProxyType({Role.OPERATOR: visit, Role.HOLDER: portal_visit})
+VISITOR: Mapping[Role, str] = MappingProxyType(
+    {Role.OPERATOR: "operator_id", Role.HOLDER: "user_id"}
 )
-v = visit.c
-_KNOWN = Visit.__dataclass_fields__
+_KNOWN = Visit.__dataclass_fields__.keys() - {"role", "visitor_id"}
 
 
 def add(connection: Connection, made: Visit) -> None:
-    rows.add(connection, visit, asdict(made))
+    known = asdict(made)
+    values: Values = {name: known[name] for name in _KNOWN}
+    rows.add(connection, TABLES[made.role], {**values, VISITOR[made.role]: made.visitor_id})
 
 
-def by_code(connection: Connection, code_sha256: bytes) -> Visit | None:
+def by_code(connection: Connection, role: Role, code_sha256: bytes) -> Visit | None:
     """The visit that a code begins, or has begun."""
-    return _find(connection, v.code_sha256 == code_sha256)
+    return _find(connection, role, TABLES[role].c.code_sha256 == code_sha256)
 
 
-def by_secret(connection: Connection, secret_sha256: bytes) -> Visit | None:
+def by_secret(connection: Connection, role: Role, secret_sha256: bytes) -> Visit | None:
     """The visit that a browser knows."""
-    return _find(connection, v.secret_sha256 == secret_sha256)
+    return _find(connection, role, TABLES[role].c.secret_sha256 == secret_sha256)
 
 
-def unended(connection: Connection, operator_id: str, since: datetime) -> list[Visit]:
-    """Those of an operator that were made since a time and not ended, the first first."""
-    own = (v.operator_id == operator_id, v.create_time > since, v.end_time.is_(None))
-    found = rows.read(connection, visit, select(visit).where(*own).order_by(v.create_time, v.id))
-    return [Visit(**{name: row[name] for name in _KNOWN}) for row in found]
+def unended(connection: Connection, role: Role, visitor_id: str, since: datetime) -> list[Visit]:
+    """Those of a visitor that were made since a time and not ended, the first first."""
+    table = TABLES[role]
+    v = table.c
+    own = (v[VISITOR[role]] == visitor_id, v.create_time > since, v.end_time.is_(None))
+    found = rows.read(connection, table, select(table).where(*own).order_by(v.create_time, v.id))
+    return [_visit(role, row) for row in found]
 
 
 def begin(connection: Connection, made: Visit, secret_sha256: bytes, now: datetime) -> bool:
     """Let a visit begin; False if it has begun, or is over."""
+    v = TABLES[made.role].c
     this = [v.id == made.id, v.begin_time.is_(None), v.end_time.is_(None)]
     changes: Values = {"secret_sha256": secret_sha256, "begin_time": now, "seen_time": now}
-    return bool(rows.change(connection, visit, this, changes))
+    return bool(rows.change(connection, TABLES[made.role], this, changes))
 
 
 def seen(connection: Connection, made: Visit, now: datetime) -> None:
     """Note that there was a request."""
+    v = TABLES[made.role].c
     this = [v.id == made.id, v.end_time.is_(None)]
-    rows.change(connection, visit, this, {"seen_time": now})
+    rows.change(connection, TABLES[made.role], this, {"seen_time": now})
 
 
 def end(connection: Connection, made: Visit, now: datetime) -> bool:
     """Let a visit be over; False if it was so already."""
+    v = TABLES[made.role].c
     this = [v.id == made.id, v.end_time.is_(None)]
-    return bool(rows.change(connection, visit, this, {"end_time": now}))
+    return bool(rows.change(connection, TABLES[made.role], this, {"end_time": now}))
 
 
-def _find(connection: Connection, condition: ColumnElement[bool]) -> Visit | None:
-    row = rows.find(connection, visit, condition)
-    return None if row is None else Visit(**{name: row[name] for name in _KNOWN})
+def end_all(connection: Connection, user_id: str, now: datetime) -> None:
+    """Let all visits of a holder be over, and those that have not begun."""
+    v = portal_visit.c
+    this = [v.user_id == user_id, v.end_time.is_(None)]
+    rows.change(connection, portal_visit, this, {"end_time": now})
+
+
+def _find(connection: Connection, role: Role, condition: ColumnElement[bool]) -> Visit | None:
+    row = rows.find(connection, TABLES[role], condition)
+    return None if row is None else _visit(role, row)
+
+
+def _visit(role: Role, row: RowMapping) -> Visit:
+    known = {name: row[name] for name in _KNOWN}
+    return Visit(role=role, visitor_id=row[VISITOR[role]], **known)

@@ -22,8 +22,9 @@ from cloud_keystore.web.ra.acts import ACTS, REASONS
 from cloud_keystore.web.ra.forms import Field, Question, ask
 from cloud_keystore.web.ra.people import PEOPLE
 from cloud_keystore.web.ra.person import PERSON
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import current, given
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 CARD = f"{PERSON}/cards/{{serial}}"
 
@@ -58,7 +59,7 @@ class CardPages:
     def ask(self, name: str, request: Request, wrong: str = "") -> Response:
         """The question before something is done with a card."""
         serial, act = str(request.path_params["serial"]), ACTS[name]
-        listing = self.cards.find(serial, actor=current().operator.actor)
+        listing = self.cards.find(serial, actor=current().visitor.actor)
         about = f"Card {serial} of {listing.user.display_name}."
         question = Question(
             act.title, (about, *act.said), act.button, _own(request), act.fields, warns=act.warns
@@ -67,12 +68,12 @@ class CardPages:
 
     def suspend(self, request: Request) -> Response:
         """Take a card out of use for a time."""
-        self.cards.suspend(str(request.path_params["serial"]), actor=current().operator.actor)
+        self.cards.suspend(str(request.path_params["serial"]), actor=current().visitor.actor)
         return see(f"{_own(request)}?done=suspended")
 
     def resume(self, request: Request) -> Response:
         """Put a card back in use."""
-        self.cards.resume(str(request.path_params["serial"]), actor=current().operator.actor)
+        self.cards.resume(str(request.path_params["serial"]), actor=current().visitor.actor)
         return see(f"{_own(request)}?done=resumed")
 
     def revoke(self, request: Request) -> Response:
@@ -82,7 +83,7 @@ class CardPages:
             if given("code") not in REASONS:
                 raise InvalidInput("say why: choose one of the reasons")  # noqa: TRY301
             code = RevocationReason(given("code"))
-            self.cards.revoke(serial, given("reason"), code, actor=current().operator.actor)
+            self.cards.revoke(serial, given("reason"), code, actor=current().visitor.actor)
         except InvalidInput as error:
             return self.ask("revoke", request, str(error))
         return see(f"{_own(request)}?done=revoked")
@@ -90,7 +91,7 @@ class CardPages:
     def make_code(self, request: Request) -> Response:
         """A code that is read out. It is in this answer alone, so that nothing keeps it."""
         serial = str(request.path_params["serial"])
-        made = self.unlock_codes.make(serial, actor=current().operator.actor)
+        made = self.unlock_codes.make(serial, actor=current().visitor.actor)
         return self.views.page(
             "told",
             title="Unlock code",
@@ -109,7 +110,7 @@ class CardPages:
         """Go on with a card that could not be made."""
         serial = str(request.path_params["serial"])
         try:
-            self.issuing.resume(serial, actor=current().operator.actor)
+            self.issuing.resume(serial, actor=current().visitor.actor)
         except KeyBackendUnavailable:
             return see(f"{_own(request)}?done=failed")
         return see(f"{_own(request)}?done=issued")
@@ -120,7 +121,7 @@ class CardPages:
         user_id = str(request.path_params["user_id"])
         defined = {
             each.name: f"{each.name}: {each.series}"
-            for each in self.custom_profiles.offered(user_id, actor=current().operator.actor)
+            for each in self.custom_profiles.offered(user_id, actor=current().visitor.actor)
         }
         built_in = {name: f"{name}: {each.title}" for name, each in PROFILES.items()}
         question = Question(
@@ -140,7 +141,7 @@ class CardPages:
             request_id = bytes.fromhex(given("request_id"))
         except ValueError:
             return self.ask_issue(request, "open this page again")
-        actor, user_id = current().operator.actor, str(request.path_params["user_id"])
+        actor, user_id = current().visitor.actor, str(request.path_params["user_id"])
         try:
             self.issuing.issue(request_id, user_id, given("profile"), actor=actor)
         except InvalidInput as error:

@@ -17,8 +17,10 @@ from cloud_keystore.people.people import People, Token
 from cloud_keystore.web.ra.forms import Field, Question, ask
 from cloud_keystore.web.ra.people import PEOPLE
 from cloud_keystore.web.ra.person import PERSON
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import AT, current, given
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.ra.visiting import AT
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 ADD = f"{AT}/add"
 REASON = Field("reason", "Why?", "The holder and the journal are told.")
@@ -76,7 +78,7 @@ class ChangePages:
                 given("name"),
                 given("email"),
                 account=given("account"),
-                actor=current().operator.actor,
+                actor=current().visitor.actor,
             )
         except (InvalidInput, UserExists) as error:
             return self.ask_add(request, str(error))
@@ -87,7 +89,7 @@ class ChangePages:
 
     def invite(self, request: Request) -> Response:
         """Invite a phone once more."""
-        actor = current().operator.actor
+        actor = current().visitor.actor
         token = self.people.invite_device(str(request.path_params["user_id"]), actor=actor)
         return self._invited(_own(request), token, "A phone is invited")
 
@@ -106,7 +108,7 @@ class ChangePages:
     def ask_close(self, request: Request, wrong: str = "") -> Response:
         """The question whether somebody leaves, with all that ends."""
         user_id = str(request.path_params["user_id"])
-        foreseen = self.leaving.foresee(user_id, current().operator)
+        foreseen = self.leaving.foresee(user_id, current().visitor)
         question = Question(
             f"Close {foreseen.user.display_name}?",
             (
@@ -124,7 +126,7 @@ class ChangePages:
         """End everything of somebody who leaves."""
         user_id = str(request.path_params["user_id"])
         try:
-            self.leaving.close(user_id, given("reason"), current().operator)
+            self.leaving.close(user_id, given("reason"), current().visitor)
         except InvalidInput as error:
             return self.ask_close(request, str(error))
         return see(f"{_own(request)}?done=closed")
@@ -145,7 +147,7 @@ class ChangePages:
 
     def add_account(self, request: Request) -> Response:
         """Give a person a Windows account."""
-        user_id, actor = str(request.path_params["user_id"]), current().operator.actor
+        user_id, actor = str(request.path_params["user_id"]), current().visitor.actor
         try:
             self.accounts.add(user_id, given("name"), given("upn"), actor=actor)
         except (InvalidInput, UserExists) as error:
@@ -166,7 +168,7 @@ class ChangePages:
 
     def remove_account(self, request: Request) -> Response:
         """Take a Windows account away."""
-        user_id, actor = str(request.path_params["user_id"]), current().operator.actor
+        user_id, actor = str(request.path_params["user_id"]), current().visitor.actor
         self.accounts.remove(user_id, given("name"), actor=actor)
         return see(f"{_own(request)}/accounts?done=no-account")
 
@@ -190,7 +192,7 @@ class ChangePages:
         """Take a device out of use for ever."""
         device_id = str(request.path_params["device_id"])
         try:
-            self.devices.remove(device_id, given("reason"), current().operator)
+            self.devices.remove(device_id, given("reason"), current().visitor)
         except InvalidInput as error:
             return self.ask_remove_device(request, str(error))
         return see(f"{_own(request)}/devices?done=no-device")

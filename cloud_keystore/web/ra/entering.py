@@ -13,8 +13,9 @@ from cloud_keystore.model.errors import TokenRejected
 from cloud_keystore.model.rights.visits import SECRET_PREFIX, text_sha256
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.web.pages import Pages
-from cloud_keystore.web.ra.views import Row
-from cloud_keystore.web.ra.visiting import AT, LOG_IN, current, given, kept, own_path
+from cloud_keystore.web.ra.visiting import AREA, AT, LOG_IN
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current, given
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,12 @@ class Entering:
 
     def ask(self, request: Request) -> Response:
         """The page that asks for a code."""
-        wanted = own_path(request.query_params.get("next", ""))
+        wanted = AREA.own_path(request.query_params.get("next", ""))
         return self.pages.page("ra/log_in", wanted=wanted, wrong="")
 
     def begin(self, _request: Request) -> Response:
         """Begin a visit, with a secret that no browser has had before."""
-        wanted = own_path(given("next"))
+        wanted = AREA.own_path(given("next"))
         try:
             secret = self.visits.begin(given("code"))
         except TokenRejected as error:
@@ -47,7 +48,7 @@ class Entering:
                 "ra/log_in", HTTPStatus.FORBIDDEN, wanted=wanted, wrong=str(error)
             )
         return RedirectResponse(
-            quote(wanted, safe="/?=&%+"), HTTPStatus.SEE_OTHER, {"Set-Cookie": kept(secret)}
+            quote(wanted, safe="/?=&%+"), HTTPStatus.SEE_OTHER, {"Set-Cookie": AREA.kept(secret)}
         )
 
     def end(self, _request: Request) -> Response:
@@ -55,5 +56,5 @@ class Entering:
         fingerprint = text_sha256(SECRET_PREFIX, current().secret)
         if fingerprint is not None:
             self.visits.end(fingerprint)
-        fields = {"Set-Cookie": kept(""), "Clear-Site-Data": '"cache"'}
+        fields = {"Set-Cookie": AREA.kept(""), "Clear-Site-Data": '"cache"'}
         return RedirectResponse(LOG_IN, HTTPStatus.SEE_OTHER, fields)

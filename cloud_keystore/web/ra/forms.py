@@ -12,7 +12,7 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from cloud_keystore.web.ra.views import Views
-from cloud_keystore.web.ra.visiting import given, has_answered
+from cloud_keystore.web.visiting import given, has_answered
 
 NO_CHOICES: Mapping[str, str] = MappingProxyType({})
 

@@ -15,8 +15,10 @@ from cloud_keystore.model.sheets import reading
 from cloud_keystore.model.sheets.candidates import Candidate, Fault, Outcome
 from cloud_keystore.model.sheets.reading import Sheet, SheetUnusable
 from cloud_keystore.people.importing import MOST_CANDIDATES, Importing
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import AT, current, given
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.ra.visiting import AT
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 IMPORT = f"{AT}/import"
 COUNTS = ("added", "there", "refused")
@@ -61,7 +63,7 @@ class ImportPages:
         if given("step") != "add":
             return self._shown(text, lines)
         good = [each for each in lines if each.outcome is not Outcome.REFUSED]
-        actor = current().operator.actor
+        actor = current().visitor.actor
         wanted = [each.candidate for each in good]
         made = self.importing.import_users(wanted, dry_run=False, actor=actor) if wanted else []
         if any(each.outcome is Outcome.REFUSED for each in made):  # somebody was faster
@@ -79,7 +81,7 @@ class ImportPages:
         faults: Mapping[int, Sequence[Fault]] = sheet.faults()
         good = [row for row in sheet.rows if row.number not in faults]
         wanted = [sheet.candidate(row) for row in good]
-        found = self.importing.import_users(wanted, dry_run=True, actor=current().operator.actor)
+        found = self.importing.import_users(wanted, dry_run=True, actor=current().visitor.actor)
         known = {row.number: each for row, each in zip(good, found, strict=True)}
         return [
             Line(

@@ -16,8 +16,9 @@ from cloud_keystore.model.fields.pages import order
 from cloud_keystore.model.finding import LONGEST_TEXT
 from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.files import csv_file
-from cloud_keystore.web.ra.views import MenuItem, Row, Views
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import MenuItem, Views
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
 
 PAGE = 50  # lines on one
 LONGEST_NUMBER = 6  # digits of a page

@@ -18,8 +18,10 @@ from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.listing import UserListing, Wanted
 from cloud_keystore.people.people import People
 from cloud_keystore.web.ra import words
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import AT, current
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.ra.visiting import AT
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current
 
 PEOPLE = f"{AT}/people"
 PAGE = 50  # people on one
@@ -116,7 +118,7 @@ class PeoplePages:
 
     def show(self, request: Request) -> Response:
         """The people who are asked for."""
-        asked, actor = Asked.of(request), current().operator.actor
+        asked, actor = Asked.of(request), current().visitor.actor
         page = Page(PAGE + 1, asked.after)
         found = self.people.list_users(page, asked.wanted, actor=actor)
         numbers = self.reports.states(asked.q, actor=actor)
@@ -133,7 +135,7 @@ class PeoplePages:
             first=asked.but() if asked.after else "",
             everybody=PEOPLE,
             file=asked.but(f"{PEOPLE}.csv"),
-            may_add=Right.PEOPLE in self.views.visits.held(current().operator).somewhere,
+            may_add=Right.PEOPLE in self.views.visits.held(current().visitor).somewhere,
         )
 
     def _before(self, asked: Asked) -> str:
@@ -143,7 +145,7 @@ class PeoplePages:
         turned = asked.sort.removeprefix("-") if asked.sort.startswith("-") else f"-{asked.sort}"
         wanted = replace(asked, sort=turned).wanted
         # Backwards from the last one of the page before: its own page, and the one before that.
-        page, actor = Page(PAGE, asked.after), current().operator.actor
+        page, actor = Page(PAGE, asked.after), current().visitor.actor
         found = self.people.list_users(page, wanted, actor=actor)
         return asked.but(after=found[PAGE - 1].user.id if len(found) == PAGE else "")
 

@@ -19,9 +19,10 @@ from cloud_keystore.model.people import Identity, IdentityState, UserState
 from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.acts import acts_on
 from cloud_keystore.web.ra.people import PEOPLE
-from cloud_keystore.web.ra.views import Row, Views
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.ra.words import Done
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
 
 JUST_NOW = timedelta(minutes=2)  # for which a page says that something was done
 PERSON = f"{PEOPLE}/{{user_id}}"
@@ -73,7 +74,7 @@ class PersonPages:
 
     def show(self, name: str, request: Request) -> Response:
         """One part of what there is about a person."""
-        operator = current().operator
+        operator = current().visitor
         whole = self.showing.show(str(request.path_params["user_id"]), operator)
         told = words.DONE.get(request.query_params.get("done", ""))
         return self.page(name, whole, None if told is None else self._done(told, whole))
@@ -92,7 +93,7 @@ class PersonPages:
         """The page of a part."""
         own = f"{PEOPLE}/{whole.user.id}"
         now = self.clock()
-        rights = self.views.visits.rights(whole.user.id, current().operator)
+        rights = self.views.visits.rights(whole.user.id, current().visitor)
         is_here = whole.user.state is not UserState.CLOSED
         return self.views.page(
             f"person_{name}",

@@ -24,8 +24,9 @@ from cloud_keystore.people.people import People
 from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.files import csv_file
 from cloud_keystore.web.ra.people import PEOPLE, Asked, shown_state
-from cloud_keystore.web.ra.views import EXPIRING, JOURNAL, MAIL, Row, Views, see
-from cloud_keystore.web.ra.visiting import current, given
+from cloud_keystore.web.ra.views import EXPIRING, JOURNAL, MAIL, Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 DAY = timedelta(days=1)
 DAYS = 90
@@ -76,7 +77,7 @@ class ReportPages:
 
     def show_expiring(self, request: Request) -> Response:
         """What ends within some days, or has ended; the first to end first."""
-        said, actor = request.query_params, current().operator.actor
+        said, actor = request.query_params, current().visitor.actor
         days = said.get("days", str(DAYS))
         if not (days.isascii() and days.isdigit() and len(days) <= len("3650")):
             raise InvalidInput("days is no number: give one such as 90")
@@ -92,7 +93,7 @@ class ReportPages:
 
     def show_mail(self, request: Request) -> Response:
         """What was not delivered, oldest first."""
-        actor, after = current().operator.actor, request.query_params.get("after", "")
+        actor, after = current().visitor.actor, request.query_params.get("after", "")
         found = self.notifications.list_all("", Page(PAGE + 1, after), failed=True, actor=actor)
         more = {"after": found[PAGE - 1].notification.id} if len(found) > PAGE else {}
         return self.views.page(
@@ -106,7 +107,7 @@ class ReportPages:
         """Try again what has failed for a person."""
         if not given("user_id"):
             raise InvalidInput("user_id is missing: open the page again")
-        self.notifications.retry(given("user_id"), actor=current().operator.actor)
+        self.notifications.retry(given("user_id"), actor=current().visitor.actor)
         return see(f"{MAIL}?done=retried")
 
     def show_journal(self, request: Request) -> Response:
@@ -118,7 +119,7 @@ class ReportPages:
             before, after = begin - DAY, begin + DAY
         except (ValueError, OverflowError):
             raise InvalidInput("day is none: write it as 2026-11-30") from None
-        found = self.reading.sentences(current().operator, begin, after)
+        found = self.reading.sentences(current().visitor, begin, after)
         return self.views.page(
             "journal",
             day=begin,
@@ -134,7 +135,7 @@ class ReportPages:
 
     def _everybody(self, asked: Asked) -> Iterator[UserListing]:
         """All pages of a list."""
-        after, actor = "", current().operator.actor
+        after, actor = "", current().visitor.actor
         while True:
             page = Page(LARGEST_PAGE, after)
             found = self.people.list_users(page, asked.wanted, actor=actor)

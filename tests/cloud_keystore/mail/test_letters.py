@@ -32,7 +32,7 @@ FACTS = {
     "device": "Ada's <phone>",
     "reason": "lost & found",
     "who": "your registration authority",
-    "by": "Ada's tablet",
+    "by": 'your phone "Ada\'s tablet"',
     "old": "Ada O'Brien",
     "new": "Ada Lovelace",
 }
@@ -45,6 +45,7 @@ UNTIL = {
     Template.ADDRESS_CODE: CODE,
     Template.PASSWORD_CODE: CODE,
     Template.DEVICE_CODE: CODE,
+    Template.VISIT_CODE: CODE,
     Template.EMAIL_LINK: {
         "link": "cca1.01a207a2-3280-7277-86fd-6eb3e1ac2991.AAECAwQFBgcICQoLDA0ODw",
         "until": "2 December 2026, 14:05 UTC",

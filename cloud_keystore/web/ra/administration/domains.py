@@ -13,8 +13,9 @@ from cloud_keystore.people.domains import Domains
 from cloud_keystore.web.ra.administration.places import DOMAINS, SECTION
 from cloud_keystore.web.ra.forms import Field, Question, ask
 from cloud_keystore.web.ra.lists import Cell, Line, Link, Listing, ListPage, time_cell
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import current, given
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class DomainPages:
 
     def listing(self, _request: Request) -> Listing:
         """The domains."""
-        operator = current().operator
+        operator = current().visitor
         may = Right.DOMAINS in self.views.visits.held(operator).everywhere
         return Listing(
             "E-mail domains",
@@ -69,7 +70,7 @@ class DomainPages:
     def add(self, request: Request) -> Response:
         """Allow a domain."""
         try:
-            if not self.domains.add(given("name"), actor=current().operator.actor):
+            if not self.domains.add(given("name"), actor=current().visitor.actor):
                 return self.ask_add(request, "this domain is in the list already")
         except InvalidInput as error:
             return self.ask_add(request, str(error))
@@ -92,5 +93,5 @@ class DomainPages:
 
     def remove(self, _request: Request) -> Response:
         """Forbid a domain."""
-        self.domains.remove(given("name"), actor=current().operator.actor)
+        self.domains.remove(given("name"), actor=current().visitor.actor)
         return see(DOMAINS, "removed")

@@ -29,8 +29,9 @@ from cloud_keystore.web.ra.lists import (
     chosen_of,
     time_cell,
 )
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import current, given
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 DAY = timedelta(days=1)
 KINDS = (Role.OPERATOR, Role.AUDITOR)  # who get roles here
@@ -75,7 +76,7 @@ class GrantPages:
     def listing(self, request: Request) -> Listing:
         """What was granted where the operator could grant it."""
         now, wanted = self.clock(), chosen_of(request, STATES)
-        found = self.roles.list_all(actor=current().operator.actor)
+        found = self.roles.list_all(actor=current().visitor.actor)
         return Listing(
             "Who has which role",
             COLUMNS,
@@ -87,7 +88,7 @@ class GrantPages:
 
     def ask_grant(self, _request: Request, wrong: str = "") -> Response:
         """The question who is granted which role."""
-        operator = current().operator
+        operator = current().visitor
         may = self.views.visits.places(Right.ROLES, operator)
         called = paths(self.organisations.list_all(actor=operator.actor))
         known = self.roles.known(actor=operator.actor)
@@ -116,7 +117,7 @@ class GrantPages:
         try:
             until = _end_of(given("until"))
             wish = Wish(given("who"), given("role"), given("organisation"), None, until)
-            self.roles.grant(wish, actor=current().operator.actor)
+            self.roles.grant(wish, actor=current().visitor.actor)
         except (InvalidInput, NotAllowed) as error:
             return self.ask_grant(request, str(error))
         return see(GRANTS, "granted")
@@ -124,7 +125,7 @@ class GrantPages:
     def ask_withdraw(self, request: Request, wrong: str = "") -> Response:
         """The question whether a role is withdrawn."""
         grant_id = str(request.path_params["grant_id"])
-        known = self.roles.list_all(actor=current().operator.actor)
+        known = self.roles.list_all(actor=current().visitor.actor)
         found = next((each for each in known if each.assignment.id == grant_id), None)
         if found is None:
             raise RoleNotFound("there is no such role of anybody: look at the list")
@@ -141,14 +142,14 @@ class GrantPages:
         """Withdraw a role."""
         grant_id = str(request.path_params["grant_id"])
         try:
-            self.roles.withdraw(grant_id, actor=current().operator.actor)
+            self.roles.withdraw(grant_id, actor=current().visitor.actor)
         except (LastOperator, NotAllowed) as error:
             return self.ask_withdraw(request, str(error))
         return see(GRANTS, "withdrawn")
 
     def _others(self, called: Mapping[str, str]) -> Mapping[str, str]:
         """Who can be granted roles by the operator, by identifier."""
-        operator = current().operator
+        operator = current().visitor
         found = [
             each
             for kind in KINDS
@@ -179,7 +180,7 @@ def _end_of(day: str) -> datetime | None:
 def _line(listing: AssignmentListing, now: datetime) -> Line:
     granted, who = listing.assignment, listing.identity
     state = granted.state_at(now)
-    mine = who.id == current().operator.id
+    mine = who.id == current().visitor.id
     return Line(
         (
             Cell(who.display_name),

@@ -15,8 +15,9 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.web.ra.administration.places import POLICIES, SECTION, paths
 from cloud_keystore.web.ra.forms import Field, Question, Shape, ask
 from cloud_keystore.web.ra.lists import Cell, Line, Link, Listing, ListPage, time_cell
-from cloud_keystore.web.ra.views import ORGANISATIONS, Row, Views, see
-from cloud_keystore.web.ra.visiting import current, given
+from cloud_keystore.web.ra.views import ORGANISATIONS, Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 CONTACT = Field(
     "contact",
@@ -73,7 +74,7 @@ class OrganisationPages:
     def add(self, request: Request) -> Response:
         """Add an organisation."""
         try:
-            self.organisations.add(given("name"), current().operator, given("parent"))
+            self.organisations.add(given("name"), current().visitor, given("parent"))
         except (InvalidInput, OrganisationExists) as error:
             return self.ask_add(request, str(error))
         return see(ORGANISATIONS, "added")
@@ -109,19 +110,19 @@ class OrganisationPages:
                 given("name"),
                 given("parent") or None,
                 given("contact"),
-                actor=current().operator.actor,
+                actor=current().visitor.actor,
             )
         except (InvalidInput, OrganisationExists) as error:
             return self.ask_change(request, str(error))
         return see(ORGANISATIONS, "changed")
 
     def _known(self) -> Mapping[str, Organisation]:
-        found = self.organisations.list_all(actor=current().operator.actor)
+        found = self.organisations.list_all(actor=current().visitor.actor)
         return {each.id: each for each in found}
 
     def _places(self) -> set[str]:
         """Where the operator adds and changes organisations."""
-        return set(self.views.visits.places(Right.POLICY, current().operator))
+        return set(self.views.visits.places(Right.POLICY, current().visitor))
 
     def _choices(self) -> Mapping[str, str]:
         called, may = paths(list(self._known().values())), self._places()

@@ -22,8 +22,9 @@ from cloud_keystore.web.ra.administration.places import POLICIES, SECTION, paths
 from cloud_keystore.web.ra.administration.terms import WORDS
 from cloud_keystore.web.ra.forms import Field, Question, ask
 from cloud_keystore.web.ra.lists import Cell, Choice, Line, Link, Listing, ListPage, chosen_of
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import current, given
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 EVERY_PROFILE = {"": "All card types", **{each: each for each in PROFILES}}
 HOLDS = Field(
@@ -66,7 +67,7 @@ class PolicyPages:
 
     def listing(self, request: Request) -> Listing:
         """What holds for an organisation's cards of a profile, and from where."""
-        operator, called = current().operator, self._called()
+        operator, called = current().visitor, self._called()
         organisation = Choice("organisation", "Organisation", called)
         profile = Choice("profile", "Card type", EVERY_PROFILE)
         scope = _scope(chosen_of(request, organisation), chosen_of(request, profile), called)
@@ -105,7 +106,7 @@ class PolicyPages:
 
     def set_term(self, request: Request) -> Response:
         """Set a term, or inherit it again."""
-        term, scope, operator = _term(request), self._scope(request), current().operator
+        term, scope, operator = _term(request), self._scope(request), current().visitor
         explained = self._explained(scope)
         try:
             if given("holds") not in HOLDS.choices:
@@ -124,7 +125,7 @@ class PolicyPages:
         return see(f"{POLICIES}?{scope.query}", "changed")
 
     def _called(self) -> Mapping[str, str]:
-        return paths(self.organisations.list_all(actor=current().operator.actor))
+        return paths(self.organisations.list_all(actor=current().visitor.actor))
 
     def _scope(self, request: Request) -> Scope:
         said = request.query_params
@@ -132,12 +133,12 @@ class PolicyPages:
 
     def _explained(self, scope: Scope) -> Explained:
         return self.explaining.of_organisation(
-            scope.organisation_id, scope.profile, actor=current().operator.actor
+            scope.organisation_id, scope.profile, actor=current().visitor.actor
         )
 
     def _own(self, scope: Scope) -> PolicyVersion | None:
         """What is set for a scope itself."""
-        found = self.organisations.list_policies(earlier=False, actor=current().operator.actor)
+        found = self.organisations.list_policies(earlier=False, actor=current().visitor.actor)
         at = (scope.organisation_id, scope.profile)
         return next((each for each in found if (each.organisation_id, each.profile) == at), None)
 

@@ -11,8 +11,9 @@ from cloud_keystore.model.profiles import DEFAULT_PROFILE, PROFILES, CardProfile
 from cloud_keystore.web.ra.administration.places import PROFILES as PATH
 from cloud_keystore.web.ra.administration.places import SECTION
 from cloud_keystore.web.ra.lists import Cell, Line, Listing, ListPage, number_cell
-from cloud_keystore.web.ra.views import Row, Views
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
 
 COLUMNS = {
     "name": "Card type",
@@ -37,7 +38,7 @@ class ProfilePages:
 
     def listing(self, _request: Request) -> Listing:
         """The profiles of which an operator can issue cards."""
-        own = self.custom_profiles.list_all(actor=current().operator.actor)
+        own = self.custom_profiles.list_all(actor=current().visitor.actor)
         return Listing(
             "Card types",
             COLUMNS,

@@ -25,8 +25,9 @@ from cloud_keystore.web.ra.lists import (
     chosen_of,
     time_cell,
 )
-from cloud_keystore.web.ra.views import REQUESTS, Row, Views, see
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import REQUESTS, Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current
 
 WHICH = Choice("which", "Which", {"": "Waiting", "all": "All"})
 ACTIONS: Mapping[Action, str] = MappingProxyType(
@@ -80,7 +81,7 @@ class RequestPages:
 
     def listing(self, request: Request) -> Listing:
         """The requests that wait, or all."""
-        operator, decided = current().operator, chosen_of(request, WHICH) == "all"
+        operator, decided = current().visitor, chosen_of(request, WHICH) == "all"
         found = self.requests.list_all(decided=decided, actor=operator.actor)
         places = {
             right: self.views.visits.places(right, operator)
@@ -121,7 +122,7 @@ class RequestPages:
         """Approve what another operator has asked for."""
         request_id = str(request.path_params["request_id"])
         try:
-            self.requests.approve(request_id, actor=current().operator.actor)
+            self.requests.approve(request_id, actor=current().visitor.actor)
         except (NotAllowed, InvalidInput) as error:
             return self.ask_approve(request, str(error))
         return see(REQUESTS, "approved")
@@ -140,12 +141,12 @@ class RequestPages:
     def refuse(self, request: Request) -> Response:
         """Refuse a request, or take back one's own."""
         request_id = str(request.path_params["request_id"])
-        self.requests.refuse(request_id, actor=current().operator.actor)
+        self.requests.refuse(request_id, actor=current().visitor.actor)
         return see(REQUESTS, "refused")
 
     def _found(self, request: Request) -> RequestListing:
         request_id = str(request.path_params["request_id"])
-        known = self.requests.list_all(decided=False, actor=current().operator.actor)
+        known = self.requests.list_all(decided=False, actor=current().visitor.actor)
         for each in known:
             if each.request.id == request_id:
                 return each
@@ -175,7 +176,7 @@ def _terms(wanted: Deed) -> Sequence[str]:
 def _line(listing: RequestListing, may: bool) -> Line:
     request, state, what = listing.request, listing.state, _what(listing)
     own = f"{REQUESTS}/{request.id}"
-    mine = request.asked_by == current().operator.id
+    mine = request.asked_by == current().visitor.id
     links = []
     if state is RequestState.OPEN and may and not mine:
         links.append(Link("Approve", f"{own}/approve", what))

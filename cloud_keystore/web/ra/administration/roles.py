@@ -23,8 +23,9 @@ from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.administration.places import ROLES, SECTION, paths
 from cloud_keystore.web.ra.forms import Field, Question, Shape, ask
 from cloud_keystore.web.ra.lists import Cell, Line, Link, Listing, ListPage
-from cloud_keystore.web.ra.views import Row, Views, see
-from cloud_keystore.web.ra.visiting import current, given
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current, given
 
 NAME = Field("name", "Name", "Words of a to z and 0 to 9 with hyphens, such as ward-clerk.")
 RIGHTS = Field(
@@ -61,20 +62,20 @@ class RolePages:
 
     def listing(self, _request: Request) -> Listing:
         """The roles that an operator sees."""
-        may = self.views.visits.places(Right.ROLES, current().operator)
+        may = self.views.visits.places(Right.ROLES, current().visitor)
         return Listing(
             "Roles",
             {"name": "Role", "kind": "Kind", "organisation": "Of", "rights": "Rights"},
-            [_line(each, may) for each in self.roles.known(actor=current().operator.actor)],
+            [_line(each, may) for each in self.roles.known(actor=current().visitor.actor)],
             "There are no roles.",
             links=[Link("Define a role", f"{ROLES}/add")] if may else (),
         )
 
     def ask_add(self, _request: Request, wrong: str = "") -> Response:
         """The question which role is defined."""
-        actor = current().operator.actor
+        actor = current().visitor.actor
         called = paths(self.organisations.list_all(actor=actor))
-        may = self.views.visits.places(Right.ROLES, current().operator)
+        may = self.views.visits.places(Right.ROLES, current().visitor)
         places = {each: name for each, name in called.items() if each in may}
         question = Question(
             "Define a role",
@@ -91,7 +92,7 @@ class RolePages:
 
     def add(self, request: Request) -> Response:
         """Define a role."""
-        rights, actor = RIGHTS.answer.split(), current().operator.actor
+        rights, actor = RIGHTS.answer.split(), current().visitor.actor
         try:
             self.custom_roles.define(given("name"), rights, given("organisation"), actor=actor)
         except (InvalidInput, RoleExists) as error:
@@ -116,7 +117,7 @@ class RolePages:
         try:
             if not rights:
                 raise InvalidInput("rights are none: choose some, or delete the role")  # noqa: TRY301
-            self.custom_roles.change(role_id, given("name"), rights, actor=current().operator.actor)
+            self.custom_roles.change(role_id, given("name"), rights, actor=current().visitor.actor)
         except (InvalidInput, RoleExists) as error:
             return self.ask_change(request, str(error))
         return see(ROLES, "changed")
@@ -136,12 +137,12 @@ class RolePages:
     def delete(self, request: Request) -> Response:
         """Delete a role."""
         role_id = str(request.path_params["role_id"])
-        self.custom_roles.delete(role_id, actor=current().operator.actor)
+        self.custom_roles.delete(role_id, actor=current().visitor.actor)
         return see(ROLES, "removed")
 
     def _own(self, request: Request) -> RoleListing:
         """A role that the operator can change. Raises RoleNotFound, BuiltInRole, NotAllowed."""
-        role_id, operator = str(request.path_params["role_id"]), current().operator
+        role_id, operator = str(request.path_params["role_id"]), current().visitor
         known = {each.id: each for each in self.roles.known(actor=operator.actor)}
         found = known.get(role_id)
         if found is None:

@@ -21,7 +21,7 @@ from cloud_keystore.model.policies import (
 )
 from cloud_keystore.model.portal.questions import MOST_NEEDED
 from cloud_keystore.web.ra.forms import Field, Shape
-from cloud_keystore.web.ra.visiting import given
+from cloud_keystore.web.visiting import given
 
 MINUTE = timedelta(minutes=1)
 NUMBER_DIGITS = 6

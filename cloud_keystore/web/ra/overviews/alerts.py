@@ -23,8 +23,9 @@ from cloud_keystore.web.ra.lists import (
     time_cell,
 )
 from cloud_keystore.web.ra.people import PEOPLE
-from cloud_keystore.web.ra.views import ALERTS, Row, Views, see
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import ALERTS, Views
+from cloud_keystore.web.rows import Row, see
+from cloud_keystore.web.visiting import current
 
 WHICH = Choice("which", "Which", {"": "Not acknowledged", "all": "All"})
 COLUMNS = {
@@ -56,7 +57,7 @@ class AlertPages:
 
     def listing(self, request: Request) -> Listing:
         """The alerts that nobody has acknowledged, or all."""
-        operator, every = current().operator, chosen_of(request, WHICH) == "all"
+        operator, every = current().visitor, chosen_of(request, WHICH) == "all"
         may = Right.ALERTS in self.views.visits.held(operator).somewhere
         found = self.alerts.list_all(include_acknowledged=every, actor=operator.actor)
         return Listing(
@@ -71,7 +72,7 @@ class AlertPages:
     def ask_acknowledge(self, request: Request) -> Response:
         """The question whether an alert is acknowledged."""
         alert_id = str(request.path_params["alert_id"])
-        known = self.alerts.list_all(include_acknowledged=False, actor=current().operator.actor)
+        known = self.alerts.list_all(include_acknowledged=False, actor=current().visitor.actor)
         found = next((each for each in known if each.alert.id == alert_id), None)
         if found is None:
             raise AlertNotFound("there is no such alert that nobody has acknowledged")
@@ -85,7 +86,7 @@ class AlertPages:
 
     def acknowledge(self, request: Request) -> Response:
         """Acknowledge an alert."""
-        self.alerts.acknowledge(str(request.path_params["alert_id"]), current().operator)
+        self.alerts.acknowledge(str(request.path_params["alert_id"]), current().visitor)
         return see(ALERTS, "acknowledged")
 
 

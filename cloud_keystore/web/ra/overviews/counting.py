@@ -21,8 +21,9 @@ from cloud_keystore.web.ra.lists import (
     number_cell,
 )
 from cloud_keystore.web.ra.overviews.section import SECTION
-from cloud_keystore.web.ra.views import REPORT, Row, Views
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import REPORT, Views
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
 
 TYPE = Choice("type", "Card type", {"": "All card types", **{each: each for each in PROFILES}})
 COLUMNS = {
@@ -48,7 +49,7 @@ class CountPages:
 
     def listing(self, request: Request) -> Listing:
         """How many cards there are whose holders the operator sees."""
-        actor, wanted = current().operator.actor, chosen_of(request, TYPE)
+        actor, wanted = current().visitor.actor, chosen_of(request, TYPE)
         called = paths(self.organisations.list_all(actor=actor))
         found = [each for each in self.cards.count(actor=actor) if wanted in ("", each.profile)]
         total = sum(each.cards for each in found)

@@ -9,8 +9,9 @@ from starlette.requests import Request
 from cloud_keystore.people.giving_feedback import GivingFeedback
 from cloud_keystore.web.ra.lists import Cell, Choice, Line, Listing, ListPage, chosen_of, time_cell
 from cloud_keystore.web.ra.overviews.section import FEEDBACK, SCORES, SECTION
-from cloud_keystore.web.ra.views import Row, Views
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
 
 DAYS = Choice("days", "Within", {"90": "90 days", "365": "A year", "730": "Two years"})
 
@@ -31,7 +32,7 @@ class FeedbackPages:
 
     def listing(self, _request: Request) -> Listing:
         """What staff have said."""
-        found = self.feedback.list_all(actor=current().operator.actor)
+        found = self.feedback.list_all(actor=current().visitor.actor)
         return Listing(
             "Feedback",
             {"said": "Said", "operator": "Operator", "text": "Text"},
@@ -52,7 +53,7 @@ class FeedbackPages:
     def scores(self, request: Request) -> Listing:
         """How holders answered, and what they wrote."""
         days = int(chosen_of(request, DAYS))
-        found = self.feedback.scores(days, actor=current().operator.actor)
+        found = self.feedback.scores(days, actor=current().visitor.actor)
         nps = "none" if found.nps is None else str(found.nps)
         return Listing(
             "Recommendations",

@@ -21,8 +21,9 @@ from cloud_keystore.web.ra.lists import (
 )
 from cloud_keystore.web.ra.overviews.section import SECTION, UNFINISHED
 from cloud_keystore.web.ra.people import PEOPLE
-from cloud_keystore.web.ra.views import Row, Views
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
 
 STAGES = [each for each in Stage if each not in (Stage.ENROLLED, Stage.CLOSED)]
 STAGE = Choice(
@@ -52,7 +53,7 @@ class UnfinishedPages:
     def listing(self, request: Request) -> Listing:
         """Who has not finished enrolling."""
         wanted = chosen_of(request, STAGE)
-        found = self.reports.pending(actor=current().operator.actor)
+        found = self.reports.pending(actor=current().visitor.actor)
         return Listing(
             "Who has not finished",
             COLUMNS,

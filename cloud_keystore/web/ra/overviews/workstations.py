@@ -29,8 +29,9 @@ from cloud_keystore.web.ra.lists import (
     time_cell,
 )
 from cloud_keystore.web.ra.overviews.section import SECTION, WORKSTATIONS
-from cloud_keystore.web.ra.views import Row, Views
-from cloud_keystore.web.ra.visiting import current
+from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
 
 AT_ONCE = 500  # workstations of which is asked in one call
 STATE = Choice(
@@ -69,7 +70,7 @@ class WorkstationPages:
 
     def listing(self, request: Request) -> Listing:
         """The workstations that the operator sees."""
-        actor, now, wanted = current().operator.actor, self.clock(), chosen_of(request, STATE)
+        actor, now, wanted = current().visitor.actor, self.clock(), chosen_of(request, STATE)
         known = self.identities.list_of(Role.WORKSTATION, actor=actor)
         found = [each for each in known if wanted in ("", each.state_at(now))]
         called = paths(self.organisations.list_all(actor=actor))
@@ -88,7 +89,7 @@ class WorkstationPages:
         """What workstations said of themselves last."""
         ids, heard = iter([each.id for each in found]), dict[str, Contact]()
         while some := list(islice(ids, AT_ONCE)):
-            heard |= self.identities.contacts(some, actor=current().operator.actor)
+            heard |= self.identities.contacts(some, actor=current().visitor.actor)
         return heard
 
 

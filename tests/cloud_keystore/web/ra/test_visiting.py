@@ -17,7 +17,7 @@ from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.model.rights.visits import IDLE_TIME, SECRET_PREFIX, text_sha256
 from cloud_keystore.people.roles import Wish
 from cloud_keystore.storage.engine import Database
-from cloud_keystore.web.ra.visiting import COOKIE, LOG_IN, own_path
+from cloud_keystore.web.ra.visiting import AREA, LOG_IN
 from support.keystore_world import OPERATOR, World
 from support.site import ask, site, use_cases
 from support.visitor import FORM, Visitor
@@ -61,9 +61,9 @@ def test_a_log_in_leads_to_what_was_asked_for(
 
 def test_the_cookie_stays_here_and_is_not_read_by_scripts(visitor: Visitor) -> None:
     told = visitor.post("/ra/log-out")
-    assert COOKIE.startswith("__Host-")
+    assert AREA.cookie.startswith("__Host-")
     assert told.fields["set-cookie"] == (
-        f"{COOKIE}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+        f"{AREA.cookie}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
     )
 
 
@@ -115,8 +115,8 @@ def test_the_process_of_the_pages_speaks_for_visitors_alone(world: World, olga: 
 
 
 def test_two_cookies_are_none(application: ASGIApp, visitor: Visitor) -> None:
-    good = f"{COOKIE}={visitor.secret}"
-    for both in (f"{good}; {good}", f"{COOKIE}=x; {good}"):
+    good = f"{AREA.cookie}={visitor.secret}"
+    for both in (f"{good}; {good}", f"{AREA.cookie}=x; {good}"):
         assert ask(application, "GET", "/ra/people", {"cookie": both}).status == 303
     assert ask(application, "GET", "/ra/people", {"cookie": f"a=b; {good}"}).status == 200
 
@@ -199,7 +199,7 @@ def test_a_log_in_leads_nowhere_else(
     assert told.fields["location"].startswith("/ra")
     assert "evil.example" not in told.fields["location"] or wanted == "/ra//evil.example"
     assert "\n" not in told.fields["location"]
-    assert own_path(wanted) in ("/ra", "/ra//evil.example")
+    assert AREA.own_path(wanted) in ("/ra", "/ra//evil.example")
 
 
 def test_codes_are_not_tried_for_long(world: World) -> None:

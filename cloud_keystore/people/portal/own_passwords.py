@@ -1,0 +1,52 @@
+"""Passwords of the keystore's own portal, for which no API client acts: forgotten ones, and those
+that a holder changes who has logged in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cloud_keystore.model.actors import KEYSTORE
+from cloud_keystore.model.people import Identity
+from cloud_keystore.model.portal.passwords import Access, Chosen, normal, violated_rule
+from cloud_keystore.people.portal.knowing import owner
+from cloud_keystore.people.portal.passwords import Passwords
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPasswords:
+    """Changes passwords as `Passwords` does, in the keystore's own name."""
+
+    passwords: Passwords
+
+    def forget(self, name: str) -> None:
+        """Mail a code; nobody is told whether there is somebody who gets it. Raises InvalidInput,
+        AddressUnreachable, TooManyCalls.
+        """
+        self.passwords.forget(name, actor=KEYSTORE)
+
+    def questions_of(self, name: str, code: str) -> tuple[str, ...] | None:
+        """The questions that go with a code; None if it is wrong. Raises PortalClosed."""
+        return self.passwords.questions_of(name, code.strip(), actor=KEYSTORE)
+
+    def reset(self, name: str, code: str, new: str, answers: Sequence[str]) -> Chosen:
+        """Set another password with a code and answers. Raises InvalidInput, PortalClosed,
+        TooManyGuesses, Overloaded.
+        """
+        return self.passwords.reset(name, code.strip(), new, answers, actor=KEYSTORE)
+
+    def change(self, old: str, new: str, holder: Identity) -> Chosen:
+        """Set another password, if the old one is right: all visits end. Raises IdentityRejected,
+        InvalidInput, TooManyGuesses, Overloaded.
+        """
+        own = self.passwords.passcodes
+        with own.database.read() as connection:
+            user = owner(connection, holder, own.clock())
+        if rule := violated_rule(normal(new), [user.display_name, user.email, user.upn]):
+            return Chosen(is_set=False, rule=rule)
+        return self.passwords.change(user.email, old, new, actor=KEYSTORE)
+
+    def look(self, holder: Identity) -> Access:
+        """What the holder has for the portal."""
+        return self.passwords.look_own(holder)

@@ -1,0 +1,1 @@
+"""The portal: pages on which holders look after their own."""

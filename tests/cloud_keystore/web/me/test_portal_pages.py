@@ -1,0 +1,164 @@
+"""The portal in a real browser, against a real keystore and a real mail server: one for all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
+from cloudcard.registry.v1 import organisations_pb2
+from cloudcard_tools.shared import identity
+from support import mail_server
+from support.mail_server import MailServer, options_to
+from support.pages import DESK, PHONE, Site, serving
+from support.portal import EMAIL, PASSWORD, code_in
+
+SUBJECT = "Your code to log in"
+
+
+@dataclass
+class Ada:
+    """A keystore with pages, and a holder with a phone, a card and a password."""
+
+    site: Site
+    mail: MailServer
+    serial: str
+    phone: identity.Identity
+    _read: int = field(default=0)
+
+    def code(self, subject: str) -> str:
+        """The code in the next letter that is about something."""
+        while True:
+            letter = self.mail.wait_for(self._read + 1)[self._read]
+            self._read += 1
+            if letter["subject"] == subject:
+                body = letter.get_body(("plain",))
+                assert body is not None
+                return code_in(str(body.get_content()))
+
+    @contextmanager
+    def page(self, width: int = DESK["width"], *, scripts: bool = True) -> Iterator[Page]:
+        """A page of hers after the log-in."""
+        with self.site.page(width, scripts=scripts) as page:
+            page.goto(f"{self.site.origin}/me")
+            page.get_by_label("E-mail address or account name").fill(EMAIL)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Go on").click()
+            expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
+            if scripts:
+                check(page)
+            page.get_by_label("Code", exact=True).fill(self.code(SUBJECT))
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("heading", name="Your cards")).to_be_visible()
+            yield page
+
+
+@pytest.fixture(scope="module")
+def ada(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ada]:
+    with (
+        mail_server.serving(MailServer()) as mail,
+        serving(tmp_path_factory.mktemp("me"), options_to(mail)) as site,
+    ):
+        keystore = site.keystore
+        is_not_offered(site)
+        policy = organisations_pb2.Policy(largest_batch=1, portal_passwords=True)
+        asked = organisations_pb2.SetPolicyRequest(policy=policy)
+        keystore.registry.organisations.SetPolicy(asked)
+        user_id, phone = keystore.holder("Ada Byron", EMAIL)
+        made = Ada(site, mail, keystore.card(user_id, phone), phone)
+        with identity.channel(phone) as channel:
+            holder = holder_pb2_grpc.HolderServiceStub(channel)
+            holder.SendAddressCode(holder_pb2.SendAddressCodeRequest())
+            code = made.code("Your code to verify this address")
+            assert holder.VerifyAddress(holder_pb2.VerifyAddressRequest(code=code)).is_verified
+            new = holder_pb2.SetPortalPasswordRequest(password=PASSWORD)
+            assert holder.SetPortalPassword(new).is_set
+        yield made
+
+
+def is_not_offered(site: Site) -> None:
+    """Without a policy, the page says what to do."""
+    with site.page() as page:
+        page.goto(f"{site.origin}/me")
+        expect(
+            page.get_by_text("ask your registration authority to allow passwords")
+        ).to_be_visible()
+        check(page)
+
+
+def check(page: Page) -> None:
+    """Let axe look, at the width of a phone and of a desk; nothing goes sideways."""
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+def test_a_holder_looks_after_their_own(ada: Ada) -> None:
+    """USER-23: the UUID is shown with the card. Each page has an address, and an empty one says
+    so. Last, a lost phone is removed.
+    """
+    with ada.page() as page:
+        expect(page.get_by_role("heading", name=f"Card {ada.serial}")).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^[1-9]\d{11}$"))).to_be_visible()
+        expect(page.get_by_text(re.compile("^Ends "))).to_be_visible()
+        check(page)
+        for menu, said in (
+            ("In use", "Your card is in no reader"),
+            ("History", "set the portal password"),
+            ("Contact", EMAIL),
+            ("Password", "Your organisation asks none."),
+            ("Phones", "Remove one that you have lost"),
+        ):
+            page.get_by_role("navigation").get_by_role("link", name=menu).click()
+            expect(page.get_by_text(said).first).to_be_visible()
+            check(page)
+        page.get_by_role("link", name=re.compile("^Remove")).click()
+        expect(page.get_by_text("You have no other phone")).to_be_visible()
+        check(page)
+        page.get_by_role("button", name="Remove this phone").click()
+        expect(page.get_by_text("The phone is removed.")).to_be_visible()
+        expect(page.get_by_text("You have no phone.")).to_be_visible()
+        check(page)
+
+
+def test_it_is_whole_without_scripts(ada: Ada) -> None:
+    with ada.page(scripts=False) as page:
+        page.get_by_role("link", name="Password").click()
+        page.get_by_label("Password in force").fill(PASSWORD)
+        page.get_by_label("New password", exact=True).fill("short")
+        page.get_by_label("New password once more").fill("short")
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.get_by_role("alert")).to_contain_text("12 to 128 characters")
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+        page.goto(f"{ada.site.origin}/me")
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_whoever_cannot_use_the_authenticator_is_led_on(ada: Ada) -> None:
+    """PORT-04: the route is on the log-in page, and each case has a next step."""
+    with ada.site.page() as page:
+        page.goto(f"{ada.site.origin}/me")
+        check(page)
+        page.get_by_role("link", name=re.compile("use my authenticator")).click()
+        expect(page.get_by_role("heading", name="The phone is lost")).to_be_visible()
+        check(page)
+        page.goto(f"{ada.site.origin}/me/forgotten")
+        page.get_by_label("E-mail address or account name").fill("nobody@example.org")
+        check(page)
+        page.get_by_role("button", name="Mail a code").click()
+        expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
+        check(page)
+        page.get_by_label("Code", exact=True).fill("00000000")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("alert")).to_contain_text("wrong, or good no longer")
+        assert page.title().startswith("Error: ")
+        check(page)

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from cloud_keystore.border.table import ANY, NOBODY, Access, Each
 from cloud_keystore.custody.use.using_sessions import Used
 from cloud_keystore.model.people import Role
+from cloud_keystore.run.offering.portal_access import PORTAL
 from cloud_keystore.run.offering.visited import VISITED
 
 WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
-CLIENT, HOLDER = Role.CLIENT, Role.HOLDER
+CLIENT = Role.CLIENT
 
 BRIEF = ("looks",)  # what health waits for; the others wait while custody starts
 MAIN: Mapping[str, Access] = MappingProxyType(
@@ -348,53 +349,8 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "visits.begin": NOBODY,  # a code says who logs in
         "visits.find": NOBODY,
         "visits.end": NOBODY,
-        "visits.rights": OPERATOR,
-        "visits.held": OPERATOR,
-        "people.list_users": OPERATOR,
-        "people.add_user": OPERATOR,
-        "people.invite_device": OPERATOR,
-        "reports.states": OPERATOR,
-        "showing.show": OPERATOR,
-        "leaving.foresee": OPERATOR,
-        "leaving.close": OPERATOR,
-        "issuing.issue": OPERATOR,
-        "issuing.resume": OPERATOR,
-        "custom_profiles.offered": OPERATOR,
-        "cards.find": OPERATOR,
-        "cards.suspend": OPERATOR,
-        "cards.resume": OPERATOR,
-        "cards.revoke": OPERATOR,
-        "unlock_codes.make": OPERATOR,
-        "accounts.add": OPERATOR,
-        "accounts.remove": OPERATOR,
-        "devices.remove": OPERATOR,
-        "reports.expiring": OPERATOR,
-        "notifications.list_all": OPERATOR,
-        "notifications.retry": OPERATOR,
-        "importing.import_users": OPERATOR,
-        "reading.sentences": OPERATOR,
         **VISITED,
-        "portal_visits.look": NOBODY,
-        "portal_visits.ask": NOBODY,  # a password says who logs in, and then a code
-        "portal_visits.again": NOBODY,
-        "portal_visits.begin": NOBODY,
-        "portal_visits.find": NOBODY,
-        "portal_visits.end": NOBODY,
-        "portal_visits.end_others": HOLDER,
-        "own_passwords.forget": NOBODY,
-        "own_passwords.questions_of": NOBODY,  # a code says whose
-        "own_passwords.reset": NOBODY,
-        "own_passwords.change": HOLDER,
-        "own_passwords.look": HOLDER,
-        "holdings.show": HOLDER,
-        "holdings.events": HOLDER,
-        "holdings.end_session": HOLDER,
-        "holdings.end_sign_in": HOLDER,
-        "devices.remove_own": HOLDER,
-        "addresses.send_own": HOLDER,
-        "addresses.confirm_own": HOLDER,
-        "phones.send_own": HOLDER,
-        "phones.confirm_own": HOLDER,
+        **PORTAL,
     }
 )
 EST: Mapping[str, Access] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""What operators who visit the pages of administration can ask of custody."""
+"""What operators who visit the pages can ask of custody."""
 
 from __future__ import annotations
 
@@ -12,6 +12,31 @@ OPERATOR = Role.OPERATOR
 VISITED: Mapping[str, Access] = MappingProxyType(
     {
         "visits.places": OPERATOR,
+        "visits.rights": OPERATOR,
+        "visits.held": OPERATOR,
+        "people.list_users": OPERATOR,
+        "people.add_user": OPERATOR,
+        "people.invite_device": OPERATOR,
+        "reports.states": OPERATOR,
+        "showing.show": OPERATOR,
+        "leaving.foresee": OPERATOR,
+        "leaving.close": OPERATOR,
+        "issuing.issue": OPERATOR,
+        "issuing.resume": OPERATOR,
+        "custom_profiles.offered": OPERATOR,
+        "cards.find": OPERATOR,
+        "cards.suspend": OPERATOR,
+        "cards.resume": OPERATOR,
+        "cards.revoke": OPERATOR,
+        "unlock_codes.make": OPERATOR,
+        "accounts.add": OPERATOR,
+        "accounts.remove": OPERATOR,
+        "devices.remove": OPERATOR,
+        "reports.expiring": OPERATOR,
+        "notifications.list_all": OPERATOR,
+        "notifications.retry": OPERATOR,
+        "importing.import_users": OPERATOR,
+        "reading.sentences": OPERATOR,
         "organisations.add": OPERATOR,
         "organisations.change": OPERATOR,
         "organisations.list_all": OPERATOR,

@@ -1,0 +1,37 @@
+"""What the process of the pages can ask of custody for the portal: a part of its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cloud_keystore.border.table import NOBODY, Access
+from cloud_keystore.model.people import Role
+
+HOLDER = Role.HOLDER
+
+PORTAL: Mapping[str, Access] = MappingProxyType(
+    {
+        "portal_visits.look": NOBODY,
+        "portal_visits.ask": NOBODY,  # a password says who logs in, and then a code
+        "portal_visits.again": NOBODY,
+        "portal_visits.begin": NOBODY,
+        "portal_visits.find": NOBODY,
+        "portal_visits.end": NOBODY,
+        "portal_visits.end_others": HOLDER,
+        "own_passwords.forget": NOBODY,
+        "own_passwords.questions_of": NOBODY,  # a code says whose
+        "own_passwords.reset": NOBODY,
+        "own_passwords.change": HOLDER,
+        "own_passwords.look": HOLDER,
+        "holdings.show": HOLDER,
+        "holdings.events": HOLDER,
+        "holdings.end_session": HOLDER,
+        "holdings.end_sign_in": HOLDER,
+        "devices.remove_own": HOLDER,
+        "addresses.send_own": HOLDER,
+        "addresses.confirm_own": HOLDER,
+        "phones.send_own": HOLDER,
+        "phones.confirm_own": HOLDER,
+    }
+)

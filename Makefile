@@ -14,7 +14,7 @@ TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-opens
 	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
 	systemd python3-seccomp tshark duktape dbus python3-dbusmock \
 	python3-gi python3-gi-cairo gir1.2-gtk-3.0 gir1.2-atspi-2.0 at-spi2-core python3-tk \
-	libnghttp2-dev libssl-dev libxml2-utils xmlsec1 slapd
+	libnghttp2-dev libssl-dev libxml2-utils xmlsec1 slapd nodejs
 
 # What builds the package of Debian, and looks for mistakes in it.
 PACKAGING_PACKAGES := build-essential debhelper dpkg-dev fakeroot git lintian python3-venv

@@ -1,5 +1,5 @@
-"""A relying party that others wrote logs somebody in at the real process, whose card is a client
-certificate over mutual TLS.
+"""Relying parties that others wrote, from PyPI and from npm, log somebody in at the real process,
+whose card is a client certificate over mutual TLS.
 """
 
 from __future__ import annotations
@@ -27,12 +27,23 @@ from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.simulate.cis2 import places
 from support.authority import Authority
-from support.simulators import CLIENT, LOGGED_OUT, RETURN, Held, card, revocation_list, waiting_in
+from support.npm_party import NpmParty, PartyRefuses, npm_party, private
+from support.simulators import (
+    CLIENT,
+    LOGGED_OUT,
+    RETURN,
+    RSA,
+    Held,
+    card,
+    revocation_list,
+    waiting_in,
+)
 
 # The party fetches keys without a look at the server's certificate, whatever it is told.
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 
 SECONDS = 10
+SECOND = "of-npm"
 SCOPES = ["openid", "profile", "nationalrbacaccess", "selectedrole"]
 
 
@@ -113,6 +124,7 @@ class Place:
     held: Path
     party: Party
     heard: Queue[bytes]
+    second: NpmParty
     browser: requests.Session = field(default_factory=requests.Session)
 
     @property
@@ -202,7 +214,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "jwks": party.jwks,
             "backchannel_logout_uri": told_at,
         }
-        (folder / "clients.json").write_text(json.dumps([client]))
+        second = {
+            "client_id": SECOND,
+            "redirect_uris": [RETURN],
+            "post_logout_redirect_uris": [LOGGED_OUT],
+            "jwks": {"keys": [RSA.as_dict(private=False)]},
+        }
+        (folder / "clients.json").write_text(json.dumps([client, second]))
         child = nursery.start_python(
             "simulators",
             *("-m", "cloudcard_tools", "simulate", "nhs", "--data", str(folder / "data")),
@@ -212,9 +230,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         )
         child.wait_for("Trust this", timeout=60)
         url = f"https://localhost:{cards}{places.CARD}"
-        with requests.Session() as browser:
-            found = Place(party.issuer, url, trust, held.write(folder), party, heard, browser)
-            yield found
+        (folder / "npm").mkdir()
+        with requests.Session() as browser, npm_party(folder / "npm", trust) as other:
+            other.ask(
+                "discover",
+                issuer=party.issuer,
+                client_id=SECOND,
+                redirect_uri=RETURN,
+                logged_out=LOGGED_OUT,
+                jwks=private(RSA),
+            )
+            yield Place(party.issuer, url, trust, held.write(folder), party, heard, other, browser)
 
 
 def test_a_card_logs_in_changes_role_and_is_logged_out(place: Place) -> None:
@@ -260,6 +286,59 @@ def test_what_is_wrong_on_demand_is_refused(
             place.party.finish(returned)
     finally:
         place.set_faults("")
+
+
+ASKED = {"scope": " ".join([*SCOPES, "changedrole"]), "prompt": "login"}
+
+
+def returned_to_second(place: Place) -> str:
+    """Log in for the party from npm, in a browser that was nowhere else; where the last page
+    sends.
+    """
+    place.browser.cookies.clear()
+    return place.log_in(str(place.second.ask("begin", **ASKED)["url"]))
+
+
+def test_a_party_from_npm_logs_in_and_out(place: Place) -> None:
+    found = place.second.ask("finish", returned=returned_to_second(place))
+    claims, info = found["claims"], found["userinfo"]
+    assert claims["authentication_assurance_level"] == "3"  # type: ignore[index]
+    assert info["selected_roleid"] == claims["selected_roleid"]  # type: ignore[index]
+    asked = place.second.ask("leave", id_token=found["id_token"])
+    assert place.get(str(asked["url"])).headers["location"].startswith(LOGGED_OUT)
+    again = str(place.second.ask("begin", scope="openid", prompt="none")["url"])
+    with pytest.raises(PartyRefuses, match="login_required"):
+        place.second.ask("finish", returned=place.get(again).headers["location"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("issuer", "unexpected iss value"),
+        ("audience", "aud mismatch"),
+        ("nonce", "nonce mismatch"),
+        ("expired", "JWT expired"),
+        ("signature", "failed to validate JWT signature"),
+        ("unsigned", "unexpected JWT alg"),
+        ("malformed", "JSON"),
+    ],
+)
+def test_what_is_wrong_on_demand_is_refused_by_it_too(place: Place, fault: str, said: str) -> None:
+    returned = returned_to_second(place)
+    place.set_faults(fault)
+    try:
+        with pytest.raises(PartyRefuses, match=said):
+            place.second.ask("finish", returned=returned)
+    finally:
+        place.set_faults("")
+
+
+def test_a_code_is_for_the_party_that_asked(place: Place) -> None:
+    """It is bound to the party, its state and its proof key (RFC 7636)."""
+    returned = returned_to_second(place)
+    place.second.ask("begin", scope="openid")
+    with pytest.raises(PartyRefuses, match="state mismatch"):
+        place.second.ask("finish", returned=returned)
 
 
 def test_a_logout_token_for_another_client_is_refused(place: Place) -> None:

@@ -27,6 +27,7 @@ from cloudcard_tools.simulate.cis2.tokens import Tokens
 from cloudcard_tools.simulate.codes import Codes
 from cloudcard_tools.simulate.exchange import Malformed, Request, Response, as_json, redirect
 from cloudcard_tools.simulate.faults import Fault, Faults, NoFault
+from cloudcard_tools.simulate.phones import Phones
 from cloudcard_tools.simulate.signing_service import service
 from cloudcard_tools.simulate.signing_service.requests import Requests
 from cloudcard_tools.simulate.signing_service.service import SigningService
@@ -59,6 +60,8 @@ class Simulators:
     fetch: Callable[[str], bytes]
     """Fetches a client's keys; raises CallRefused."""
     faults: Faults = field(default_factory=Faults)
+    phones: Phones | None = None
+    """Rings phones, if the simulators are a workstation of a keystore."""
     told: list[tuple[str, str]] = field(default_factory=list)
     """Clients that were told of logging out, and with which result."""
     routes: Mapping[str, Route] = field(init=False)
@@ -82,6 +85,7 @@ class Simulators:
             self.sessions,
             grants,
             self.leaving,
+            self.phones,
         )
         signing_service = SigningService(
             self.at,
@@ -110,6 +114,8 @@ class Simulators:
             places.ROLE: Route(provider.role, BOTH),
             places.CODE: Route(provider.by_code, POST),
             places.CHALLENGE: Route(provider.challenge, BOTH),
+            places.PHONE: Route(provider.by_phone, BOTH),
+            places.PASSCODE: Route(provider.passcode, POST),
             places.CARD: Route(provider.by_card, GET, with_card=True),
             places.TOKEN: Route(tokens.token, POST),
             places.USERINFO: Route(tokens.userinfo, BOTH),

@@ -16,8 +16,9 @@ from cryptography import x509
 
 from cloud_keystore.config import Address
 from cloud_keystore.model.errors import InvalidInput
+from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.paths import FOLDER
-from cloudcard_tools.shared import home, logs
+from cloudcard_tools.shared import home, identity, logs
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.output import json_option, print_facts
 from cloudcard_tools.simulate import faults, outgoing, server_keys
@@ -31,6 +32,7 @@ from cloudcard_tools.simulate.directory import Directory
 from cloudcard_tools.simulate.faults import NoFault
 from cloudcard_tools.simulate.lists import Lists, authorities
 from cloudcard_tools.simulate.outgoing import CallRefused
+from cloudcard_tools.simulate.phones import Phones
 from cloudcard_tools.simulate.server_keys import KeysUnusable
 from cloudcard_tools.simulate.serving import Ports, Serving
 from private_files.rules import FileRefused
@@ -48,6 +50,7 @@ LABELS = {
     "trust": "Trust this",
 }
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+ENROLLED = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.command(
@@ -55,6 +58,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 Examples:
   cloudcard simulate nhs --clients clients.json
   cloudcard simulate nhs --clients clients.json --authority ca.pem --crl cards.crl
+  cloudcard simulate nhs --clients clients.json --workstation workstation
   cloudcard simulate nhs --clients clients.json --seed 7 --fault slow=3 --fault expired
   cloudcard simulate nhs --clients clients.json --json
 
@@ -98,6 +102,12 @@ docs/nhs.md says what is simulated and what is not.
     metavar="FILE|URL",
     help="A revocation list of such an authority, read anew for each card.",
 )
+@click.option(
+    "--workstation",
+    type=ENROLLED,
+    help="Folder of a workstation that is enrolled at a keystore: its holders log in with their "
+    "phones.",
+)
 @click.option("--seed", default=1, show_default=True, help="Makes the people of the directory.")
 @click.option(
     "--fault",
@@ -115,6 +125,7 @@ def nhs(
     public_host: str,
     authority_files: Sequence[Path],
     lists: Sequence[str],
+    workstation: Path | None,
     seed: int,
     fault_words: Sequence[str],
     data: Path | None,
@@ -122,7 +133,7 @@ def nhs(
 ) -> None:
     """Services that look to their clients like those of the NHS, in one process, until Ctrl-C.
 
-    An OpenID provider like CIS2: people log in with a card's key or with a one-time code, and
+    An OpenID provider like CIS2: people log in with a card's key, a phone or a one-time code, and
     choose a role. A broker of sessions like SSB, and a service that has prescriptions signed.
     Nobody in the directory exists; no host of the NHS is ever called; nothing of it is accredited.
     """
@@ -155,6 +166,7 @@ def nhs(
         new_key(),
         partial(outgoing.get, tls=trust),
         wrong,
+        None if workstation is None else _phones(workstation),
     )
     ports = Ports((main, contexts[0]), (cards, server_keys.asking_for_cards(contexts[1], known)))
     told = {**simulators.facts(), "trust": str(trusted)}
@@ -172,6 +184,11 @@ async def _serve(serving: Serving, ports: Ports, ready: Callable[[], None]) -> N
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
     await serving.serve(ports, stop, ready)
+
+
+def _phones(folder: Path) -> Phones:
+    """Rings phones as this workstation. Raises IdentityUnusable."""
+    return Phones(WorkstationServiceStub(identity.channel(identity.load(folder))))
 
 
 def _authorities(files: Sequence[Path], lists: Sequence[str]) -> list[x509.Certificate]:

@@ -12,13 +12,16 @@ WARNING = (
     "This is a simulator of cloudcard for development. It is no service of the NHS, and nobody in "
     "it exists."
 )
+AGAIN = 2  # seconds
 
 
-def page(title: str, *parts: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    """A page of parts that are HTML already."""
+def page(title: str, *parts: str, status: HTTPStatus = HTTPStatus.OK, again: str = "") -> Response:
+    """A page of parts that are HTML already. Browsers go to `again` by themselves after a while."""
+    after = f'<meta http-equiv="refresh" content="{AGAIN};url={escape(again)}">' if again else ""
     body = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title></head>'
+        f'<meta name="viewport" content="width=device-width">{after}'
+        f"<title>{escape(title)}</title></head>"
         f"<body><main><h1>{escape(title)}</h1>{''.join(parts)}</main>"
         f"<footer><p>{escape(WARNING)}</p></footer></body></html>"
     )
@@ -27,7 +30,12 @@ def page(title: str, *parts: str, status: HTTPStatus = HTTPStatus.OK) -> Respons
 
 def refusal(status: HTTPStatus, text: str) -> Response:
     """A page that says why something is not done."""
-    return page(status.phrase, paragraph(f"{text[:1].upper()}{text[1:]}."), status=status)
+    return page(status.phrase, paragraph(sentence(text)), status=status)
+
+
+def sentence(text: str) -> str:
+    """What an error says, as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def paragraph(text: str) -> str:
@@ -70,11 +78,11 @@ def form(
     )
 
 
-def text_field(name: str, label: str, value: str = "") -> str:
+def text_field(name: str, label: str, value: str = "", kind: str = "text") -> str:
     """A line to fill in."""
     return (
-        f'<p><label>{escape(label)} <input name="{escape(name)}" value="{escape(value)}" '
-        f'autocomplete="off"></label></p>'
+        f'<p><label>{escape(label)} <input type="{kind}" name="{escape(name)}" '
+        f'value="{escape(value)}" autocomplete="off"></label></p>'
     )
 
 

@@ -18,12 +18,16 @@ class Way(Enum):
     """The card's key over mutual TLS; the card has asked for the PIN."""
     CHALLENGE = "challenge"
     """The card's key over a challenge; the card has asked for the PIN."""
+    PHONE = "phone"
+    """The holder's approval on a phone that is enrolled at the keystore."""
     CODE = "code"
     """A passphrase and a one-time code."""
 
 
-ASSURANCE: Mapping[Way, int] = {Way.CARD: 3, Way.CHALLENGE: 3, Way.CODE: 2}
+ASSURANCE: Mapping[Way, int] = {Way.CARD: 3, Way.CHALLENGE: 3, Way.PHONE: 2, Way.CODE: 2}
 OF_CARDS = frozenset((Way.CARD, Way.CHALLENGE))
+OTHERS: Mapping[Way, str] = {Way.PHONE: "AUTHENTICATOR", Way.CODE: "TOTP"}
+"""The values of `amr` of what is no card; the first one is the simulator's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +39,14 @@ class Level:
 
     def methods(self, way: Way) -> list[str]:
         """The value of `amr`."""
-        return [self.card if way in OF_CARDS else "TOTP"]
+        return [OTHERS.get(way, self.card)]
 
 
 # What no way of the simulator reaches is known all the same: it is refused, not ignored.
 LEVELS: Mapping[str, Level] = {
     "AAL3_ANY": Level(OF_CARDS),
     "AAL2_OR_AAL3_ANY": Level(frozenset(Way)),
-    "AAL2_ANY": Level(frozenset((Way.CODE,))),
+    "AAL2_ANY": Level(frozenset(OTHERS)),
     "AAL3_SMARTCARD": Level(OF_CARDS),
     "AAL3_N3_SMARTCARD": Level(OF_CARDS),
     "AAL3_CIS2_SMARTCARD": Level(OF_CARDS, "CIS2_SMARTCARD"),

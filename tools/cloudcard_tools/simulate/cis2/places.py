@@ -18,6 +18,8 @@ ROLE = f"{REALM}/role"
 CODE = "/log-in/code"
 CHALLENGE = "/log-in/challenge"
 CARD = "/log-in/card"
+PHONE = "/log-in/phone"
+PASSCODE = "/log-in/passcode"
 
 HTTPS_PORT = 443
 SCOPES = (

@@ -25,6 +25,7 @@ from cloudcard_tools.simulate.codes import Codes
 from cloudcard_tools.simulate.exchange import Notice, Request, Response, as_json, redirect
 from cloudcard_tools.simulate.faults import Fault, Faults
 from cloudcard_tools.simulate.once import Handed
+from cloudcard_tools.simulate.phones import NotRung, Phones, Ring
 
 BROWSER, SESSION = "__Host-simulator-browser", "__Host-simulator-session"
 OVER = (
@@ -43,6 +44,7 @@ class Provider:
     sessions: Sessions
     grants: Grants
     leaving: Leaving
+    phones: Phones | None = None
     draw: Callable[[int], str] = secrets.token_urlsafe
     _waiting: Handed[Waiting] = field(init=False)
 
@@ -94,7 +96,7 @@ class Provider:
         if waiting is None:
             return as_json({"error": OVER}, HTTPStatus.BAD_REQUEST)
         if request.method != "POST":
-            waiting.challenge = f"cloudcard simulator log-in\n{self.places.issuer}\n{self.draw(32)}"
+            waiting.challenge = self._challenge()
             text = base64.b64encode(waiting.challenge.encode()).decode("ascii")
             return as_json({"challenge": text})
         challenge, waiting.challenge = waiting.challenge, ""
@@ -122,10 +124,44 @@ class Provider:
             form.get("person", ""), form.get("passphrase", ""), form.get("code", ""), now
         )
         if person is None:
-            return screens.log_in(
-                self.places, key, ways(waiting.asked.acr), "Number, passphrase or code is wrong."
-            )
+            return self._log_in(key, waiting, "Number, passphrase or code is wrong.")
         return self._logged_in(key, waiting, Login(person, Way.CODE, now), request, now)
+
+    def by_phone(self, request: Request, now: datetime, faults: Faults) -> Response:
+        """Somebody has their phone rung, and approves there."""
+        key, waiting = self._found(request, now)
+        if waiting is None:
+            return pages.refusal(HTTPStatus.BAD_REQUEST, OVER)
+        if self.phones is None:
+            return pages.refusal(HTTPStatus.NOT_FOUND, "no phone is rung here")
+        try:
+            if request.method == "POST":
+                self._hang_up(waiting)
+                waiting.ring = self.phones.ring(request.parameters.get("user", ""), now)
+            if waiting.ring is None:
+                return self._log_in(key, waiting)
+            _require_in_force(faults)
+            found = self._rung(self.phones, waiting.ring, key, waiting, now)
+        except (NotRung, CardRefused) as error:
+            self._hang_up(waiting)
+            return self._log_in(key, waiting, pages.sentence(str(error)))
+        if isinstance(found, Response):
+            return found
+        self._hang_up(waiting)
+        return self._logged_in(key, waiting, found, request, now)
+
+    def passcode(self, request: Request, now: datetime, faults: Faults) -> Response:  # noqa: ARG002
+        """Somebody has typed the passcode of the card that was put in by phone."""
+        key, waiting = self._found(request, now)
+        if waiting is None or waiting.ring is None or self.phones is None:
+            return pages.refusal(HTTPStatus.BAD_REQUEST, OVER)
+        try:
+            self.phones.ask(
+                waiting.ring, request.parameters.get("passcode", ""), self._challenge().encode()
+            )
+        except NotRung as error:
+            return screens.passcode(self.places, key, pages.sentence(str(error)))
+        return screens.ringing(self.places, key, waiting.ring.number)
 
     def role(self, request: Request, now: datetime, faults: Faults) -> Response:  # noqa: ARG002
         """Somebody chooses a role, or searches for one."""
@@ -139,6 +175,37 @@ class Provider:
             return screens.roles(key, session.login.person, words)
         waiting.role_id = role_id
         return self._proceed(key, waiting, request, now)
+
+    def _rung(
+        self, phones: Phones, ring: Ring, key: str, waiting: Waiting, now: datetime
+    ) -> Login | Response:
+        """The login, or the page that comes before it. Raises NotRung and CardRefused."""
+        if not phones.has_answered(ring):
+            return screens.ringing(self.places, key, ring.number)
+        if reached(waiting.asked.acr, Way.PHONE) is not None:
+            return Login(self.cards.holder(ring.certificate, now), Way.PHONE, now)
+        if not ring.operation_id:
+            return screens.passcode(self.places, key)
+        signature = phones.signature(ring)
+        if signature is None:
+            return screens.ringing(self.places, key, ring.number)
+        person = self.cards.signer(ring.certificate, signature, ring.signed, now)
+        return Login(person, Way.CHALLENGE, now)
+
+    def _hang_up(self, waiting: Waiting) -> None:
+        """Give back the card that was put in by phone, if one was."""
+        if self.phones is not None and waiting.ring is not None:
+            self.phones.leave(waiting.ring)
+        waiting.ring = None
+
+    def _log_in(self, key: str, waiting: Waiting, wrong: str = "") -> Response:
+        """The page with the ways to log in."""
+        reaching, rings = ways(waiting.asked.acr), self.phones is not None
+        return screens.log_in(self.places, key, reaching, wrong, rings=rings)
+
+    def _challenge(self) -> str:
+        """What a card's key signs."""
+        return f"cloudcard simulator log-in\n{self.places.issuer}\n{self.draw(32)}"
 
     def _found(self, request: Request, now: datetime) -> tuple[str, Waiting | None]:
         """The question that a browser names, if this browser has brought it."""
@@ -172,7 +239,7 @@ class Provider:
             return self._sent_back(asked.redirect_uri, asked.state, error)
         acr = None if session is None else reached(asked.acr, session.login.way)
         if step is Step.LOG_IN or session is None or acr is None:
-            return screens.log_in(self.places, key, ways(asked.acr))
+            return self._log_in(key, waiting)
         if step is Step.CHOOSE_ROLE:
             return screens.roles(key, session.login.person, "")
         self._waiting.take(key, now)

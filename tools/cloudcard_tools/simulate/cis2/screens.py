@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from urllib.parse import urlencode
 
 from cloudcard_tools.simulate import pages
 from cloudcard_tools.simulate.cis2 import places
@@ -13,8 +14,10 @@ from cloudcard_tools.simulate.directory import ORGANISATIONS, Person
 from cloudcard_tools.simulate.exchange import Response
 
 
-def log_in(at: Places, key: str, ways: Set[Way], wrong: str = "") -> Response:
-    """The ways to log in that are sure enough."""
+def log_in(
+    at: Places, key: str, ways: Set[Way], wrong: str = "", *, rings: bool = False
+) -> Response:
+    """The ways to log in that are sure enough; with a phone, if the provider rings phones."""
     parts = [pages.paragraph(wrong)] if wrong else []
     if Way.CARD in ways:
         parts += [
@@ -22,6 +25,16 @@ def log_in(at: Places, key: str, ways: Set[Way], wrong: str = "") -> Response:
             pages.form(at.at_card(places.CARD), "Use the card", {"waiting": key}, method="get"),
             pages.paragraph(
                 f"Programs sign a challenge instead: {at.at(places.CHALLENGE)}?waiting={key}"
+            ),
+        ]
+    if rings and ways & {Way.PHONE, Way.CHALLENGE}:
+        parts += [
+            pages.heading("With a phone"),
+            pages.form(
+                at.at(places.PHONE),
+                "Ring my phone",
+                {"waiting": key},
+                pages.text_field("user", "E-mail address or account name"),
             ),
         ]
     if Way.CODE in ways:
@@ -37,6 +50,32 @@ def log_in(at: Places, key: str, ways: Set[Way], wrong: str = "") -> Response:
             ),
         ]
     return pages.page("Log in", *parts)
+
+
+def ringing(at: Places, key: str, number: str) -> Response:
+    """What somebody types on the phone, until it has been done."""
+    there = f"{at.at(places.PHONE)}?{urlencode({'waiting': key})}"
+    return pages.page(
+        "Look at your phone",
+        pages.paragraph(f"Type this number on your phone: {number}"),
+        pages.link(there, "I have approved it"),
+        again=there,
+    )
+
+
+def passcode(at: Places, key: str, wrong: str = "") -> Response:
+    """The passcode of the card that somebody has put in by phone: its key is to sign."""
+    return pages.page(
+        "Type the passcode of your card",
+        pages.paragraph(wrong) if wrong else "",
+        pages.paragraph("Your phone then asks once more: for a signature of the card's key."),
+        pages.form(
+            at.at(places.PASSCODE),
+            "Continue",
+            {"waiting": key},
+            pages.text_field("passcode", "Passcode", kind="password"),
+        ),
+    )
 
 
 def roles(key: str, person: Person, words: str) -> Response:

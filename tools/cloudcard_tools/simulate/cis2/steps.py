@@ -11,6 +11,7 @@ from cloudcard_tools.simulate.cis2.asking import Asked, AskedWrongly
 from cloudcard_tools.simulate.cis2.levels import Login, reached, ways
 from cloudcard_tools.simulate.cis2.sessions import Session
 from cloudcard_tools.simulate.directory import Role
+from cloudcard_tools.simulate.phones import Ring
 
 WAITED = timedelta(minutes=10)  # for somebody to log in and choose
 LIST_ENDS = 5  # roles; more of them are searched
@@ -27,6 +28,8 @@ class Waiting:
     """The login that was asked for here."""
     challenge: str = ""
     """What a card signs instead of mutual TLS; it counts once."""
+    ring: Ring | None = None
+    """The phone that rings for it."""
     role_id: str | None = None
     """The role that was chosen here."""
 

@@ -45,6 +45,7 @@ WRITERS = {
     "cloudcard_tools.bench.peer": "a mark in an environment of its own",
     "cloudcard_tools.bench.town": "a keystore of its own, in a folder that it makes",
     "cloudcard_tools.bench.trace": "a trace in a temporary folder",
+    "cloudcard_tools.bench.web.measuring": "a certificate and its key, in a temporary folder",
     "cloudcard_tools.new_files": "the one home",
     "cloudcard_tools.demo.scenes": "a note to sign, in the demo's own folder",
     "cloudcard_tools.serve.supervisor": "a process's own name, which the kernel has",

@@ -16,6 +16,7 @@ from cloudcard_tools.bench.growth.command import growth_command
 from cloudcard_tools.bench.registry.command import registry_command
 from cloudcard_tools.bench.scale.command import scale_command
 from cloudcard_tools.bench.signing.command import sign_command
+from cloudcard_tools.bench.web.command import web_command
 from cloudcard_tools.shared import logs, output, pcscd
 from cloudcard_tools.shared.output import json_option
 from cloudcard_tools.shared.tables import Column, print_table
@@ -36,6 +37,7 @@ Examples:
   cloudcard bench sign --postgres postgresql://bench@127.0.0.1/bench
   cloudcard bench scale
   cloudcard bench registry --users 100000 --json
+  cloudcard bench web --users 100000 --json
   cloudcard bench trace --json
 """
 
@@ -49,6 +51,7 @@ def bench() -> None:
 bench.add_command(sign_command)
 bench.add_command(scale_command)
 bench.add_command(registry_command)
+bench.add_command(web_command)
 
 
 @bench.command("apdu", epilog=EXAMPLES)

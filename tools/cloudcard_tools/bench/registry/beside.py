@@ -1,5 +1,6 @@
-"""What is made beside the keystore, because it takes hours there: a card for each person, and spare
-keys. The rows of cards are copies of one that the keystore has issued, each with a code of its own.
+"""What is made beside the keystore, because it takes hours there: a card and a phone for each
+person, and spare keys. The rows are copies of those that the keystore has made, each with a code of
+its own.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from sqlalchemy import Table, exists, select
+from sqlalchemy import ColumnElement, Table, exists, select
 
 from cloud_keystore.config import Settings
 from cloud_keystore.model.clock import new_id, utc_now
+from cloud_keystore.model.people import IdentityState
 from cloud_keystore.run.offering.use_cases import new_spares
 from cloud_keystore.run.opening import Parts, open_keystore
 from cloud_keystore.run.owning import share
@@ -28,6 +30,7 @@ from cloudcard_tools.bench.growth.keystore import of_kind
 LIFE = timedelta(days=730)
 GENERALIZED = "%Y%m%d%H%M%SZ"  # a time in a certificate (X.690, 11.7)
 TABLES = (t.card, t.key, t.passcode)
+PHONES = (t.identity.c.user_id == t.user.c.id) & (t.identity.c.state == IdentityState.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,10 @@ class Beside:
         evenly over two years. Returns how many cards there are; `done` is told how many were added.
         """
         with self._opened() as parts:
-            model, holders = _model(parts.database, serial), _without(parts.database)
+            model, holders = (
+                _model(parts.database, serial),
+                _without(parts.database, t.card.c.user_id == t.user.c.id),
+            )
             for start in range(0, len(holders), PORTION):
                 copies = [
                     _copy(model, holder, LIFE * number / len(holders))
@@ -53,6 +59,33 @@ class Beside:
                         insert(connection, table, [row for copy in copies for row in copy[table]])
                 done(len(copies))
         return len(holders) + 1
+
+    def give_phones(self, device_id: str, most: int, done: Callable[[int], None]) -> list[bytes]:
+        """Give so many people who have none a phone like one that has enrolled, with the same key.
+        Returns SHA-256 of their certificates, which they do not have; `done` is told how many were
+        added.
+        """
+        known: list[bytes] = []
+        with self._opened() as parts:
+            with parts.database.read() as connection:
+                query = select(t.identity).where(t.identity.c.id == device_id)
+                model = {**connection.execute(query).mappings().one()}
+            holders = _without(parts.database, PHONES)[:most]
+            for start in range(0, len(holders), PORTION):
+                some = [
+                    {
+                        **model,
+                        "id": new_id(utc_now(), os.urandom),
+                        "user_id": holder,
+                        "certificate_sha256": os.urandom(32),
+                    }
+                    for holder in holders[start : start + PORTION]
+                ]
+                with parts.database.write(long=True) as connection:
+                    insert(connection, t.identity, some)
+                known += [of_kind(bytes, each["certificate_sha256"]) for each in some]
+                done(len(some))
+        return known
 
     def make_spare_keys(self, size: int) -> None:
         """Make so many of each kind at once: the keystore waits for the computer to be idle."""
@@ -81,9 +114,9 @@ def _model(database: Database, serial: str) -> dict[Table, list[Values]]:
         }
 
 
-def _without(database: Database) -> Sequence[str]:
-    """The identifiers of those who have no card."""
-    has = exists().where(t.card.c.user_id == t.user.c.id)
+def _without(database: Database, has_what: ColumnElement[bool]) -> Sequence[str]:
+    """The identifiers of those who have nothing for which a condition holds."""
+    has = exists().where(has_what)
     with database.read() as connection:
         return connection.execute(select(t.user.c.id).where(~has)).scalars().all()
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from cloudcard_tools.bench.options import database_option, users_option
 from cloudcard_tools.bench.registry import measuring
 from cloudcard_tools.bench.registry.measuring import GOALS
 from cloudcard_tools.shared import output
@@ -23,13 +24,7 @@ Examples:
   cloudcard bench registry --database postgresql://bench@127.0.0.1/bench
 """,
 )
-@click.option(
-    "--users",
-    type=click.IntRange(100, 1_000_000),
-    default=100_000,
-    show_default=True,
-    help="How many people the keystore has.",
-)
+@users_option
 @click.option(
     "--calls",
     type=click.IntRange(20, 10_000),
@@ -37,13 +32,7 @@ Examples:
     show_default=True,
     help="Calls of each kind, of which 95 in 100 take no longer than the figure.",
 )
-@click.option(
-    "--database",
-    "address",
-    default="",
-    metavar="URL",
-    help="Use this empty PostgreSQL database instead of SQLite.",
-)
+@database_option
 @json_option
 def registry_command(users: int, calls: int, address: str, as_json: bool) -> None:
     """Measure a keystore of many people, each with a card: import, search, pages of people, what

@@ -19,7 +19,7 @@ from pathlib import Path
 from card_os.uses import REQUEST_ID_BYTES
 from cloudcard.audit.v1 import audit_pb2
 from cloudcard.audit.v1.audit_pb2_grpc import AuditServiceStub
-from cloudcard.registry.v1 import cards_pb2, identities_pb2, importing_pb2
+from cloudcard.registry.v1 import cards_pb2, identities_pb2
 from cloudcard.registry.v1 import people_pb2 as pb
 from cloudcard.registry.v1.cards_pb2_grpc import CardServiceStub
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
@@ -27,6 +27,7 @@ from cloudcard.registry.v1.importing_pb2_grpc import ImportServiceStub
 from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard_tools.bench import timing
 from cloudcard_tools.bench.families import family, resident_mib
+from cloudcard_tools.bench.registry import population
 from cloudcard_tools.bench.registry.beside import Beside
 from cloudcard_tools.bench.town import Town
 from cloudcard_tools.enrolment import spending
@@ -40,8 +41,6 @@ PAGE = 50
 DAYS = 90
 SEED = 7
 LOOK_SECONDS = 0.05  # between two looks at the memory
-FORENAMES = ("Ada", "Zoë", "Seán", "Łucja", "Ольга", "Grace", "Mary", "Bo")
-SURNAMES = ("Byron", "O'Brien", "Żółć", "Hopper", "Cole", "Nightingale", "王", "Hernández")
 # Two entries of the journal for each person
 LIMIT = ("--limit", "journal-operator=1000/1000000000")
 GOALS: Mapping[str, float] = {
@@ -90,13 +89,13 @@ def measure(
         with service(town.operator, ImportServiceStub) as stub:
             for start in range(0, users - timed, PORTION):
                 some = range(start, min(start + PORTION, users - timed))
-                _import(stub, some, dry_run=False)
+                population.add(stub, some)
                 done(len(some))
             begun = time.perf_counter()
             for dry_run in (True, False):  # as the command does
                 for start in range(users - timed, users, PORTION):
                     some = range(start, min(start + PORTION, users))
-                    _import(stub, some, dry_run=dry_run)
+                    population.add(stub, some, dry_run=dry_run)
                     done(0 if dry_run else len(some))
             seconds = (time.perf_counter() - begun) * TIMED_ROWS / timed
         beside = Beside(town.data(0), address)
@@ -109,22 +108,6 @@ def measure(
             "export_rss_mib": round(_memory(town, folder), 1),
         }
     return Figures(users, cards + issued, measured, timing.machine())
-
-
-def _person(number: int) -> importing_pb2.Candidate:
-    name = f"{FORENAMES[number % 8]} {SURNAMES[number // 8 % 8]}-{number:06}"
-    return importing_pb2.Candidate(
-        name=name,
-        email=f"person.{number}+ward@example.org",
-        phone=f"07{number % 10**9:09}",
-    )
-
-
-def _import(stub: ImportServiceStub, numbers: range, *, dry_run: bool) -> None:
-    request = importing_pb2.ImportUsersRequest(candidates=map(_person, numbers), dry_run=dry_run)
-    made = stub.ImportUsers(request, timeout=SECONDS)
-    if any(each.outcome != importing_pb2.IMPORT_OUTCOME_ADDED for each in made.users):
-        raise RuntimeError(f"somebody was not added: {made}")
 
 
 def _times(town: Town, users: int, calls: int) -> dict[str, float]:

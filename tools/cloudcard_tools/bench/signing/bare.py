@@ -6,12 +6,9 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import grpc
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -22,17 +19,15 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import NameOID
 
 from cloudcard.workstation.v1 import workstation_pb2 as pb
+from cloudcard_tools.bench.certificates import HOST, own_certificate
 from cloudcard_tools.bench.signing.crowd import Crowd, Session
 from cloudcard_tools.shared.identity import CA, CERTIFICATE, KEY, Identity
 from cloudcard_tools.shared.processes import Child, Nursery
 
-HOST = "127.0.0.1"
 SERVICE = pb.DESCRIPTOR.services_by_name["WorkstationService"].full_name
 SERVER = "from cloudcard_tools.bench.signing.bare import main; main()"
-LIFETIME = timedelta(days=1)
 
 
 def answering(key: ec.EllipticCurvePrivateKey) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -74,7 +69,7 @@ def running(nursery: Nursery, folder: Path, workstations: int) -> Iterator[tuple
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (folder / KEY).write_bytes(pem)
-    certificate = _certificate(key).public_bytes(Encoding.PEM)
+    certificate = own_certificate(key).public_bytes(Encoding.PEM)
     for name in (CA, CERTIFICATE):
         (folder / name).write_bytes(certificate)
     child = nursery.start_python("bare", "-c", SERVER, str(folder))
@@ -86,25 +81,6 @@ def running(nursery: Nursery, folder: Path, workstations: int) -> Iterator[tuple
         yield child, Crowd(tuple(places), tuple(sessions))
     finally:
         nursery.stop("bare")
-
-
-def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """Of the server, of each client, and of their authority."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - LIFETIME)
-        .not_valid_after(now + LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(names, critical=False)
-        .sign(key, SHA256())
-    )
 
 
 async def serve(folder: Path) -> None:

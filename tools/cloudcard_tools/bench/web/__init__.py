@@ -1,0 +1,1 @@
+"""What people before browsers wait for."""

@@ -87,12 +87,17 @@ def batch(prepared: Sequence[Prepared]) -> Batch:
     return Batch(tuple(prepared))
 
 
+def is_json(content: bytes) -> bool:
+    """Whether a file is no message."""
+    return content.lstrip().startswith(b"{")
+
+
 def read(number: str, content: bytes, algorithm: Algorithm) -> Sequence[Prepared]:
     """Read what is to be signed: an answer of `$prepare`, what an application asks a signing
     service for, or an HL7 message, which is signed by `algorithm`. Raises Unreadable.
     """
     _require_id(number)
-    if not content.lstrip().startswith(b"{"):
+    if not is_json(content):
         found = fragments.of_prescription(content)
         items = f"{found.items} item" + "s" * (found.items != 1)
         signed = signatures.signed_info(found.content, algorithm)

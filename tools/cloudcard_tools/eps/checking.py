@@ -16,6 +16,7 @@ from cryptography.x509 import ReasonFlags
 
 from cloudcard_tools.eps import fragments, signatures
 from cloudcard_tools.eps.canonical import Unreadable
+from cloudcard_tools.eps.signatures import Signature
 
 SKEW = timedelta(minutes=5)
 # After these the key was in wrong hands nobody knows since when: whatever it has signed is void.
@@ -43,19 +44,39 @@ def check(prescription: bytes, signature: bytes, trust: Trust, now: datetime) ->
         raise Invalid(str(error)) from None
     if read.signed_info != signatures.signed_info(found.content, read.algorithm):
         raise Invalid("the signature is of another prescription, or this one was changed")
+    return _counting(read, found.time, trust, now)
+
+
+def check_prepared(
+    signed_info: bytes, signature: bytes, trust: Trust, now: datetime
+) -> x509.Certificate:
+    """The certificate of who has signed what `$prepare` has answered. That does not say when it was
+    signed: a signature counts if it were one of now. Raises Invalid.
+    """
+    try:
+        read = signatures.parse(signature)
+    except Unreadable as error:
+        raise Invalid(str(error)) from None
+    if read.signed_info != signed_info:
+        raise Invalid("the signature is of something else")
+    return _counting(read, now, trust, now)
+
+
+def _counting(read: Signature, time: datetime, trust: Trust, now: datetime) -> x509.Certificate:
+    """The certificate of a signature that was made at a time. Raises Invalid."""
     if not read.is_right():
         raise Invalid(
             "the signature is not of the certificate's key, or that is no RSA key of "
             f"{signatures.LEAST_BITS} bits or more"
         )
-    if found.time > now + SKEW:
+    if time > now + SKEW:
         raise Invalid("the prescription is signed at a time that is still to come")
-    _require_signing(read.certificate, found.time)
+    _require_signing(read.certificate, time)
     issuer = _issuer(read.certificate, trust)
-    _require_in_force(read.certificate, issuer, trust, found.time, now)
+    _require_in_force(read.certificate, issuer, trust, time, now)
     while issuer.subject != issuer.issuer:
         above = _issuer(issuer, trust)
-        _require_in_force(issuer, above, trust, found.time, now)
+        _require_in_force(issuer, above, trust, time, now)
         issuer = above
     return read.certificate
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import grpc
@@ -36,6 +38,7 @@ ROLE = "workstation"
 SUFFIX = ".signature"
 FILES = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+Check: TypeAlias = Callable[[bytes, Trust, datetime], x509.Certificate]
 CHECKED = {"id": "Prescription", "counts": "Counts", "signer": "Signed by", "reason": "Why not"}
 
 
@@ -151,7 +154,7 @@ Examples:
     "folder",
     type=FOLDER,
     required=True,
-    help=f"Folder with the signature of each FILE: its name, then {SUFFIX}.",
+    help=f"Folder with the signatures: each FILE's name, or the id of what it has, then {SUFFIX}.",
 )
 @click.option(
     "--authority",
@@ -178,7 +181,11 @@ def verify(
     lists: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Say which signatures of prescriptions (HL7 messages) count; exit status 1 if any does not.
+    """Say which signatures of prescriptions count; exit status 1 if any does not.
+
+    FILE is what was signed: an HL7 message, an answer of $prepare, or what an application asks a
+    signing service for. Only messages say when they are signed: the signature of anything else
+    counts if its certificate is in force now.
 
     After keyCompromise, cACompromise or aACompromise nothing counts that the key has ever signed;
     after any other revocation, what it has signed since.
@@ -191,7 +198,7 @@ def verify(
     except ValueError:
         raise Failure("--authority names a file that is no certificate in PEM") from None
     now = datetime.now(UTC)
-    rows = [_checked(path, folder / f"{path.stem}{SUFFIX}", trust, now) for path in paths]
+    rows = [row for path in paths for row in _checked(path, folder, trust, now)]
     print_rows(rows, CHECKED, "", as_json=as_json)
     if not all(each["counts"] for each in rows):
         context.exit(1)
@@ -217,18 +224,37 @@ def _batch(paths: Sequence[Path], algorithm: Algorithm) -> Batch:
         raise Failure(f"{error}: nothing was signed") from None
 
 
-def _checked(path: Path, signature: Path, trust: Trust, now: datetime) -> Row:
-    row: Row = {"id": path.stem, "counts": False, "signer": None, "reason": ""}
+def _checked(path: Path, folder: Path, trust: Trust, now: datetime) -> Sequence[Row]:
+    """Whether the signatures of a file count."""
+    content = _content(path)
+    if not batches.is_json(content):
+        return [_row(path.stem, folder, partial(checking.check, content), trust, now)]
     try:
-        value = base64.b64decode(_content(signature), validate=True)
-        certificate = checking.check(_content(path), value, trust, now)
+        # The algorithm is for messages.
+        found = batches.read(path.stem, content, ALGORITHMS["RS256"])
+    except Unreadable as error:
+        return [_refused(path.stem, str(error))]
+    return [
+        _row(each.id, folder, partial(checking.check_prepared, each.signed_info), trust, now)
+        for each in found
+    ]
+
+
+def _row(number: str, folder: Path, check: Check, trust: Trust, now: datetime) -> Row:
+    signature = folder / f"{number}{SUFFIX}"
+    try:
+        certificate = check(base64.b64decode(_content(signature), validate=True), trust, now)
     except FileNotFoundError:
-        return {**row, "reason": f"there is no {signature}"}
+        return _refused(number, f"there is no {signature}")
     except Invalid as error:
-        return {**row, "reason": str(error)}
+        return _refused(number, str(error))
     except ValueError:
-        return {**row, "reason": "the signature is not encoded as base64"}
-    return {**row, "counts": True, "signer": _name(certificate)}
+        return _refused(number, "the signature is not encoded as base64")
+    return {"id": number, "counts": True, "signer": _name(certificate), "reason": ""}
+
+
+def _refused(number: str, reason: str) -> Row:
+    return {"id": number, "counts": False, "signer": None, "reason": reason}
 
 
 def _content(path: Path) -> bytes:

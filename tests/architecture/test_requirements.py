@@ -18,6 +18,7 @@ AREAS: Mapping[str, range] = {
     "DEV": range(1, 5),
     "COM": range(1, 8),
     "CIS": range(1, 2),
+    "SPINE": range(1, 3),
     "API": range(1, 2),
     "OPS": range(3, 7),
 }

@@ -12,6 +12,7 @@ from joserfc.jwk import RSAKey
 
 from cloudcard_tools.simulate import faults, pages
 from cloudcard_tools.simulate.broker import broker as ssb
+from cloudcard_tools.simulate.broker import messages
 from cloudcard_tools.simulate.broker.broker import Broker
 from cloudcard_tools.simulate.cards import Cards
 from cloudcard_tools.simulate.cis2 import places
@@ -35,6 +36,7 @@ from cloudcard_tools.simulate.signing_service.service import SigningService
 FAULTS, PEOPLE, END = "/simulator/faults", "/simulator/people", "/simulator/end"
 START = "/"
 OWN = frozenset((START, FAULTS, PEOPLE, END))  # which no fault reaches
+CUT = frozenset(("application/json", messages.XML))  # which a fault ends in the middle
 Handler: TypeAlias = Callable[[Request, datetime, Faults], Response]
 
 
@@ -144,7 +146,7 @@ class Simulators:
             response = route.handler(request, now, self.faults)
         except Malformed as error:
             return pages.refusal(HTTPStatus.BAD_REQUEST, str(error))
-        if Fault.MALFORMED in self.faults and response.media_type == "application/json":
+        if Fault.MALFORMED in self.faults and response.media_type in CUT:
             half = response.body[: len(response.body) // 2]
             return Response(response.status, half, response.media_type, response.fields)
         return response

@@ -31,7 +31,7 @@ class Fault(StrEnum):
 MEANINGS: Mapping[Fault, str] = {
     Fault.SLOW: "each answer takes so many seconds",
     Fault.DOWN: "each request is answered with 503",
-    Fault.MALFORMED: "JSON ends in the middle",
+    Fault.MALFORMED: "JSON and XML end in the middle",
     Fault.EXPIRED: "tokens have ended before they come",
     Fault.REVOKED: "cards and access tokens are refused as revoked",
     Fault.CLOCK: "the provider's clock is so many seconds fast, or slow after a minus",

@@ -9,15 +9,13 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
-from cloudcard_tools.shared.failures import Failure, OutOfReach, Refused
+from cloudcard_tools.shared.failures import Failure, Refused
 from cloudcard_tools.simulate.outgoing import CallRefused, require_callable
+from cloudcard_tools.spine import https
 
 SECONDS = 15.0
-MOST_BYTES = 1 << 20
 # Replies are no XML: an `&` in them is an `&`.
 PARAMETER = re.compile(r'<gpPARAM name="([^"]*)"([^>]*)>(.*?)</gpPARAM>', re.DOTALL)
 ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
@@ -48,6 +46,8 @@ class Broker:
 
     url: str
     tls: ssl.SSLContext
+    seconds: float = SECONDS
+    """How long a call takes at most, all of it."""
 
     def __post_init__(self) -> None:
         try:
@@ -100,10 +100,6 @@ class Broker:
         asked = {"token": ticket.value, "selectedRoleUid": role.id, "ssbMode": "0"}
         self._call(f"/saml/RoleSelectionGP.jsp?{urlencode({**asked, 'gacVersion': '1'})}")
 
-    def assertion(self, ticket: Ticket) -> str:
-        """What an application is told of a ticket. Raises Failure if it has ended."""
-        return self._call(f"/saml/RoleAssertion?{urlencode({'token': ticket.value})}")
-
     def leave(self, ticket: Ticket) -> None:
         """End a ticket. Raises Failure."""
         self._post("/login/authlogout", {"service": "LOGOUT", "sso_ticket": ticket.value})
@@ -113,7 +109,8 @@ class Broker:
             f'<gpPARAM name="{name}">{escape(value)}</gpPARAM>'
             for name, value in parameters.items()
         )
-        told = self._call(path, f"<gpOBJECT>{rows}</gpOBJECT>".encode())
+        answer = self._call(path, f"<gpOBJECT>{rows}</gpOBJECT>".encode())
+        told = answer.decode("utf-8", "replace")
         found = {name: text for name, _, text in PARAMETER.findall(told)}
         if found.get("service") == "ERROR":
             raise Refused(
@@ -122,21 +119,8 @@ class Broker:
             )
         return told
 
-    def _call(self, path: str, body: bytes | None = None) -> str:
-        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=self.tls))
-        request = Request(  # noqa: S310
-            self.url.rstrip("/") + path, body, {"Content-Type": "text/xml"}
-        )
-        try:
-            with opener.open(request, timeout=SECONDS) as answer:
-                content: bytes = answer.read(MOST_BYTES)
-        except HTTPError as error:
-            text = re.sub(r"<[^>]+>", " ", error.read(4096).decode("utf-8", "replace"))
-            said = " ".join(text.partition("This is a simulator")[0].split())
-            raise Refused(f"the broker refuses: {said}", "BROKER_REFUSED") from None
-        except (URLError, TimeoutError, OSError) as error:
-            raise OutOfReach(f"the broker does not answer: {error}", "BROKER_UNREACHABLE") from None
-        return content.decode("utf-8", "replace")
+    def _call(self, path: str, body: bytes | None = None) -> bytes:
+        return https.call(self.url, path, body, self.tls, self.seconds)
 
 
 def _value(told: str, name: str) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
-from cloudcard_tools.shared.failures import Failure
+from cloud_keystore.est.spine import sources
+from cloud_keystore.est.spine.checking import Checking
+from cloud_keystore.model.spine.tickets import LONGEST_TICKET, TicketAnswer, Verdict
+from cloudcard_tools.shared.failures import Failure, OutOfReach, Refused
 from cloudcard_tools.shared.output import Row, json_option, print_facts
 from cloudcard_tools.spine import card as cards
-from cloudcard_tools.spine import proving
+from cloudcard_tools.spine import https, proving
 from cloudcard_tools.spine.broker import Broker, Role, Ticket
 
 LOOK_SECONDS = 1.0
@@ -21,19 +28,34 @@ DIGESTS = ("sha1", "sha256")
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 LABELS = {"person": "Logged in", "role": "Role", "organisation": "Organisation", "ticket": "Ticket"}
 MODULE = "opensc-pkcs11.so"
+REASONS: Mapping[Verdict, str] = {
+    Verdict.REFUSED: https.REFUSED,
+    Verdict.UNREACHABLE: https.UNREACHABLE,
+    Verdict.UNCLEAR: "ANSWER_MALFORMED",
+    Verdict.CLOCK_OFF: "CLOCK_OFF",
+}
+CHECKED = {"name": "Name", "person": "Number", "service": "Service", "held": "Roles"}
+
+broker_option = click.option(
+    "--broker", "url", required=True, metavar="URL", help="Where the broker is (https)."
+)
+trust_option = click.option(
+    "--trust", type=FILE, help="The authority (PEM) of the broker's certificate."
+)
 
 
 @click.group(
     epilog="""\b
 Examples:
   cloudcard spine login --broker https://localhost:8443 --trust authority.pem
+  cloudcard spine check --broker https://localhost:8443 --trust authority.pem < ticket
 
 docs/nhs.md says what the simulated broker does.
 """
 )
 def spine() -> None:
-    """Log in at a simulated session broker with a card in a reader. No host of the NHS is ever
-    called.
+    """Log in at a simulated session broker with a card in a reader, and check its tickets. No host
+    of the NHS is ever called.
     """
 
 
@@ -45,8 +67,8 @@ Examples:
   cloudcard spine login --broker https://localhost:8443 --trust authority.pem --once --json
 """
 )
-@click.option("--broker", "url", required=True, metavar="URL", help="Where the broker is (https).")
-@click.option("--trust", type=FILE, help="The authority (PEM) of the broker's certificate.")
+@broker_option
+@trust_option
 @click.option(
     "--module", default=MODULE, show_default=True, help="The PKCS#11 library that has the card."
 )
@@ -74,10 +96,7 @@ def login(
     """Log in with the card in the reader, and end the ticket when the card is removed, or on
     Ctrl-C.
     """
-    try:
-        broker = Broker(url, ssl.create_default_context(cafile=trust))
-    except ssl.SSLError:
-        raise Failure("--trust names a file that is no certificate in PEM") from None
+    broker = _broker(url, trust)
     with cards.opened(module, _pin(from_stdin=pin_stdin), digest) as held:
         name, challenge = broker.activate()
         proof = proving.proof(challenge, held.certificate, digest, held.sign)
@@ -89,6 +108,51 @@ def login(
     sys.stdout.flush()
     if not once:
         _keep(broker, ticket, held)
+
+
+@spine.command(
+    epilog="""\b
+Examples:
+  cloudcard spine check --broker https://localhost:8443 --trust authority.pem < ticket
+  cloudcard spine check --broker https://localhost:8443 --trust authority.pem --json < ticket
+"""
+)
+@broker_option
+@trust_option
+@json_option
+def check(url: str, trust: Path | None, as_json: bool) -> None:
+    """Say whose the ticket is that standard input has, by name, number and roles, as a keystore
+    finds it out; exit status 1 unless the broker says so for certain, and now.
+    """
+    broker = _broker(url, trust)
+    parts = urlsplit(url)
+    source = sources.Broker(
+        (parts.hostname or "", parts.port or https.PORT), parts.path.rstrip("/"), broker.tls
+    )
+    answer = asyncio.run(Checking(source).check(sys.stdin.readline(LONGEST_TICKET + 2).strip()))
+    found = answer.identity
+    if found is None:
+        raise _failure(answer)
+    told: Row = {
+        "person": found.uid,
+        "name": found.name,
+        "service": "training" if found.is_training else "live",
+        "held": "\n".join(f"{each.id}  {each.organisation}  {each.name}" for each in found.roles),
+        "roles": [asdict(each) for each in found.roles],
+    }
+    print_facts(told, CHECKED, as_json=as_json)
+
+
+def _failure(answer: TicketAnswer) -> Failure:
+    text, reason = f"{answer.why}; {answer.fix}", REASONS[answer.verdict]
+    return OutOfReach(text, reason) if reason == https.UNREACHABLE else Refused(text, reason)
+
+
+def _broker(url: str, trust: Path | None) -> Broker:
+    try:
+        return Broker(url, ssl.create_default_context(cafile=trust))
+    except ssl.SSLError:
+        raise Failure("--trust names a file that is no certificate in PEM") from None
 
 
 def _keep(broker: Broker, ticket: Ticket, held: cards.Card) -> None:

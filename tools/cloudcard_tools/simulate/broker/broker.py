@@ -110,8 +110,10 @@ class Broker:
     def assertion(self, request: Request, now: datetime, faults: Faults) -> Response:
         """Whose a ticket is, to an application; that keeps it from being idle."""
         session = self._session(request.parameters.get("token", ""), now)
-        if session is None:
+        if session is None or Fault.EXPIRED in faults:
             return _no_session()
+        if Fault.REVOKED in faults:
+            return pages.refusal(HTTPStatus.FORBIDDEN, "the card is revoked, on demand")
         body = assertions.response(
             session.person, session.role, secrets.token_hex(16), session.mode, now + faults.clock
         )

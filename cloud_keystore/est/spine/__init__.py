@@ -1,0 +1,1 @@
+"""A session broker is asked whose tickets are, in a process without keys."""

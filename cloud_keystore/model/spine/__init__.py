@@ -1,0 +1,1 @@
+"""A session broker that looks to its clients like the Spine Security Broker."""

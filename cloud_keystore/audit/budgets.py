@@ -47,6 +47,7 @@ BEGINNINGS = frozenset(
         Kind.WINDOWS_ACCOUNT_CHANGED,
         Kind.IDENTITY_INVITED,
         Kind.SHORT_CODE_MADE,
+        Kind.ENROLMENT_BEGUN,
         Kind.BELL_HUNG,
         Kind.BELL_GONE,
         Kind.CLIENT_ADDED,

@@ -98,6 +98,7 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.IDENTITY_INVITED: "{who} invited a {role}",
         Kind.SHORT_CODE_MADE: "{who} made a short code to enrol a phone",
         Kind.SHORT_CODE_WRONG: "a short code to enrol a phone was given wrong",
+        Kind.ENROLMENT_BEGUN: "{who} began to enrol at the pages, by an invitation",
         Kind.IDENTITY_ENROLLED: "{who} was enrolled",
         Kind.IDENTITY_RENEWED: "{who} renewed its certificate",
         Kind.IDENTITY_REKEYED: "{who} uses its renewed certificate",

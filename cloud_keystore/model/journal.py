@@ -105,6 +105,7 @@ class Kind(StrEnum):
     IDENTITY_INVITED = "identity.invited"
     SHORT_CODE_MADE = "short-code.made"  # which stands for an enrolment token
     SHORT_CODE_WRONG = "short-code.wrong"
+    ENROLMENT_BEGUN = "enrolment.begun"  # at the pages, by a token, which is not spent
     IDENTITY_ENROLLED = "identity.enrolled"
     IDENTITY_RENEWED = "identity.renewed"  # it has a next certificate, which is not in use yet
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time

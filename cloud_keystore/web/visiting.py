@@ -42,22 +42,16 @@ class Visiting:
     @property
     def form_token(self) -> str:
         """What each form of the visit has, and nobody knows who has not seen one of its pages."""
-        return self._made("form")
+        return form_token_of(self.secret)
 
     def sealed(self, word: str) -> str:
         """A word in an address that nobody else can have put there."""
-        return f"{word}.{self._made('word', word)}"
+        return f"{word}.{_made(self.secret, 'word', word)}"
 
     def opened(self, text: str) -> str:
         """The word that was sealed in the same visit; empty for anything else."""
         word = text.partition(".")[0]
         return word if compare_digest(text.encode(), self.sealed(word).encode()) else ""
-
-    def _made(self, *what: str) -> str:
-        """What nobody makes who has not the secret, for one purpose."""
-        said = "\0".join((f"cloudcard {what[0]}", *what[1:], self.secret))
-        made = sha256(said.encode()).digest()
-        return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +102,11 @@ class Area:
 
 VISITING: ContextVar[Visiting] = ContextVar("visiting")
 FIELDS: ContextVar[Mapping[str, str]] = ContextVar("form_fields")
+
+
+def form_token_of(secret: str) -> str:
+    """What each form has of whoever has a secret."""
+    return _made(secret, "form")
 
 
 def current() -> Visiting:
@@ -190,6 +189,13 @@ class Doorkeeper:
         visitor = await asyncio.to_thread(self.find, fingerprint)
         PRESENTED.set(Presented(fingerprint, self.area.role))
         return Visiting(visitor, secret)
+
+
+def _made(secret: str, *what: str) -> str:
+    """What nobody makes who has not the secret, for one purpose."""
+    said = "\0".join((f"cloudcard {what[0]}", *what[1:], secret))
+    made = sha256(said.encode()).digest()
+    return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 
 def _fields(fields: Headers, body: bytes) -> Mapping[str, str]:

@@ -111,6 +111,7 @@ from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.beginnings import Beginnings
 from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.passwords import Passwords
@@ -271,6 +272,7 @@ class World:
     memberships: Memberships
     visits: Visits
     portal_visits: PortalVisits
+    beginnings: Beginnings
     own_passwords: OwnPasswords
     holdings: Holdings
     notifications: Notifications
@@ -593,6 +595,7 @@ def new_world(
     certifying = Certifying(database, clock, authority, data_objects, renewal, woken.extend)
     est_hosts = set[tuple[str, int]]()
     passwords = Passwords(passcodes, Questions(passcodes))
+    addresses, short_codes = Addresses(database, clock, os.urandom, seal), ShortCodes(people_)
     admitting = Admitting(database, seal, clock, woken.extend, os.urandom, authority)
     return World(
         database=database,
@@ -624,11 +627,12 @@ def new_world(
         feedback=GivingFeedback(database, clock, os.urandom),
         surveys=Surveys(database, clock, os.urandom),
         phones=Phones(database, clock, os.urandom, seal),
-        addresses=Addresses(database, clock, os.urandom, seal),
+        addresses=addresses,
         second_phones=SecondPhones(people_),
-        short_codes=ShortCodes(people_),
+        short_codes=short_codes,
         portal_passwords=passwords,
         portal_visits=PortalVisits(passwords),
+        beginnings=Beginnings(addresses, passwords, short_codes),
         own_passwords=OwnPasswords(passwords),
         holdings=Holdings(Sessions(database, clock), admitting),
         security_questions=Questions(passcodes),

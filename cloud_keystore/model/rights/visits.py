@@ -21,7 +21,8 @@ MOST_VISITS = 5  # of one operator or holder at the same time
 SECRET_BYTES = 32
 CODE_PREFIX, SECRET_PREFIX = "ccvisit_", "ccpage_"  # by which one is not taken for the other
 STEP_PREFIX, OWN_PREFIX = "ccstep_", "ccown_"  # those of holders
-PREFIXES = (CODE_PREFIX, SECRET_PREFIX, STEP_PREFIX, OWN_PREFIX)
+BEGIN_PREFIX = "ccbegin_"  # of those who begin by an invitation
+PREFIXES = (CODE_PREFIX, SECRET_PREFIX, STEP_PREFIX, OWN_PREFIX, BEGIN_PREFIX)
 _BODY = r"[A-Za-z0-9_-]{43}"
 _FORMS = {each: re.compile(each + _BODY, re.ASCII) for each in PREFIXES}
 # Hashed with the text: nobody can give the hash of anything else that the keystore knows.

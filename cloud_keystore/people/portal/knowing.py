@@ -16,12 +16,13 @@ from cloud_keystore.model.errors import IdentityRejected, PortalClosed
 from cloud_keystore.model.fields import emails
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind
-from cloud_keystore.model.people import Identity, Role, User
+from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.portal.passwords import LONGEST_NAME
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.policies import card_profiles
 from cloud_keystore.storage import people, policies
+from cloud_keystore.storage.enrolment import beginnings, tokens
 from cloud_keystore.storage.rights import visits
 
 OVER = "you are logged out: log in again"
@@ -74,17 +75,32 @@ def policy_of(connection: Connection, user: User) -> Policy:
 
 
 def owner(connection: Connection, device: Identity, now: datetime) -> User:
-    """The holder of a device that is still active, or of a visit at the portal that still goes on.
-    Raises IdentityRejected, UserNotFound, UserClosed.
+    """The holder of a device that is still active, or of a visit at the portal that still goes on,
+    or who begins there by an invitation. Raises IdentityRejected, UserNotFound, UserClosed.
     """
     budgets.check(connection, device.actor, now)
     if device.role is Role.HOLDER:
-        made = visits.by_secret(connection, Role.HOLDER, device.certificate_sha256 or b"")
-        if made is None or made.visitor_id != device.user_id or not made.is_open(now):
+        secret = device.certificate_sha256 or b""
+        made = visits.by_secret(connection, Role.HOLDER, secret)
+        visits_now = made is not None and made.visitor_id == device.user_id and made.is_open(now)
+        if not visits_now and not _begins(connection, device, secret, now):
             raise IdentityRejected(OVER)
     elif not people.is_active(connection, device.id, now):
         raise IdentityRejected("this identity is unknown or was removed: enrol again")
     return people.present(connection, device.user_id or "")
+
+
+def _begins(connection: Connection, holder: Identity, secret: bytes, now: datetime) -> bool:
+    """Whether a holder begins at the pages by an invitation, which is open or has been used."""
+    made = beginnings.by_secret(connection, secret)
+    if made is None or not made.is_open(now):
+        return False
+    invited = people.find_identity(connection, made.device_id)
+    if invited is None or invited.user_id != holder.user_id:
+        return False
+    terms = tokens.terms(connection, [invited.id])[invited.id]
+    is_waiting = invited.state is IdentityState.INVITED and now < terms.expire_time
+    return is_waiting or invited.is_active(now)
 
 
 def check_offered(policy: Policy) -> None:

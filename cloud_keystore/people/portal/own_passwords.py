@@ -1,5 +1,5 @@
-"""Passwords of the keystore's own portal, for which no API client acts: forgotten ones, and those
-that a holder changes who has logged in.
+"""Passwords and security questions of the keystore's own portal, for which no API client acts:
+forgotten passwords, and what a holder changes who has logged in.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.portal.passwords import Access, Chosen, normal, violated_rule
+from cloud_keystore.model.portal.questions import Question, checked
 from cloud_keystore.people.portal.knowing import owner
 from cloud_keystore.people.portal.passwords import Passwords
 
@@ -46,6 +47,19 @@ class OwnPasswords:
         if rule := violated_rule(normal(new), [user.display_name, user.email, user.upn]):
             return Chosen(is_set=False, rule=rule)
         return self.passwords.change(user.email, old, new, actor=KEYSTORE)
+
+    def choose_questions(self, password: str, chosen: Sequence[Question], holder: Identity) -> bool:
+        """Choose other security questions, if the password is right. Raises IdentityRejected,
+        InvalidInput, PortalClosed, TooManyGuesses, Overloaded.
+        """
+        own = self.passwords.passcodes
+        checked(chosen)
+        with own.database.read() as connection:
+            user = owner(connection, holder, own.clock())
+        if not self.passwords.check(user.email, password, actor=KEYSTORE).is_right:
+            return False
+        self.passwords.questions.set_own(chosen, holder)
+        return True
 
     def look(self, holder: Identity) -> Access:
         """What the holder has for the portal."""

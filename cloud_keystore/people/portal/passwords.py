@@ -164,9 +164,10 @@ class Passwords:
                 next_email=user.next_email,
             )
 
-    def set_own(self, new: str, device: Identity) -> Chosen:
-        """Set a password on a phone, the first one or another one: the phone is enough. Raises
-        PortalClosed, IdentityRejected, Overloaded.
+    def set_own(self, new: str, device: Identity, *, first: bool = False) -> Chosen:
+        """Set a password on a phone, the first one or another one: the phone is enough. Elsewhere
+        it can only be the `first`. Raises PortalClosed, IdentityRejected, Overloaded, and
+        InvalidInput if it is not.
         """
         own, now, new = self.passcodes, self.passcodes.clock(), normal(new)
         with own.database.read() as connection:
@@ -179,6 +180,8 @@ class Passwords:
         with own.database.write() as connection:
             user = owner(connection, device, now)
             check_offered(policy_of(connection, user))
+            if first and passwords.find(connection, user.id) is not None:
+                raise InvalidInput("you have a password already: log in with it")
             self._put(connection, user, hashed, now)
             told = entries.about_user(Kind.PORTAL_SET, user, now, device.actor)
             journal.append(connection, told)

@@ -26,11 +26,13 @@ from cloud_keystore.web.application import application
 from cloud_keystore.web.assets import Assets
 from cloud_keystore.web.authenticator import AuthenticatorCalls
 from cloud_keystore.web.gate import Gate
+from cloud_keystore.web.me.beginning import BeginningPages
 from cloud_keystore.web.me.contact import ContactPages
 from cloud_keystore.web.me.entering import EnteringPages
 from cloud_keystore.web.me.forgetting import ForgettingPages
 from cloud_keystore.web.me.own import OwnPages
 from cloud_keystore.web.me.password import PasswordPages
+from cloud_keystore.web.me.questions import QuestionPages
 from cloud_keystore.web.me.views import OwnViews
 from cloud_keystore.web.me.visiting import AREA as OWN_AREA
 from cloud_keystore.web.origins import Origins
@@ -213,10 +215,12 @@ def _own(use_cases: WebUseCases, views: OwnViews) -> Sequence[Row]:
     """The pages of holders."""
     return (
         *EnteringPages(views.pages, use_cases.portal_visits).rows(),
+        *BeginningPages(views.pages, use_cases.beginnings).rows(),
         *ForgettingPages(views.pages, use_cases.portal_visits, use_cases.own_passwords).rows(),
         *OwnPages(views, use_cases.holdings, use_cases.devices, use_cases.portal_visits).rows(),
         *ContactPages(views, use_cases.addresses, use_cases.phones).rows(),
         *PasswordPages(views, use_cases.own_passwords).rows(),
+        *QuestionPages(views, use_cases.own_passwords).rows(),
     )
 
 

@@ -19,10 +19,18 @@ PORTAL: Mapping[str, Access] = MappingProxyType(
         "portal_visits.find": NOBODY,
         "portal_visits.end": NOBODY,
         "portal_visits.end_others": HOLDER,
+        "beginnings.begin": NOBODY,  # a token says who begins, and then a secret
+        "beginnings.look": NOBODY,
+        "beginnings.send_code": NOBODY,
+        "beginnings.take_code": NOBODY,
+        "beginnings.set_password": NOBODY,
+        "beginnings.invite": NOBODY,
+        "beginnings.end": NOBODY,
         "own_passwords.forget": NOBODY,
         "own_passwords.questions_of": NOBODY,  # a code says whose
         "own_passwords.reset": NOBODY,
         "own_passwords.change": HOLDER,
+        "own_passwords.choose_questions": HOLDER,
         "own_passwords.look": HOLDER,
         "holdings.show": HOLDER,
         "holdings.events": HOLDER,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
@@ -18,7 +18,6 @@ from cloud_keystore.cards.images import Images
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
-from cloud_keystore.cards.own.holdings import Holdings
 from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing
@@ -61,14 +60,7 @@ from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
-from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.bells import Bells
-from cloud_keystore.people.portal.own_passwords import OwnPasswords
-from cloud_keystore.people.portal.passwords import Passwords
-from cloud_keystore.people.portal.questions import Questions
-from cloud_keystore.people.portal.second_phones import SecondPhones
-from cloud_keystore.people.portal.short_codes import ShortCodes
-from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.people.programs.differences import Differences
 from cloud_keystore.people.programs.mappings import Mappings
 from cloud_keystore.people.programs.operators import Operators
@@ -85,11 +77,12 @@ from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.offering.hosts import log_in_page, names, places
+from cloud_keystore.run.offering.portal import PortalUseCases, portal_use_cases
 from cloud_keystore.run.opening import Parts
 
 
 @dataclass(frozen=True, slots=True)
-class MainUseCases:
+class MainUseCases(PortalUseCases):
     """Those of the main port, for enrolled clients."""
 
     callers: Callers
@@ -154,17 +147,9 @@ class MainUseCases:
     feedback: GivingFeedback
     surveys: Surveys
     phones: Phones
-    addresses: Addresses
     bells: Bells
-    second_phones: SecondPhones
-    short_codes: ShortCodes
-    portal_passwords: Passwords
-    security_questions: Questions
     reading: Reading
     visits: Visits
-    portal_visits: PortalVisits
-    own_passwords: OwnPasswords
-    holdings: Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +184,6 @@ def main_use_cases(
     """Make the use cases of the main port from an open keystore."""
     database, seal, clock = parts.database, parts.seal, parts.clock
     passcodes = _passcodes(parts)
-    questions = Questions(passcodes)
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
     data_objects = _data_objects(parts)
     finding = Finding(database, clock)
@@ -221,10 +205,11 @@ def main_use_cases(
     identified = Operators(database=database, clock=clock, random=os.urandom)
     organisations = Organisations(database=database, clock=clock, random=os.urandom)
     four_eyes = FourEyes(database=database, clock=clock)
-    passwords = Passwords(passcodes, questions)
     ending = Sessions(database=database, clock=clock)
     admitting = Admitting(database, seal, clock, wake, os.urandom, parts.authorities)
+    own = portal_use_cases(parts, passcodes, ending, admitting)
     return MainUseCases(
+        **{each.name: getattr(own, each.name) for each in fields(own)},
         callers=Callers(database, clock),
         announcing=_announcing(parts),
         publishing=publishing,
@@ -313,17 +298,9 @@ def main_use_cases(
         feedback=GivingFeedback(database=database, clock=clock, random=os.urandom),
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
         phones=Phones(database, clock, os.urandom, seal),
-        addresses=Addresses(database, clock, os.urandom, seal),
         bells=Bells(database, clock, seal, parts.settings.push),
-        second_phones=SecondPhones(parts.people),
-        short_codes=ShortCodes(parts.people),
-        portal_passwords=passwords,
-        security_questions=questions,
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
         visits=Visits(database, clock, os.urandom, log_in_page(parts.settings)),
-        portal_visits=PortalVisits(passwords),
-        own_passwords=OwnPasswords(passwords),
-        holdings=Holdings(ending, admitting),
     )
 
 

@@ -35,6 +35,7 @@ from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.beginnings import Beginnings
 from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.short_codes import ShortCodes
@@ -68,6 +69,7 @@ class WebUseCases:
     sessions: Sessions
     visits: Visits
     portal_visits: PortalVisits
+    beginnings: Beginnings
     own_passwords: OwnPasswords
     holdings: Holdings
     phones: Phones

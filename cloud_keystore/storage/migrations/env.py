@@ -17,7 +17,7 @@ from cloud_keystore.storage.contacts import (
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
 from cloud_keystore.storage.credentials.portal import codes, passwords, questions
 from cloud_keystore.storage.directories import entries, groups, mappings
-from cloud_keystore.storage.enrolment import short_codes, software
+from cloud_keystore.storage.enrolment import beginnings, short_codes, software
 from cloud_keystore.storage.issuing import (
     csrs,
     custom_profiles,
@@ -57,6 +57,7 @@ assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
 assert codes.mailed_code.metadata is METADATA  # noqa: S101
 assert passwords.portal_password.metadata is METADATA  # noqa: S101
 assert questions.security_question.metadata is METADATA  # noqa: S101
+assert beginnings.beginning.metadata is METADATA  # noqa: S101
 assert short_codes.short_code.metadata is METADATA  # noqa: S101
 assert answers.survey_answer.metadata is METADATA  # noqa: S101
 assert feedback.feedback.metadata is METADATA  # noqa: S101

@@ -17,6 +17,7 @@ from cloud_keystore.storage.credentials.portal.codes import mailed_code
 from cloud_keystore.storage.credentials.portal.passwords import portal_guess
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
 from cloud_keystore.storage.databases.indexes import number
+from cloud_keystore.storage.enrolment.beginnings import beginning
 from cloud_keystore.storage.enrolment.short_codes import short_code
 from cloud_keystore.storage.outbox.deliveries import webhook_delivery
 from cloud_keystore.storage.outbox.notifications import notification
@@ -79,6 +80,7 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     yield phone_code, _oldest(phone_code, phone_code.c.id < first)
     yield mailed_code, _oldest(mailed_code, mailed_code.c.id < first)
     yield short_code, _oldest(short_code, short_code.c.id < first)
+    yield beginning, _oldest(beginning, beginning.c.id < first)
     # Nobody waits for longer than a day because of one.
     yield portal_guess, _oldest(portal_guess, portal_guess.c.id < first)
     yield notification, _oldest(notification, n.id < first, n.end_time.is_not(None))

@@ -31,6 +31,7 @@ class MenuItem(NamedTuple):
 
 PHONES, SESSIONS, HISTORY = f"{AT}/phones", f"{AT}/sessions", f"{AT}/history"
 CONTACT, PASSWORD = f"{AT}/contact", f"{AT}/password"
+QUESTIONS = f"{AT}/questions"
 MENU = (
     MenuItem(AT, "Cards"),
     MenuItem(PHONES, "Phones"),

@@ -10,12 +10,21 @@ AT = "/me"
 LOG_IN, CODE, AGAIN = f"{AT}/log-in", f"{AT}/code", f"{AT}/code/again"
 FORGOTTEN, ANSWERS, RESET = f"{AT}/forgotten", f"{AT}/forgotten/code", f"{AT}/forgotten/set"
 HELP = f"{AT}/help"
+BEGIN, TASKS = f"{AT}/begin", f"{AT}/begin/tasks"
+EMAIL, EMAIL_SEND = f"{AT}/begin/email", f"{AT}/begin/email/send"
+FIRST_PASSWORD = f"{AT}/begin/password"
+PHONE, LETTERS = f"{AT}/begin/phone", f"{AT}/begin/phone/letters"
+PASSCODE, LEAVE = f"{AT}/begin/passcode", f"{AT}/begin/leave"
+BEGINNING = frozenset(
+    {BEGIN, TASKS, EMAIL, EMAIL_SEND, FIRST_PASSWORD, PHONE, LETTERS, PASSCODE, LEAVE}
+)
 AREA = Area(
     at=AT,
     cookie="__Host-cloudcard-me",
     prefix=OWN_PREFIX,
     role=Role.HOLDER,
     rate="device",
-    open=frozenset({LOG_IN, CODE, AGAIN, FORGOTTEN, ANSWERS, RESET, HELP}),
+    open=frozenset({LOG_IN, CODE, AGAIN, FORGOTTEN, ANSWERS, RESET, HELP}) | BEGINNING,
 )
+BEGUN = "__Host-cloudcard-begin"  # the cookie of whoever begins by an invitation
 STEP = "__Host-cloudcard-step"  # the cookie of whoever has given the password, and not yet the code

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.portal.beginnings import Task
+from cloud_keystore.web.me.visiting import EMAIL, FIRST_PASSWORD, PASSCODE, PHONE
 from cloud_keystore.web.ra.words import day
 
 SOON = timedelta(days=90)  # before a card ends, for its holder to notice
@@ -34,6 +36,7 @@ DONE: Mapping[str, Done] = MappingProxyType(
         "session": Done(Kind.SESSION_ENDED, "The session is ended"),
         "sign-in": Done(Kind.SIGN_IN_ENDED, "The card is taken out of the reader"),
         "visits": Done(Kind.VISIT_ENDED, "The other browsers are logged out"),
+        "questions": Done(Kind.QUESTIONS_SET, "Your security questions are set"),
         "email-code": Done(
             Kind.ADDRESS_CODE_SENT,
             "A code is on its way to your e-mail address",
@@ -46,6 +49,30 @@ DONE: Mapping[str, Done] = MappingProxyType(
             "It is good for ten minutes. A code of before is good no longer.",
         ),
         "number": Done(Kind.PHONE_VERIFIED, "Your phone number is verified"),
+    }
+)
+
+
+class TaskWords(NamedTuple):
+    """What a list says of a task, and where it is done."""
+
+    path: str
+    name: str
+    hint: str
+
+
+TASK_WORDS: Mapping[Task, TaskWords] = MappingProxyType(
+    {
+        Task.EMAIL: TaskWords(EMAIL, "Verify your e-mail address", "By a code that is mailed"),
+        Task.PASSWORD: TaskWords(
+            FIRST_PASSWORD, "Set a password", "For these pages, where you look after your card"
+        ),
+        Task.PHONE: TaskWords(PHONE, "Connect your phone", "It asks you before your card is used"),
+        Task.PASSCODE: TaskWords(
+            PASSCODE,
+            "Choose the passcode of your card",
+            "On your phone, as soon as it is connected",
+        ),
     }
 )
 

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
-from cloudcard.registry.v1 import organisations_pb2
+from cloudcard.registry.v1 import organisations_pb2, people_pb2
 from cloudcard_tools.shared import identity
 from support import mail_server
 from support.mail_server import MailServer, options_to
@@ -120,6 +120,13 @@ def test_a_holder_looks_after_their_own(ada: Ada) -> None:
             page.get_by_role("navigation").get_by_role("link", name=menu).click()
             expect(page.get_by_text(said).first).to_be_visible()
             check(page)
+        page.goto(f"{ada.site.origin}/me/questions")
+        expect(page.get_by_role("group")).to_have_count(5)
+        check(page)
+        page.get_by_role("button", name="Set the questions").click()
+        expect(page.get_by_role("alert")).to_contain_text("Choose 3 to 5 questions")
+        check(page)
+        page.goto(f"{ada.site.origin}/me/phones")
         page.get_by_role("link", name=re.compile("^Remove")).click()
         expect(page.get_by_text("You have no other phone")).to_be_visible()
         check(page)
@@ -162,3 +169,73 @@ def test_whoever_cannot_use_the_authenticator_is_led_on(ada: Ada) -> None:
         expect(page.get_by_role("alert")).to_contain_text("wrong, or good no longer")
         assert page.title().startswith("Error: ")
         check(page)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_invitation_is_a_list_of_tasks(ada: Ada, *, scripts: bool) -> None:
+    """From the mailed code to a password, and to letters for the phone, which then connects. The
+    link fills the code in; without scripts it is typed.
+    """
+    site, name = ada.site, f"Bo {scripts} Berg"
+    email = f"bo-{scripts}@example.org".lower()
+    asked = people_pb2.CreateUserRequest(display_name=name, email=email)
+    token = site.keystore.registry.people.CreateUser(asked).device_token.text
+    with site.page(DESK["width"], scripts=scripts) as page:
+
+        def look() -> None:
+            if scripts:
+                check(page)
+
+        page.goto(f"{site.origin}/me/begin#{token}")
+        look()
+        if scripts:
+            expect(page.get_by_label("Code of your invitation")).to_have_value(token)
+            assert "#" not in page.url
+        else:
+            page.get_by_label("Code of your invitation").fill(token)
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("heading", name=f"Welcome, {name}")).to_be_visible()
+        expect(page.get_by_text("Cannot start yet")).to_have_count(2)
+        look()
+        page.get_by_role("link", name="Verify your e-mail address").click()
+        look()
+        page.get_by_role("button", name="Send a code").click()
+        expect(page.get_by_text("A code is on its way")).to_be_visible()
+        look()
+        page.get_by_label("Code from the e-mail").fill("1")
+        page.get_by_role("button", name="Verify").click()
+        expect(page.get_by_role("alert")).to_contain_text("4 tries left")
+        look()
+        page.get_by_label("Code from the e-mail").fill(ada.code("Your code to verify this address"))
+        page.get_by_role("button", name="Verify").click()
+        page.get_by_role("link", name="Set a password").click()
+        look()
+        page.get_by_label("New password", exact=True).fill("short")
+        page.get_by_label("New password once more").fill("short")
+        page.get_by_role("button", name="Set the password").click()
+        expect(page.get_by_role("alert")).to_contain_text("12 to 128 characters")
+        look()
+        page.get_by_label("New password", exact=True).fill(PASSWORD)
+        page.get_by_label("New password once more").fill(PASSWORD)
+        page.get_by_role("button", name="Set the password").click()
+        expect(page.get_by_text("Done", exact=True)).to_have_count(2)
+        look()
+        page.get_by_role("link", name="Connect your phone").click()
+        look()
+        page.get_by_role("button", name="Show letters").click()
+        letters = page.locator("#letters").inner_text()
+        look()
+        with site.page() as phone:
+            phone.goto(f"{site.origin}/authenticator")
+            phone.get_by_label("Code", exact=True).fill(letters)
+            phone.get_by_role("button", name="Set up this phone").click()
+            expect(phone.get_by_text("This phone is connected.")).to_be_visible()
+        page.get_by_role("button", name="I have done this").click()
+        expect(page.get_by_text("Done", exact=True)).to_have_count(3)
+        page.goto(f"{site.origin}/me/begin/phone")
+        expect(page.get_by_text("Your phone is connected.")).to_be_visible()
+        page.goto(f"{site.origin}/me/begin/passcode")
+        look()
+        page.goto(f"{site.origin}/me/begin/tasks")
+        page.get_by_role("button", name="Leave this browser").click()
+        expect(page.get_by_role("heading", name="Begin with your invitation")).to_be_visible()

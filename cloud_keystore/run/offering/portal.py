@@ -1,0 +1,55 @@
+"""The use cases of what holders prove, and of what they look after at the pages."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from cloud_keystore.cards.own.holdings import Holdings
+from cloud_keystore.custody.credentials.passcodes import Passcodes
+from cloud_keystore.operations.admitting import Admitting
+from cloud_keystore.operations.sessions import Sessions
+from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.beginnings import Beginnings
+from cloud_keystore.people.portal.own_passwords import OwnPasswords
+from cloud_keystore.people.portal.passwords import Passwords
+from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.second_phones import SecondPhones
+from cloud_keystore.people.portal.short_codes import ShortCodes
+from cloud_keystore.people.portal.visits import PortalVisits
+from cloud_keystore.run.opening import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class PortalUseCases:
+    """Those of people's own."""
+
+    addresses: Addresses
+    second_phones: SecondPhones
+    short_codes: ShortCodes
+    portal_passwords: Passwords
+    security_questions: Questions
+    portal_visits: PortalVisits
+    beginnings: Beginnings
+    own_passwords: OwnPasswords
+    holdings: Holdings
+
+
+def portal_use_cases(
+    parts: Parts, passcodes: Passcodes, sessions: Sessions, admitting: Admitting
+) -> PortalUseCases:
+    """Make the use cases of people's own from an open keystore."""
+    questions = Questions(passcodes)
+    passwords, short_codes = Passwords(passcodes, questions), ShortCodes(parts.people)
+    addresses = Addresses(parts.database, parts.clock, os.urandom, parts.seal)
+    return PortalUseCases(
+        addresses=addresses,
+        second_phones=SecondPhones(parts.people),
+        short_codes=short_codes,
+        portal_passwords=passwords,
+        security_questions=questions,
+        portal_visits=PortalVisits(passwords),
+        beginnings=Beginnings(addresses, passwords, short_codes),
+        own_passwords=OwnPasswords(passwords),
+        holdings=Holdings(sessions, admitting),
+    )

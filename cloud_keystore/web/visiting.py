@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
 from http import HTTPStatus
+from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers
@@ -24,6 +25,7 @@ from cloud_keystore.http.bodies import replayed
 from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.visits import LONGEST_VISIT, text_sha256
+from cloud_keystore.web import uploads
 from cloud_keystore.web.gate import Admit, Refused
 
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
@@ -66,6 +68,7 @@ class Area:
     role: Role  # of those who visit
     rate: str  # the limit for one of them
     open: frozenset[str]  # paths for whoever has not logged in; what is sent there is counted
+    uploads: frozenset[str] = frozenset()  # paths whose forms can have a file
 
     @property
     def log_in(self) -> str:
@@ -102,6 +105,8 @@ class Area:
 
 VISITING: ContextVar[Visiting] = ContextVar("visiting")
 FIELDS: ContextVar[Mapping[str, str]] = ContextVar("form_fields")
+FILES: ContextVar[Mapping[str, bytes]] = ContextVar("form_files")
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 
 def form_token_of(secret: str) -> str:
@@ -117,6 +122,11 @@ def current() -> Visiting:
 def given(name: str) -> str:
     """A field of the form that was sent, without blanks around it; empty if it has none."""
     return FIELDS.get().get(name, "").strip()
+
+
+def uploaded(name: str) -> bytes:
+    """A file of the form that was sent; empty if it has none."""
+    return FILES.get().get(name, b"")
 
 
 def has_answered() -> bool:
@@ -163,7 +173,12 @@ class Doorkeeper:
             return
         fields = Headers(scope=scope)
         body = (await receive())["body"]
-        FIELDS.set(_fields(fields, body) if scope["method"] == "POST" else {})
+        said: Mapping[str, str] = {}
+        files = NO_FILES
+        if scope["method"] == "POST":
+            said, files = await self._form(path, fields, body)
+        FIELDS.set(said)
+        FILES.set(files)
         if path not in self.area.open:
             try:
                 visiting = await self._visiting(fields)
@@ -179,6 +194,18 @@ class Doorkeeper:
         elif scope["method"] == "POST":
             self.admit("enrolment", scope["cloudcard.place"])
         await self.behind(scope, replayed(body, receive), send)
+
+    async def _form(
+        self, path: str, fields: Headers, body: bytes
+    ) -> tuple[Mapping[str, str], Mapping[str, bytes]]:
+        """The form that was sent, with its files; raises Refused for what is none."""
+        kind = fields.get("content-type", "").partition(";")[0].strip()
+        if kind == uploads.MULTIPART and path in self.area.uploads:
+            said, files = await uploads.read(fields, body, MOST_FIELDS)
+        else:
+            said, files = _fields(kind, body), NO_FILES
+        # Browsers send lines as they went over telegraph wires (HTML, 4.10.22).
+        return {name: value.replace("\r\n", "\n") for name, value in said.items()}, files
 
     async def _visiting(self, fields: Headers) -> Visiting:
         """The visit whose secret a browser has kept; raises IdentityRejected."""
@@ -198,9 +225,8 @@ def _made(secret: str, *what: str) -> str:
     return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 
-def _fields(fields: Headers, body: bytes) -> Mapping[str, str]:
-    """The fields of a form; raises Refused for what is none."""
-    kind = fields.get("content-type", "").partition(";")[0].strip()
+def _fields(kind: str, body: bytes) -> Mapping[str, str]:
+    """The fields of a form without files; raises Refused for what is none."""
     if kind != "application/x-www-form-urlencoded":
         raise Refused(HTTPStatus.BAD_REQUEST)
     try:
@@ -212,5 +238,4 @@ def _fields(fields: Headers, body: bytes) -> Mapping[str, str]:
         )
     except ValueError:
         raise Refused(HTTPStatus.BAD_REQUEST) from None
-    # Browsers send lines as they went over telegraph wires (HTML, 4.10.22).
-    return {name: value.replace("\r\n", "\n") for name, value in found}
+    return dict(found)

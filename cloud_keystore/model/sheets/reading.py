@@ -122,7 +122,7 @@ def read(
     """
     if len(raw) > MOST_BYTES:
         raise SheetUnusable(f"the file is larger than {MOST_BYTES >> 20} MiB: divide it")
-    text = _decoded(raw, encoding)
+    text = decoded(raw, encoding)
     said = _SAYS_DELIMITER.match(text)
     text = text[said.end() :] if said else text
     if not text.strip():
@@ -138,7 +138,8 @@ def read(
     return Sheet(headers, delimiter, places, rows)
 
 
-def _decoded(raw: bytes, encoding: str | None) -> str:
+def decoded(raw: bytes, encoding: str | None = None) -> str:
+    """The text of a file; raises SheetUnusable."""
     marked = next((name for mark, name in MARKS if raw.startswith(mark)), None)
     if marked == "":
         raise SheetUnusable(f"the file is UTF-32: {SAVE_AS}")

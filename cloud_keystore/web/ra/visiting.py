@@ -8,6 +8,7 @@ from cloud_keystore.web.visiting import Area
 
 AT = "/ra"
 LOG_IN = f"{AT}/log-in"
+IMPORT = f"{AT}/import"
 AREA = Area(
     at=AT,
     cookie="__Host-cloudcard-visit",
@@ -15,4 +16,5 @@ AREA = Area(
     role=Role.OPERATOR,
     rate="operator",
     open=frozenset({LOG_IN}),
+    uploads=frozenset({IMPORT}),
 )

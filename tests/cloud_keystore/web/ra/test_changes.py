@@ -317,7 +317,7 @@ def test_pasted_rows_are_shown_before_anybody_is_added(world: World, visitor: Vi
     [
         ("", "the file is empty"),
         ("name\nBo", "email"),
-        ("name,email\n" + "Bo,bo@example.org\n" * 101, "there are 101 rows"),
+        ("name,email\n" + "Bo,bo@example.org\n" * 501, "there are 501 rows"),
     ],
 )
 def test_rows_that_cannot_be_read_say_so(visitor: Visitor, rows: str, why: str) -> None:

@@ -186,13 +186,16 @@ def test_what_is_done_is_asked_before_and_told_after(registry: Registry) -> None
         check(page)
         page.goto(f"{registry.site.origin}/ra/import")
         check(page)
-        page.get_by_label("Rows").fill("name,email\nDi Dorn,di@example.org\nEd,nowhere")
+        page.get_by_label("Or paste the rows").fill(
+            "name,email\nDi Dorn,di@example.org\nEd,nowhere"
+        )
         page.get_by_role("button", name="Check the rows").click()
         expect(page.get_by_text("Will be added")).to_be_visible()
         check(page)
         page.get_by_role("button", name="Add 1 person").click()
         expect(page.get_by_text("1 added.")).to_be_visible()
         check(page)
+        two_hundred_by_file(page)
         for menu, said in (
             ("Ending soon", "Ada Byron"),
             ("E-mail", "Nothing has failed."),
@@ -204,6 +207,25 @@ def test_what_is_done_is_asked_before_and_told_after(registry: Registry) -> None
                 page.get_by_role("button", name="Show").click()
             expect(page.get_by_text(said).first).to_be_visible()
             check(page)
+
+
+def two_hundred_by_file(page: Page) -> None:
+    """USER-20: four clicks from the list to 200 people, whose refused row is kept as a file."""
+    people = "".join(f"Person {number:03},p{number}@example.org\n" for number in range(200))
+    raw = f"name,email\n{people}Ed,nowhere\n".encode()
+    page.goto(page.url.partition("/ra/")[0] + "/ra/people")
+    clicks = ["Add many people", "Check the rows", "Add 200 people"]
+    page.get_by_role("button", name=clicks[0]).click()
+    page.get_by_label("CSV file").set_input_files(
+        {"name": "people.csv", "mimeType": "text/csv", "buffer": raw}
+    )
+    page.get_by_role("button", name=clicks[1]).click()
+    with page.expect_download() as kept:
+        page.get_by_role("button", name="Save the 1 refused row as a CSV file").click()
+    assert "nowhere" in kept.value.path().read_text()
+    page.get_by_role("button", name=clicks[2]).click()
+    expect(page.get_by_text("200 added.")).to_be_visible()
+    assert len(clicks) + 1 <= 4  # with the choice of the file
 
 
 def test_the_administration_is_looked_at_and_changed(registry: Registry) -> None:

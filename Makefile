@@ -11,7 +11,7 @@ DEBIAN_PACKAGES := pcscd vsmartcard-vpcd opensc openssl ca-certificates \
 
 # The programs with which the tests try the card. The demo does not need them.
 TEST_PACKAGES := nginx openssh-client openssh-server curl libengine-pkcs11-openssl libnss3-tools \
-	chromium xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
+	chromium firefox-esr xvfb xdotool poppler-utils yubico-piv-tool postgresql softhsm2 \
 	systemd python3-seccomp tshark duktape dbus python3-dbusmock \
 	python3-gi python3-gi-cairo gir1.2-gtk-3.0 gir1.2-atspi-2.0 at-spi2-core python3-tk \
 	libnghttp2-dev libssl-dev libxml2-utils xmlsec1 slapd nodejs

@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 from cloud_keystore.http.problems import Problem, of_status
 from cloud_keystore.http.reading import tell_problems
 from cloud_keystore.model.tracing import TRACE_ID
-from cloud_keystore.web.assets import Assets
-from cloud_keystore.web.authenticator import AuthenticatorCalls
+from cloud_keystore.web.assets import VERSION, Assets
+from cloud_keystore.web.authenticator import Row
 from cloud_keystore.web.gate import told
 from cloud_keystore.web.pages import Pages
 from cloud_keystore.web.rows import Part
@@ -38,7 +38,11 @@ class Shells:
 
     async def authenticator(self, _request: Request) -> Response:
         """The frame of the authenticator, which its scripts fill."""
-        return self.pages.page("authenticator", version=self.assets.version)
+        assets = self.assets
+        fields = {VERSION: assets.version}
+        return self.pages.page(
+            "authenticator", fields=fields, version=assets.version, product=assets.product
+        )
 
     async def address(self, _request: Request) -> Response:
         """The frame of the page on which an e-mail address is verified."""
@@ -54,7 +58,7 @@ class _Told(Route):
 
 
 def application(
-    calls: AuthenticatorCalls,
+    calls: Sequence[Row],
     streams: Streams,
     pages: Pages,
     assets: Assets,
@@ -62,7 +66,7 @@ def application(
 ) -> FastAPI:
     """The pages, to be put behind the gate; `parts` are those for which people log in."""
     made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for row in calls.rows():
+    for row in calls:
         made.add_api_route(row.path, row.serve, methods=[row.method], status_code=row.status)
     for part in parts:
         for each in part.rows:

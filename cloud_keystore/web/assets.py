@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
+from importlib.metadata import version as version_of
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +25,13 @@ TYPES: Mapping[str, str] = MappingProxyType(
         ".webmanifest": "application/manifest+json",
     }
 )
+# What the page that is kept without a network has besides files
+TEMPLATES = tuple(
+    Path(__file__).parent / "templates" / each for each in ("base.html", "authenticator.html")
+)
 WORKER = "authenticator/worker.js"
+UNVERSIONED = b"@version@"  # in the worker, which keeps the files of one version
+VERSION = "Cloudcard-Version"  # the field by which it knows of which one a file is
 WORKER_SCOPE = "/authenticator"
 # A cache asks each time, so that the parts of a page are always of one version.
 CACHE = "public, no-cache"
@@ -40,10 +47,14 @@ class Asset:
 
     @classmethod
     def of(cls, path: Path) -> Asset:
-        """A file, which is packed once."""
-        body = path.read_bytes()
+        """A file."""
+        return cls.made(path.read_bytes(), TYPES[path.suffix])
+
+    @classmethod
+    def made(cls, body: bytes, media_type: str) -> Asset:
+        """What a file has, which is packed once."""
         packed = gzip.compress(body, mtime=0)
-        return cls(body, packed if len(packed) < len(body) else b"", TYPES[path.suffix])
+        return cls(body, packed if len(packed) < len(body) else b"", media_type)
 
     @property
     def tag(self) -> str:
@@ -56,23 +67,27 @@ class Assets:
     """Files by their paths below /assets/."""
 
     files: Mapping[str, Asset]
+    version: str
+    """What changes when any of them does, or the page that needs them."""
+    product: str
+    """The version of the product, as people know it."""
 
     @classmethod
     def read(cls, folder: Path = FOLDER) -> Assets:
         """All files of a type that browsers are sent."""
-        return cls(
-            {
-                path.relative_to(folder).as_posix(): Asset.of(path)
-                for path in sorted(folder.rglob("*"))
-                if path.suffix in TYPES
-            }
-        )
-
-    @property
-    def version(self) -> str:
-        """What changes when any of them does."""
-        whole = "".join(f"{path} {asset.tag}\n" for path, asset in self.files.items())
-        return sha256(whole.encode()).hexdigest()[:16]
+        files = {
+            path.relative_to(folder).as_posix(): Asset.of(path)
+            for path in sorted(folder.rglob("*"))
+            if path.suffix in TYPES
+        }
+        whole = "".join(f"{path} {asset.tag}\n" for path, asset in files.items()).encode()
+        product = version_of("cloudcard")
+        whole += b"".join(each.read_bytes() for each in TEMPLATES) + product.encode()
+        version = sha256(whole).hexdigest()[:16]
+        if (worker := files.get(WORKER)) is not None:
+            body = worker.body.replace(UNVERSIONED, version.encode())
+            files[WORKER] = Asset.made(body, worker.media_type)
+        return cls(files, version, product)
 
     async def serve(self, request: Request) -> Response:
         """The file of a request; raises HTTPException if there is none."""
@@ -80,7 +95,12 @@ class Assets:
         found = self.files.get(path)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        fields = {"ETag": found.tag, "Cache-Control": CACHE, "Vary": "Accept-Encoding"}
+        fields = {
+            "ETag": found.tag,
+            "Cache-Control": CACHE,
+            "Vary": "Accept-Encoding",
+            VERSION: self.version,
+        }
         if path == WORKER:
             fields["Service-Worker-Allowed"] = WORKER_SCOPE
         if request.headers.get("if-none-match") == found.tag:

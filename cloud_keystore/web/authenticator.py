@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import NamedTuple
+from uuid import UUID
 
 from pydantic import SecretStr
 
+from cloud_keystore.approval import passkeys
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
-from cloud_keystore.model.operations import State
+from cloud_keystore.model.cards import ENDS_DAYS, days_left
+from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.operations import Assertion, State
 from cloud_keystore.model.outbox.bells import Address
 from cloud_keystore.model.passcodes import (
     PASSCODE_RULE,
@@ -23,6 +28,7 @@ from cloud_keystore.model.passcodes import (
     Verified,
 )
 from cloud_keystore.model.people import Role
+from cloud_keystore.operations.admitting import OpenSignIn
 from cloud_keystore.operations.ringing import Answered, Ringing, Shown, decision
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.enrolment import Enrolment
@@ -33,7 +39,7 @@ from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.web import models as m
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
-from cloud_keystore.web.proving import ADDRESSES, ENROLMENTS, SHORT_CODES
+from cloud_keystore.web.proving import ADDRESSES, ENROLMENTS, PASSKEYS, SHORT_CODES
 
 
 class Row(NamedTuple):
@@ -60,11 +66,13 @@ class AuthenticatorCalls:
     unlock_codes: UnlockCodes
     unlocking: Unlocking
     sessions: Sessions
+    clock: Clock
 
     def rows(self) -> tuple[Row, ...]:
         """All calls but the stream."""
         return (
             Row("POST", ENROLMENTS, self.enrol, HTTPStatus.CREATED),
+            Row("POST", PASSKEYS, self.passkey_terms),
             Row("POST", SHORT_CODES, self.exchange),
             Row("POST", ADDRESSES, self.verify_address),
             Row("POST", f"{CALLS}claims", self.claim),
@@ -77,6 +85,8 @@ class AuthenticatorCalls:
             Row("POST", f"{CALLS}cards/{{serial}}/unlock-agreement", self.agree_to_unlock),
             Row("GET", f"{CALLS}sessions", self.list_sessions),
             Row("POST", f"{CALLS}sessions/{{session_id}}/end", self.end_session),
+            Row("GET", f"{CALLS}sign-ins", self.list_sign_ins),
+            Row("POST", f"{CALLS}sign-ins/{{sign_in_id}}/end", self.end_sign_in),
             Row("GET", f"{CALLS}bell", self.tell_push_key),
             Row("POST", f"{CALLS}bell", self.hang_bell),
             Row("POST", f"{CALLS}bell/end", self.take_bell_down),
@@ -84,14 +94,26 @@ class AuthenticatorCalls:
 
     def enrol(self, said: m.Enrolling) -> m.Enrolled:
         """Make a browser a device of the holder for whom the token is."""
+        registration = None if said.passkey is None else _registration(said.passkey)
         identity, certificate = self.enrolment.enrol(
-            said.token_secret, said.csr, said.device_name, None, Role.DEVICE
+            said.token_secret, said.csr, said.device_name, registration, Role.DEVICE
         )
         return m.Enrolled(
             id=identity.id,
             display_name=identity.display_name,
             certificate=certificate,
             request_key=self.announcing.terms().request_key,
+        )
+
+    def passkey_terms(self, said: m.Wanting) -> m.PasskeyTerms:
+        """For whom a passkey is to be made, for whoever has the token, which is not spent."""
+        user = self.enrolment.passkey_terms(said.token_secret)
+        relying_party = self.announcing.terms().relying_party
+        return m.PasskeyTerms(
+            rp_id=relying_party.id,
+            origin=relying_party.origin,
+            user_handle=UUID(user.id).bytes,
+            user_name=user.display_name,
         )
 
     def exchange(self, said: m.Exchanging) -> m.Exchanged:
@@ -113,13 +135,19 @@ class AuthenticatorCalls:
     def decide(self, operation_id: str, said: m.Deciding) -> m.Decided:
         """Take the holder's decision."""
         answered = Answered(
-            operation_id, decision(said.decision), said.number, said.signature, said.is_sign_in
+            operation_id,
+            decision(said.decision),
+            said.number,
+            said.signature,
+            said.is_sign_in,
+            None if said.assertion is None else _assertion(said.assertion),
         )
         return m.Decided(state=state_name(self.ringing.decide(answered, current().device)))
 
     def list_cards(self) -> m.Cards:
         """The holder's cards."""
-        found = [_card(each) for each in self.cards.list_of(current().device)]
+        now = self.clock()
+        found = [_card(each, now) for each in self.cards.list_of(current().device)]
         return m.Cards(cards=found, passcode_rule=PASSCODE_RULE)
 
     def choose_passcode(self, serial: str, said: m.Choosing) -> m.Chosen:
@@ -144,7 +172,7 @@ class AuthenticatorCalls:
 
     def agree_to_unlock(self, serial: str) -> m.Card:
         """Agree to the unlock of a card for which an operator has asked."""
-        return _card(self.unlocking.agree(serial, current().device))
+        return _card(self.unlocking.agree(serial, current().device), self.clock())
 
     def list_sessions(self) -> m.Sessions:
         """The holder's open sessions."""
@@ -154,6 +182,16 @@ class AuthenticatorCalls:
     def end_session(self, session_id: str) -> m.Ended:
         """End a session of the holder's."""
         self.sessions.end(session_id, current().device)
+        return m.Ended(is_ended=True)
+
+    def list_sign_ins(self) -> m.SignIns:
+        """The readers in which the holder's cards are."""
+        found = self.ringing.admitting.list_open(current().device)
+        return m.SignIns(sign_ins=[_sign_in(each) for each in found])
+
+    def end_sign_in(self, sign_in_id: str) -> m.Ended:
+        """Take a card of the holder's out of a reader."""
+        self.ringing.admitting.end(sign_in_id, current().device)
         return m.Ended(is_ended=True)
 
     def tell_push_key(self) -> m.PushKey:
@@ -188,16 +226,26 @@ def state_name(state: State) -> str:
     return state.name.lower()
 
 
+def _registration(made: m.Passkey) -> passkeys.Registration:
+    return passkeys.Registration(made.attestation_object, made.client_data, tuple(made.transports))
+
+
+def _assertion(made: m.Assertion) -> Assertion:
+    return Assertion(made.authenticator_data, made.client_data, made.credential_id)
+
+
 def _secret(said: SecretStr) -> bytes:
     return said.get_secret_value().encode()
 
 
-def _card(listing: CardListing) -> m.Card:
+def _card(listing: CardListing, now: datetime) -> m.Card:
+    ends_soon = listing.card.expire_time - now <= timedelta(days=max(ENDS_DAYS))
     return m.Card(
         serial=listing.card.serial,
         state=str(listing.card.state),
         passcode_state=str(listing.passcode_state),
         expires=listing.card.expire_time.isoformat(),
+        days_left=days_left(listing.card, now) if ends_soon else None,
     )
 
 
@@ -210,6 +258,16 @@ def _session(found: OpenSession) -> m.Session:
         since=found.session.create_time.isoformat(),
         until=found.session.expire_time.isoformat(),
         uses_left=found.session.uses_left,
+    )
+
+
+def _sign_in(found: OpenSignIn) -> m.SignIn:
+    return m.SignIn(
+        id=found.sign_in.id,
+        card_serial=found.card_serial,
+        workstation=found.workstation,
+        site=found.site,
+        until=found.sign_in.expire_time.isoformat(),
     )
 
 

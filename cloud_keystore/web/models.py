@@ -8,16 +8,19 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, SecretStr
 
+from cloud_keystore.approval.passkeys import MOST_TRANSPORTS
 from cloud_keystore.model.outbox.bells import LONGEST_ENDPOINT
+from cloud_keystore.model.surveys.answers import LONGEST_TEXT as LONGEST_COMMENT
 from cloud_keystore.web.proofs import encoded
 
 LONGEST_TEXT = 4096
+LONGEST_ATTESTATION = 22_000  # of 16 KiB, in base64url
 LONGEST_PASSCODE = 64
 SHORT = 128
 
 
-def _bytes(value: object) -> bytes:
-    if isinstance(value, str) and value.isascii() and len(value) <= LONGEST_TEXT:
+def _bytes(value: object, longest: int = LONGEST_TEXT) -> bytes:
+    if isinstance(value, str) and value.isascii() and len(value) <= longest:
         try:
             return base64.b64decode(value + "=" * (-len(value) % 4), b"-_", validate=True)
         except binascii.Error:
@@ -25,7 +28,12 @@ def _bytes(value: object) -> bytes:
     raise ValueError("this is not base64url")
 
 
+def _large_bytes(value: object) -> bytes:
+    return _bytes(value, LONGEST_ATTESTATION)
+
+
 Sent = Annotated[bytes, PlainValidator(_bytes)]
+SentLarge = Annotated[bytes, PlainValidator(_large_bytes)]
 Told = Annotated[bytes, PlainSerializer(encoded, return_type=str)]
 Text = Annotated[str, Field(max_length=SHORT)]
 Passcode = Annotated[SecretStr, Field(max_length=LONGEST_PASSCODE)]
@@ -37,12 +45,38 @@ class Said(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Passkey(Said):
+    """What a browser has made as a passkey (WebAuthn level 3, 5.2.1)."""
+
+    attestation_object: SentLarge
+    client_data: SentLarge
+    transports: Annotated[list[Text], Field(max_length=MOST_TRANSPORTS)] = []
+
+
 class Enrolling(Said):
-    """A token, and the key for which the device wants a certificate (PKCS#10, DER)."""
+    """A token, and the key for which the device wants a certificate (PKCS#10, DER); with the
+    passkey by which its holder approves, if that is not this key.
+    """
 
     token_secret: Sent
     csr: Sent
     device_name: Text = ""
+    passkey: Passkey | None = None
+
+
+class Wanting(Said):
+    """The token for which a passkey is to be made."""
+
+    token_secret: Sent
+
+
+class PasskeyTerms(BaseModel):
+    """For whom a passkey is made, and where it is good."""
+
+    rp_id: str
+    origin: str
+    user_handle: Told
+    user_name: str
 
 
 class Enrolled(BaseModel):
@@ -110,13 +144,24 @@ class Alert(BaseModel):
     text: str
 
 
+class Assertion(Said):
+    """What a passkey has signed (WebAuthn level 3, 5.2.2), and which one it was."""
+
+    authenticator_data: Sent
+    client_data: SentLarge
+    credential_id: Sent
+
+
 class Deciding(Said):
-    """The holder's decision, by its number in the protocol, with the device's signature."""
+    """The holder's decision, by its number in the protocol, with the device's signature; if the
+    device has a passkey, with what that has signed.
+    """
 
     decision: int
     number: Text
     signature: Sent
     is_sign_in: bool
+    assertion: Assertion | None = None
 
 
 class Decided(BaseModel):
@@ -132,6 +177,7 @@ class Card(BaseModel):
     state: str
     passcode_state: str
     expires: str
+    days_left: int | None = None  # told from 90 days before its end
 
 
 class Cards(BaseModel):
@@ -157,6 +203,65 @@ class Sessions(BaseModel):
     """The holder's open sessions."""
 
     sessions: list[Session]
+
+
+class SignIn(BaseModel):
+    """A card of the holder in a workstation's reader."""
+
+    id: str
+    card_serial: str
+    workstation: str
+    site: str
+    until: str
+
+
+class SignIns(BaseModel):
+    """The readers in which the holder's cards are."""
+
+    sign_ins: list[SignIn]
+
+
+class Terms(BaseModel):
+    """What the keystore offers to a page, and what it knows of this one: whether it is too old,
+    its key (SubjectPublicKeyInfo), and whether its certificate is to be renewed now.
+    """
+
+    offers: list[str]
+    is_outdated: bool
+    public_key: Told
+    renewal_is_due: bool
+
+
+class Renewing(Said):
+    """A request for the next certificate, of the same key (PKCS#10, DER)."""
+
+    csr: Sent
+
+
+class Renewed(BaseModel):
+    """The next certificate, DER."""
+
+    certificate: Told
+
+
+class Survey(BaseModel):
+    """Whether the holder is asked, and because of which card."""
+
+    is_due: bool
+    card_serial: str
+
+
+class Answering(Said):
+    """An answer; without a score, the holder does not want to be asked now."""
+
+    score: int | None = None
+    comment: Annotated[str, Field(max_length=LONGEST_COMMENT)] = ""
+
+
+class Answered(BaseModel):
+    """That the answer was taken."""
+
+    is_answered: bool
 
 
 class Ended(BaseModel):

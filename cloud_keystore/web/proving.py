@@ -25,8 +25,8 @@ from cloud_keystore.web.proofs import NonceNeeded, Nonces, Proof, ProofRejected
 log = structlog.get_logger()
 
 # For whoever has a token, a short code or a link, and no key that the keystore knows
-ENROLMENTS, ADDRESSES, SHORT_CODES = (
-    f"{CALLS}{each}" for each in ("enrolments", "addresses", "short-codes")
+ENROLMENTS, PASSKEYS, ADDRESSES, SHORT_CODES = (
+    f"{CALLS}{each}" for each in ("enrolments", "passkeys", "addresses", "short-codes")
 )
 OF_CARD = re.compile(rf"{CALLS}cards/([^/]+)/(first-passcode|passcode|reset|unlock)")
 NONCE = "DPoP-Nonce"
@@ -54,7 +54,7 @@ class Proving:
 
         body = (await receive())["body"]
         try:
-            if scope["path"] in (ENROLMENTS, ADDRESSES, SHORT_CODES):
+            if scope["path"] in (ENROLMENTS, PASSKEYS, ADDRESSES, SHORT_CODES):
                 self.admit("enrolment", scope["cloudcard.place"])
             else:
                 call = await self._call(scope, body)

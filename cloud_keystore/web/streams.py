@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from cloud_keystore.model.errors import Overloaded, Stopping
@@ -22,6 +23,7 @@ from cloud_keystore.web import models as m
 from cloud_keystore.web.authenticator import request, state_name
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
+from cloud_keystore.web.standing import CLIENT, DOCUMENTS, SIGN_IN, capabilities
 
 R = TypeVar("R")
 
@@ -45,11 +47,12 @@ class Streams:
     held: Callable[[Hashable], AbstractContextManager[None]]
     looks: asyncio.Semaphore
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream, until the page is gone."""
         call = current()
         with self.held(call.certificate_sha256):
-            watch = _Watch(self, call.device)
+            can = capabilities(Headers(scope=scope).get(CLIENT, ""))
+            watch = Watch(self, call.device, can)
             first = await watch.changes()
             await send(
                 {"type": "http.response.start", "status": int(HTTPStatus.OK), "headers": FIELDS}
@@ -75,11 +78,12 @@ class Streams:
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """What one page has been told."""
 
     streams: Streams
     device: Identity
+    can: frozenset[str]  # of what waits, what the page can show
     _ringing: dict[str, Waiting] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)  # alerts
 
@@ -105,7 +109,9 @@ class _Watch:
         ringing, alerts = self.streams.ringing, self.streams.alerts
         found, warned = await self.streams.look(
             lambda: (
-                ringing.waiting(self.device, sign_ins=True, documents=True),
+                ringing.waiting(
+                    self.device, sign_ins=SIGN_IN in self.can, documents=DOCUMENTS in self.can
+                ),
                 alerts.told_to(self.device),
             )
         )

@@ -77,16 +77,25 @@ def held(site: Site, name: str, *, has_passcode: bool = True) -> Iterator[Holder
     user_id, token = site.invited(name)
     with site.page() as page:
         site.enrol(page, token)
-        serial = issued(site, user_id)
-        if has_passcode:
-            chosen = ["POST", f"cards/{serial}/first-passcode", {"passcode": PASSCODE}]
-            page.evaluate(CALLS, chosen)
-        asked_card = cards_pb2.GetCardRequest(card_serial=serial)
-        keys = site.keystore.registry.cards.GetCard(asked_card).card.keys
-        (certificate,) = (each.certificate for each in keys if each.key_ref == 0x9A)
-        with identity.channel(site.keystore.workstation(f"PC of {name}")) as channel:
-            stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
-            yield Holder(page, user_id, serial, Workstation(stub, serial), certificate)
+        with begun(site, page, name, user_id, has_passcode=has_passcode) as holder:
+            yield holder
+
+
+@contextmanager
+def begun(
+    site: Site, page: Page, name: str, user_id: str, *, has_passcode: bool = True
+) -> Iterator[Holder]:
+    """Somebody who has a phone, with a card and a workstation."""
+    serial = issued(site, user_id)
+    if has_passcode:
+        chosen = ["POST", f"cards/{serial}/first-passcode", {"passcode": PASSCODE}]
+        page.evaluate(CALLS, chosen)
+    asked_card = cards_pb2.GetCardRequest(card_serial=serial)
+    keys = site.keystore.registry.cards.GetCard(asked_card).card.keys
+    (certificate,) = (each.certificate for each in keys if each.key_ref == 0x9A)
+    with identity.channel(site.keystore.workstation(f"PC of {name}")) as channel:
+        stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        yield Holder(page, user_id, serial, Workstation(stub, serial), certificate)
 
 
 def issued(site: Site, user_id: str) -> str:

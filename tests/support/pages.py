@@ -90,16 +90,20 @@ def photo_of(text: str) -> bytes:
 
 
 @contextmanager
-def serving(folder: Path, options: Sequence[str] = ()) -> Iterator[Site]:
-    """A keystore with pages on a port of its own, and a browser."""
+def serving(folder: Path, options: Sequence[str] = (), *, passkeys: bool = False) -> Iterator[Site]:
+    """A keystore with pages on a port of its own, and a browser; with `passkeys`, at an address for
+    which browsers make them.
+    """
     (port,) = free_ports(1)
+    origin = f"http://localhost:{port}" if passkeys else f"http://127.0.0.1:{port}"
+    made_for = ("--webauthn-rp-id", "localhost", "--webauthn-origin", origin) if passkeys else ()
     with Nursery(folder / "logs") as nursery, sync_playwright() as playwright:
         film = folder / "camera.mjpeg"
         flags = [*FLAGS, CAMERA, f"--use-file-for-fake-video-capture={film}"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         try:
-            web = ("--web", f"127.0.0.1:{port}", *options)
+            web = ("--web", f"127.0.0.1:{port}", *made_for, *options)
             keystore = KeystoreProcess(folder, nursery, web)
-            yield Site(keystore, f"http://127.0.0.1:{port}", browser, film)
+            yield Site(keystore, origin, browser, film)
         finally:
             browser.close()

@@ -61,6 +61,7 @@ from cloud_keystore.web.ra.reports import ReportPages
 from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.ra.visiting import AREA
 from cloud_keystore.web.rows import Part, Row
+from cloud_keystore.web.standing import StandingCalls
 from cloud_keystore.web.streams import Streams
 from cloud_keystore.web.visiting import Doorkeeper
 
@@ -131,7 +132,9 @@ def site_of(
         unlock_codes=use_cases.unlock_codes,
         unlocking=use_cases.unlocking,
         sessions=use_cases.sessions,
+        clock=clock,
     )
+    standing = StandingCalls(use_cases.callers, use_cases.renewing, use_cases.surveys, clock)
     streams = Streams(ringing, use_cases.alerts, wakeups, limiter.stream, limiter.looks)
     pages = Pages()
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
@@ -141,7 +144,7 @@ def site_of(
         Part(views.serve, _visited(use_cases, views, clock)),
         Part(own.serve, _own(use_cases, own)),
     )
-    inner = application(calls, streams, pages, Assets.read(), parts)
+    inner = application((*calls.rows(), *standing.rows()), streams, pages, Assets.read(), parts)
     proven = Proving(inner, use_cases.callers, nonces, limiter.admit)
     holders = Doorkeeper(proven, OWN_AREA, use_cases.portal_visits.find, limiter.admit)
     return Gate(

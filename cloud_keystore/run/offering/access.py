@@ -8,6 +8,7 @@ from types import MappingProxyType
 from cloud_keystore.border.table import ANY, NOBODY, Access, Each
 from cloud_keystore.custody.use.using_sessions import Used
 from cloud_keystore.model.people import Role
+from cloud_keystore.run.offering.phone_access import PHONES
 from cloud_keystore.run.offering.portal_access import PORTAL
 from cloud_keystore.run.offering.visited import VISITED
 
@@ -322,6 +323,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "announcing.terms": NOBODY,
         "announcing.certify": NOBODY,
         "enrolment.enrol": NOBODY,  # a token says who enrols
+        "enrolment.passkey_terms": NOBODY,
         "addresses.follow": NOBODY,  # a link says whose address it is
         "short_codes.exchange": NOBODY,  # a code says whose token it is
         "unlocking.agree": DEVICE,
@@ -349,6 +351,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "visits.begin": NOBODY,  # a code says who logs in
         "visits.find": NOBODY,
         "visits.end": NOBODY,
+        **PHONES,
         **VISITED,
         **PORTAL,
     }

@@ -40,9 +40,11 @@ from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.portal.visits import PortalVisits
+from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
+from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
 
@@ -90,6 +92,8 @@ class WebUseCases:
     roles: Roles
     custom_roles: CustomRoles
     identities: Identities
+    renewing: Renewing
+    surveys: Surveys
     requests: Requests
     feedback: GivingFeedback
 

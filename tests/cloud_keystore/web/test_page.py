@@ -24,6 +24,10 @@ from support.keystore_process import PASSCODE
 from support.page_holders import DIGEST, Holder, held
 from support.pages import DESK, PHONE, Site, serving
 
+KEPT_NOTHING = """async () => {
+  const { kept } = await import('/assets/authenticator/keeping.js');
+  return (await Promise.all(['own', 'begun', 'history', 'bell'].map(kept))).every((each) => !each);
+}"""
 NOT_ME = re.compile("This wasn.t me")
 
 
@@ -241,7 +245,8 @@ def test_it_can_be_installed_and_opens_without_a_network(site: Site) -> None:
         expect(said).to_have_text(re.compile("This phone is offline|cannot be reached"))
 
 
-def test_removed_phones_say_so(site: Site) -> None:
+def test_removed_phones_say_so_and_keep_nothing(site: Site) -> None:
+    """DEV-02: at once if the page is open, else at its next launch."""
     user_id, token = site.invited("Jo Jay")
     with site.page() as page:
         site.enrol(page, token)
@@ -252,7 +257,10 @@ def test_removed_phones_say_so(site: Site) -> None:
             identities_pb2.RemoveDeviceRequest(device_id=device.id, reason="lost")
         )
         expect(page.get_by_text("no longer yours to approve with")).to_be_visible(timeout=90_000)
-        assert page.get_by_role("button", name="Forget").is_visible()
+        page.wait_for_function(KEPT_NOTHING)
+        assert page.evaluate(KEPT_NOTHING)
+        page.get_by_role("button", name="I have a new link or code").click()
+        expect(page.get_by_role("heading", name="Set up this phone")).to_be_visible()
 
 
 def test_a_passcode_is_chosen_changed_and_reset_on_the_page(new_holder: NewHolder) -> None:

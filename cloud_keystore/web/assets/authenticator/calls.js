@@ -1,4 +1,5 @@
 // The device's calls to its keystore: each is signed by the device's key, for one use.
+import { client } from "./about.js";
 import { encode, sha256, utf8 } from "./bytes.js";
 
 const BASE = "/authenticator/v1/";
@@ -89,7 +90,10 @@ export class Calls {
     const text = said === undefined ? "" : JSON.stringify(said);
     let response;
     for (let tried = 0; tried < MOST_TRIES; tried += 1) {
-      const headers = { DPoP: await proof(this.#device, method, url.href, utf8(text), this.#nonce) };
+      const headers = {
+        "Cloudcard-Client": client(),
+        DPoP: await proof(this.#device, method, url.href, utf8(text), this.#nonce),
+      };
       if (said !== undefined) headers["Content-Type"] = "application/json";
       response = await sent(url, { method, headers, body: said === undefined ? undefined : text, signal });
       this.#nonce = response.headers.get("DPoP-Nonce") ?? this.#nonce;
@@ -107,5 +111,6 @@ const unknown = async (path, said) => {
 };
 
 export const enrol = (said) => unknown("enrolments", said);
+export const passkeyTerms = (said) => unknown("passkeys", said);
 export const exchange = (code) => unknown("short-codes", { code });
 export const verifyAddress = (link) => unknown("addresses", { link });

@@ -1,6 +1,6 @@
 // The holder's cards, and their passcodes.
 import { at, button, done, element, say, show } from "./screen.js";
-import { cardState } from "./words.js";
+import { cardEnd, cardState } from "./words.js";
 
 // What can be done about a passcode: where it is sent, and what is asked for beside the new one.
 const WAYS = {
@@ -45,10 +45,9 @@ export class Cards {
 
   #card(card) {
     const ways = IN_USE.includes(card.state) ? OFFERED[card.passcode_state] ?? [] : [];
-    const until = new Date(card.expires).toLocaleDateString([], { dateStyle: "long" });
     return element("div", "nhsuk-inset-text", "",
       element("h3", "nhsuk-heading-s", `Card ${card.serial}`),
-      element("p", "", `It is ${cardState(card)}. It ends on ${until}.`),
+      element("p", "", `It is ${cardState(card)}. ${cardEnd(card)}`),
       ...ways.map((name) => button(WAYS[name].title, () => this.#open(card.serial, WAYS[name]))),
       ...(ways.length > 0 && card.passcode_state === "locked" ? [button("Agree to an unlock", () => this.#agree(card.serial))] : []));
   }

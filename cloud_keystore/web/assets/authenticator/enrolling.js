@@ -3,6 +3,7 @@ import { decode, encode, hex, sha256 } from "./bytes.js";
 import { enrol, exchange } from "./calls.js";
 import { certificateRequest } from "./der.js";
 import { keep, kept } from "./keeping.js";
+import { made } from "./passkeys.js";
 import { newKey } from "./protocol.js";
 
 const PIN_BYTES = 32, SECRET_BYTES = 16; // of a token: what programs pin, and the secret
@@ -35,8 +36,8 @@ function secretOf(token) {
 }
 
 // The device, which is kept. Key and request are kept before the keystore is asked: if its answer is
-// lost, the same token gives the same device again.
-export async function enrolled(token, deviceName) {
+// lost, the same token gives the same device again. So is a passkey, if its holder approves by one.
+export async function enrolled(token, deviceName, byPasskey) {
   const secret = secretOf(await longOf(token));
   const name = hex(await sha256(secret));
   let begun = await kept("begun");
@@ -47,11 +48,18 @@ export async function enrolled(token, deviceName) {
     begun = { name, privateKey: pair.privateKey, csr };
     await keep("begun", begun);
   }
-  const said = await enrol({ token_secret: encode(secret), csr: encode(begun.csr), device_name: deviceName });
+  if (byPasskey && begun.passkey === undefined) {
+    begun.passkey = await made(secret, begun.csr);
+    await keep("begun", begun);
+  }
+  const asked = { token_secret: encode(secret), csr: encode(begun.csr), device_name: deviceName };
+  if (begun.passkey !== undefined) asked.passkey = begun.passkey.said;
+  const said = await enrol(asked);
   const device = {
     id: said.id,
     name: said.display_name,
     privateKey: begun.privateKey,
+    passkey: begun.passkey?.kept,
     certificateSha256: await sha256(decode(said.certificate)),
     requestKey: decode(said.request_key),
   };

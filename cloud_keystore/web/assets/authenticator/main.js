@@ -5,12 +5,16 @@ import { Cards } from "./cards.js";
 import { Claims } from "./claiming.js";
 import { enrolled, NoToken, tokenIn } from "./enrolling.js";
 import { remember, showHistory } from "./history.js";
-import { forget, kept } from "./keeping.js";
-import { Decision, genuine, NotGenuine, signed, Unreadable } from "./protocol.js";
-import { Bell, quieten, silence } from "./ringing.js";
+import { kept } from "./keeping.js";
+import { answered, canMake, NoPasskey } from "./passkeys.js";
+import { Decision, genuine, NotGenuine, signed, statement, Unreadable } from "./protocol.js";
+import { Bell, quieten } from "./ringing.js";
 import { Scanner } from "./scanning.js";
 import { at, done, element, say, show, shown } from "./screen.js";
 import { Sessions } from "./sessions.js";
+import { Standing } from "./standing.js";
+import { Survey } from "./survey.js";
+import { keepShell, takeNewest, takeNext } from "./updating.js";
 import { documents, ended, facts, title } from "./words.js";
 
 const LONGEST_PAUSE = 30000, FIRST_PAUSE = 1000; // milliseconds before the keystore is asked again
@@ -24,14 +28,19 @@ class Authenticator {
   #listening = null;
   #cards;
   #sessions;
+  #survey;
+  #standing;
   #bell;
 
   constructor(device, scanner) {
     this.#device = device;
     this.#calls = new Calls(device);
-    this.#cards = new Cards(this.#calls, (error) => this.#isRemoved(error));
-    this.#sessions = new Sessions(this.#calls, (error) => this.#isRemoved(error));
-    this.#bell = new Bell(this.#calls, (error) => this.#isRemoved(error));
+    this.#standing = new Standing(this.#calls, device);
+    const isRemoved = (error) => this.#isRemoved(error);
+    this.#cards = new Cards(this.#calls, isRemoved);
+    this.#sessions = new Sessions(this.#calls, isRemoved);
+    this.#survey = new Survey(this.#calls, isRemoved);
+    this.#bell = new Bell(this.#calls, isRemoved);
     new Claims(this.#calls, this.#cards, scanner, {
       claimed: (told) => this.#claimed(told),
       failed: (error) => this.#isRemoved(error) || this.#refused(error),
@@ -41,6 +50,7 @@ class Authenticator {
 
   begin() {
     at("own-name").textContent = this.#device.name;
+    at("own-passkey").hidden = this.#device.passkey === undefined;
     at("approve-form").addEventListener("submit", (event) => this.#submitted(event));
     at("deny").addEventListener("click", () => this.#decide(Decision.DENY, ""));
     at("not-me").addEventListener("click", () => show("not-me"));
@@ -51,8 +61,15 @@ class Authenticator {
     window.addEventListener("online", () => this.#listenAgain());
     navigator.serviceWorker?.addEventListener("message", () => this.#listenAgain());
     this.#next();
+    this.#stand();
     this.#listen();
     this.#bell.begin();
+  }
+
+  // What the keystore offers is shown when it has said so.
+  async #stand() {
+    await this.#standing.begin();
+    if (shown() === "home") this.#listFurther();
   }
 
   async #listen() {
@@ -130,11 +147,17 @@ class Authenticator {
       this.#shown = null;
       show("home");
       this.#cards.list();
-      this.#sessions.list();
+      this.#listFurther();
       showHistory();
+      takeNext();
     } else {
       this.#show(request);
     }
+  }
+
+  #listFurther() {
+    this.#sessions.list(this.#standing.offers("sign-ins"));
+    if (this.#standing.offers("survey")) this.#survey.list();
   }
 
   #show(request) {
@@ -178,8 +201,8 @@ class Authenticator {
     say("");
     this.#busy(true);
     try {
-      const signature = await signed(request, decision, number, this.#device.privateKey);
-      const said = { decision, number, signature: encode(signature), is_sign_in: request.says.signIn !== null };
+      const evidence = await this.#evidence(request, decision, number);
+      const said = { decision, number, ...evidence, is_sign_in: request.says.signIn !== null };
       const { state } = await this.#sent(`requests/${encodeURIComponent(request.id)}/decision`, said);
       this.#waiting.delete(request.id);
       this.#shown = null;
@@ -189,6 +212,13 @@ class Authenticator {
     } finally {
       this.#busy(false);
     }
+  }
+
+  // What proves a decision: by this browser's key, or by its passkey.
+  async #evidence(request, decision, number) {
+    const { passkey, privateKey } = this.#device;
+    if (passkey !== undefined) return answered(passkey, statement(request, decision, number));
+    return { signature: encode(await signed(request, decision, number, privateKey)) };
   }
 
   // Send a decision, and once more if the answer was lost: the keystore then gives it again.
@@ -246,9 +276,7 @@ class Authenticator {
   }
 
   #isRemoved(error) {
-    const removed = error instanceof Refused && error.kind === "identity-rejected";
-    if (removed) show("removed");
-    return removed;
+    return this.#standing.isRemoved(error);
   }
 
   #busy(is) {
@@ -261,6 +289,7 @@ function beginEnrolment(scanner) {
   // The token is a secret, which neither history nor screen has to keep.
   history.replaceState(null, "", location.pathname);
   at("device-name").value = /Android|iPhone|iPad/.exec(navigator.userAgent)?.[0] ?? "Browser";
+  at("passkey-group").hidden = !canMake();
   at("scan-token").addEventListener("click", () => scanner.open((text) => {
     const token = tokenIn(text);
     if (token === "") return "This is not the code of an invitation.";
@@ -274,11 +303,11 @@ function beginEnrolment(scanner) {
     const button = event.target.querySelector("button");
     button.disabled = true;
     try {
-      const device = await enrolled(at("token").value, at("device-name").value.trim());
+      const device = await enrolled(at("token").value, at("device-name").value.trim(), at("by-passkey").checked);
       at("token").value = "";
       new Authenticator(device, scanner).begin();
     } catch (error) {
-      if (!(error instanceof NoToken || error instanceof Refused || error instanceof OutOfReach)) throw error;
+      if (![NoToken, NoPasskey, Refused, OutOfReach].some((each) => error instanceof each)) throw error;
       say(error.message);
     } finally {
       button.disabled = false;
@@ -292,31 +321,13 @@ async function begin() {
     show("unable");
     return;
   }
-  at("forget").addEventListener("click", async () => {
-    await silence();
-    await forget();
-    location.reload();
-  });
+  at("begin-again").addEventListener("click", () => location.reload());
+  at("renew-page").addEventListener("click", takeNewest);
   const scanner = new Scanner();
   const device = await kept("own").catch(() => null);
   if (device === null) show("unable");
   else if (device === undefined) beginEnrolment(scanner);
   else new Authenticator(device, scanner).begin();
-}
-
-function keepShell() {
-  if (!("serviceWorker" in navigator)) return;
-  const script = "/assets/authenticator/worker.js";
-  const trusted = window.trustedTypes?.createPolicy("worker", {
-    createScriptURL: (url) => {
-      if (url !== script) throw new TypeError("another script");
-      return url;
-    },
-  });
-  const url = trusted === undefined ? script : trusted.createScriptURL(script);
-  navigator.serviceWorker.register(url, { scope: "/authenticator" }).catch(() => {
-    // Without it the page works as long as the keystore is in reach.
-  });
 }
 
 begin();

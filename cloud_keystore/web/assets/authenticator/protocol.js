@@ -36,13 +36,17 @@ export async function genuine(told, requestKey) {
   return Object.freeze({ id: says.operationId, payload, says, code: await checkCode(says), isClaimed: told.is_claimed === true });
 }
 
-// The device's signature over a decision about a request that is shown: over its very bytes.
-export async function signed(request, decision, number, privateKey) {
+// What is signed of a decision about a request that is shown: its very bytes among it.
+export function statement(request, decision, number) {
   if (![...Object.values(Decision)].includes(decision)) throw new RangeError("no decision");
   const digits = utf8(number);
   const head = Uint8Array.from([decision, digits.length]);
-  const statement = concat(STATEMENT_DOMAIN, head, digits, request.payload);
-  return toDer(new Uint8Array(await crypto.subtle.sign(SIGNING, privateKey, statement)));
+  return concat(STATEMENT_DOMAIN, head, digits, request.payload);
+}
+
+// The signature of this browser's key over a decision.
+export async function signed(request, decision, number, privateKey) {
+  return toDer(new Uint8Array(await crypto.subtle.sign(SIGNING, privateKey, statement(request, decision, number))));
 }
 
 // Eight characters that the workstation shows too, each from what it knows itself.

@@ -1,4 +1,5 @@
-// The holder's open sessions: who can use a card without asking again, and how to end that.
+// Where the holder's cards are in use: sessions, which use one without asking again, and readers, and
+// how to end that.
 import { OutOfReach, Refused } from "./calls.js";
 import { at, button, element, say } from "./screen.js";
 
@@ -13,31 +14,45 @@ export class Sessions {
     this.#isRemoved = isRemoved;
   }
 
-  async list() {
-    let found = [];
+  // `hasReaders`: whether the keystore tells of them.
+  async list(hasReaders) {
+    const { sessions } = await this.#asked("sessions", { sessions: [] });
+    const { sign_ins: readers } = hasReaders ? await this.#asked("sign-ins", { sign_ins: [] }) : { sign_ins: [] };
+    this.#show("sessions", sessions.map((each) => [
+      each,
+      `It uses card ${each.card_serial} without asking again: since ${time(each.since)}, until ${time(each.until)}, ${each.uses_left} more times.`,
+      button("End it", () => this.#end(`sessions/${encodeURIComponent(each.id)}/end`, hasReaders)),
+    ]));
+    this.#show("sign-ins", readers.map((each) => [
+      each,
+      `Card ${each.card_serial} is in its reader until ${time(each.until)}.`,
+      button("Take it out", () => this.#end(`sign-ins/${encodeURIComponent(each.id)}/end`, hasReaders)),
+    ]));
+  }
+
+  // A keystore from before pages showed sessions does not know the call.
+  async #asked(path, none) {
     try {
-      ({ sessions: found } = await this.#calls.ask("GET", "sessions"));
+      return await this.#calls.ask("GET", path);
     } catch (error) {
-      // A keystore from before pages showed sessions does not know the call.
       if (!(error instanceof Refused || error instanceof OutOfReach)) throw error;
       this.#isRemoved(error);
+      return none;
     }
-    at("sessions-group").hidden = found.length === 0;
-    at("sessions").replaceChildren(...found.map((each) => this.#session(each)));
   }
 
-  #session(each) {
-    const place = each.site === "" ? each.workstation : `${each.workstation}, ${each.site}`;
-    return element("div", "nhsuk-inset-text", "",
-      element("h3", "nhsuk-heading-s", place),
-      element("p", "", `It uses card ${each.card_serial} without asking again: since ${time(each.since)}, until ${time(each.until)}, ${each.uses_left} more times.`),
-      button("End it", () => this.#end(each)));
+  #show(id, found) {
+    at(`${id}-group`).hidden = found.length === 0;
+    at(id).replaceChildren(...found.map(([each, text, ending]) => element("div", "nhsuk-inset-text", "",
+      element("h3", "nhsuk-heading-s", each.site === "" ? each.workstation : `${each.workstation}, ${each.site}`),
+      element("p", "", text),
+      ending)));
   }
 
-  async #end({ id }) {
+  async #end(path, hasReaders) {
     try {
-      await this.#calls.ask("POST", `sessions/${encodeURIComponent(id)}/end`);
-      await this.list();
+      await this.#calls.ask("POST", path);
+      await this.list(hasReaders);
     } catch (error) {
       if (!(error instanceof Refused || error instanceof OutOfReach)) throw error;
       if (!this.#isRemoved(error)) say(error.message);

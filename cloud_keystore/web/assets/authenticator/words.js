@@ -63,6 +63,15 @@ export function cardState(card) {
   return card.state === "active" && card.passcode_state === "locked" ? "locked, after too many wrong passcodes" : state;
 }
 
+// When a card ends, in words: in days from 90 on.
+export function cardEnd({ expires, days_left: left }) {
+  const until = new Date(expires).toLocaleDateString([], { dateStyle: "long" });
+  if (left === undefined || left === null) return `It ends on ${until}.`;
+  if (new Date(expires) <= new Date()) return `It has ended on ${until}: ask your registration authority for another one.`;
+  const days = left === 0 ? "within a day" : left === 1 ? "in 1 day" : `in ${left} days`;
+  return `It ends ${days}, on ${until}: ask your registration authority for another one.`;
+}
+
 const ENDED = {
   approved: "It was approved.",
   succeeded: "It was approved.",

@@ -1,43 +1,43 @@
 // Keeps the authenticator's shell, so that it opens without a network and says so. Calls pass. And
 // shows the holder that something waits, when the keystore rings.
 
-const CACHE = "cloudcard-shell-1";
+const VERSION = "@version@"; // of all files together, which the keystore puts here
+const CACHE = `cloudcard-shell-${VERSION}`;
 const SHELL = [
   "/authenticator",
   "/assets/cloudcard.css",
   "/assets/mark-white.svg",
   "/assets/vendor/jsQR.js",
   "/assets/vendor/nhsuk-frontend.css",
-  ...["bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "payload", "protocol", "ringing", "scanning", "screen", "sessions", "words"].map(
+  ...["about", "bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "passkeys", "payload", "protocol", "ringing", "scanning", "screen", "sessions", "standing", "survey", "updating", "words"].map(
     (name) => `/assets/authenticator/${name}.js`,
   ),
 ];
 
-self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL)).then(() => self.skipWaiting()));
-});
+// All files of one version, or none: while a keystore is being renewed, some of it may be older.
+async function install() {
+  const responses = await Promise.all(SHELL.map((path) => fetch(path, { cache: "no-cache" })));
+  if (responses.some((each) => !each.ok || each.headers.get("Cloudcard-Version") !== VERSION)) {
+    throw new Error("the files are of several versions");
+  }
+  const cache = await caches.open(CACHE);
+  await Promise.all(responses.map((each, place) => cache.put(SHELL[place], each)));
+}
+
+self.addEventListener("install", (event) => event.waitUntil(install()));
+
+// The page says when its holder is not at anything.
+self.addEventListener("message", (event) => event.data === "take over" && self.skipWaiting());
 
 self.addEventListener("activate", (event) => {
   const old = (names) => names.filter((name) => name !== CACHE);
   event.waitUntil(caches.keys().then((names) => Promise.all(old(names).map((name) => caches.delete(name)))));
 });
 
-// The newest shell, or without a network the last one that was seen.
 self.addEventListener("fetch", (event) => {
   const path = new URL(event.request.url).pathname;
   if (event.request.method !== "GET" || !SHELL.includes(path)) return;
-  event.respondWith((async () => {
-    const cache = await caches.open(CACHE);
-    try {
-      const response = await fetch(event.request);
-      if (response.ok) await cache.put(path, response.clone());
-      return response;
-    } catch (error) {
-      const found = await cache.match(path);
-      if (found === undefined) throw error;
-      return found;
-    }
-  })());
+  event.respondWith(caches.open(CACHE).then((cache) => cache.match(path)).then((found) => found ?? fetch(event.request)));
 });
 
 const PAGE = "/authenticator";

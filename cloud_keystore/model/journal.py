@@ -133,6 +133,9 @@ class Kind(StrEnum):
     VISIT_ASKED = "visit.asked"  # a code to log in to the pages
     VISIT_BEGUN = "visit.begun"
     VISIT_ENDED = "visit.ended"
+    LOG_IN_PASSKEY_ADDED = "log_in_passkey.added"  # by which an operator logs in to the pages
+    LOG_IN_PASSKEY_REMOVED = "log_in_passkey.removed"
+    LOG_IN_PASSKEY_COPIED = "log_in_passkey.copied"  # its counter went back, so it was removed
     PROFILE_DEFINED = "profile.defined"  # of cards, besides the built-in ones
     PROFILE_CHANGED = "profile.changed"
     PROFILE_DELETED = "profile.deleted"

@@ -127,6 +127,7 @@ from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing, take_next
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
+from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
@@ -271,6 +272,7 @@ class World:
     custom_profiles: CustomProfiles
     memberships: Memberships
     visits: Visits
+    log_in_passkeys: LogInPasskeys
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords
@@ -651,7 +653,8 @@ def new_world(
         custom_roles=custom,
         custom_profiles=CustomProfiles(database, clock, os.urandom),
         memberships=Memberships(database, clock, os.urandom),
-        visits=Visits(database, clock, os.urandom, LOG_IN_PAGE),
+        visits=(visits := Visits(database, clock, os.urandom, LOG_IN_PAGE)),
+        log_in_passkeys=LogInPasskeys(visits, seal, RELYING_PARTY),
         notifications=Notifications(database, clock, sends=True),
         four_eyes=four_eyes,
         requests=Requests(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,10 +10,11 @@ import structlog
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import acting, entries, journal
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import IdentityRejected, TokenRejected
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
@@ -151,6 +153,35 @@ class Visits:
         with acting.looking(self.database, operator.actor, self.clock()) as by:
             place = by.user(user_id, Right.VIEW).organisation_id
             return tuple(each for each in Right if by.held.has(each, place))
+
+
+def enter(
+    by: Acting,
+    random: Random,
+    operator: Identity,
+    proof_sha256: bytes,
+    how: Mapping[str, Detail],
+) -> str:
+    """Begin the visit of an operator who has proved without a code who that is; returns its secret,
+    which is new. Raises IntegrityError if the proof has begun one before.
+    """
+    secret = new_text(SECRET_PREFIX, random)
+    begun = Visit(
+        id=new_id(by.now, random),
+        role=Role.OPERATOR,
+        visitor_id=operator.id,
+        code_sha256=proof_sha256,
+        create_time=by.now,
+        secret_sha256=sha256_of(SECRET_PREFIX, secret),
+        begin_time=by.now,
+        seen_time=by.now,
+    )
+    visits.add(by.connection, begun)
+    facts: dict[str, Detail] = {"visit": begun.id, **how}
+    told = entries.about_keystore(Kind.VISIT_BEGUN, by.now, operator.actor, facts)
+    journal.append(by.connection, told)
+    end_oldest(by.connection, begun, by.now)
+    return secret
 
 
 def end_oldest(connection: Connection, begun: Visit, now: datetime) -> None:

@@ -55,6 +55,7 @@ from cloud_keystore.web.ra.overviews.counting import CountPages
 from cloud_keystore.web.ra.overviews.feedback import FeedbackPages
 from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
 from cloud_keystore.web.ra.overviews.workstations import WorkstationPages
+from cloud_keystore.web.ra.own.passkeys import PasskeyPages
 from cloud_keystore.web.ra.people import PeoplePages
 from cloud_keystore.web.ra.person import PersonPages
 from cloud_keystore.web.ra.reports import ReportPages
@@ -162,6 +163,7 @@ def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row
     """The pages of operators."""
     return (
         *Entering(views.pages, use_cases.visits).rows(),
+        *PasskeyPages(views, use_cases.log_in_passkeys).rows(),
         *PeoplePages(views, use_cases.people, use_cases.reports).rows(),
         *PersonPages(views, use_cases.showing, clock).rows(),
         *CardPages(

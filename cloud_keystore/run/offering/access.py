@@ -352,6 +352,8 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "visits.find": NOBODY,
         "visits.end": NOBODY,
         **PHONES,
+        "log_in_passkeys.ask": NOBODY,
+        "log_in_passkeys.begin": NOBODY,  # a passkey says who logs in
         **VISITED,
         **PORTAL,
     }

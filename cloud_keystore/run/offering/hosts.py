@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 from cloud_keystore.config import Address, Settings
+from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.fields import hosts
 
 LOG_IN = "/ra/log-in"
+HTTPS = 443
 
 
 def places(settings: Settings) -> frozenset[tuple[str, int]]:
@@ -34,3 +37,15 @@ def log_in_page(settings: Settings) -> str:
     host = "localhost" if web.is_plain else settings.public_host
     scheme = "http" if web.is_plain else "https"
     return f"{scheme}://{Address(host, web.listen.port)}{LOG_IN}"
+
+
+def log_in_party(settings: Settings) -> RelyingParty:
+    """The party for which operators' passkeys are made: that of devices, at the pages."""
+    party, web = settings.relying_party, settings.web
+    if web is None or settings.webauthn_origin:
+        return party
+    port = web.listen.port
+    if web.is_plain:  # without a proxy, where browsers take this computer's pages for safe
+        here = party.id == "localhost"
+        return replace(party, origin=f"http://localhost:{port}") if here else party
+    return party if port == HTTPS else replace(party, origin=f"{party.origin}:{port}")

@@ -69,6 +69,7 @@ from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
+from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
@@ -76,7 +77,7 @@ from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
 from cloud_keystore.run.looks import Looks
-from cloud_keystore.run.offering.hosts import log_in_page, names, places
+from cloud_keystore.run.offering.hosts import log_in_page, log_in_party, names, places
 from cloud_keystore.run.offering.portal import PortalUseCases, portal_use_cases
 from cloud_keystore.run.opening import Parts
 
@@ -150,6 +151,7 @@ class MainUseCases(PortalUseCases):
     bells: Bells
     reading: Reading
     visits: Visits
+    log_in_passkeys: LogInPasskeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,7 @@ def main_use_cases(
     organisations = Organisations(database=database, clock=clock, random=os.urandom)
     four_eyes = FourEyes(database=database, clock=clock)
     ending = Sessions(database=database, clock=clock)
+    visits = Visits(database, clock, os.urandom, log_in_page(parts.settings))
     admitting = Admitting(database, seal, clock, wake, os.urandom, parts.authorities)
     own = portal_use_cases(parts, passcodes, ending, admitting)
     return MainUseCases(
@@ -300,7 +303,8 @@ def main_use_cases(
         phones=Phones(database, clock, os.urandom, seal),
         bells=Bells(database, clock, seal, parts.settings.push),
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
-        visits=Visits(database, clock, os.urandom, log_in_page(parts.settings)),
+        visits=visits,
+        log_in_passkeys=LogInPasskeys(visits, seal, log_in_party(parts.settings)),
     )
 
 

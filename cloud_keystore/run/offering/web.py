@@ -42,6 +42,7 @@ from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.custom_roles import CustomRoles
+from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
@@ -70,6 +71,7 @@ class WebUseCases:
     unlocking: Unlocking
     sessions: Sessions
     visits: Visits
+    log_in_passkeys: LogInPasskeys
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords

@@ -30,7 +30,13 @@ from cloud_keystore.storage.issuing import (
 from cloud_keystore.storage.outbox import deliveries, notifications, webhooks
 from cloud_keystore.storage.past import repeats
 from cloud_keystore.storage.revocation import certificates, external_lists, felt, lists
-from cloud_keystore.storage.rights import assignments, custom_roles, requests, visits
+from cloud_keystore.storage.rights import (
+    assignments,
+    custom_roles,
+    log_in_passkeys,
+    requests,
+    visits,
+)
 from cloud_keystore.storage.sealing import key_holders
 from cloud_keystore.storage.surveys import answers, feedback
 
@@ -74,6 +80,7 @@ assert assignments.assignment.metadata is METADATA  # noqa: S101
 assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
 assert requests.request.metadata is METADATA  # noqa: S101
 assert visits.visit.metadata is METADATA  # noqa: S101
+assert log_in_passkeys.log_in_passkey.metadata is METADATA  # noqa: S101
 assert visits.portal_visit.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101
 assert notifications.notification.metadata is METADATA  # noqa: S101

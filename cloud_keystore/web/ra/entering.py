@@ -36,7 +36,7 @@ class Entering:
     def ask(self, request: Request) -> Response:
         """The page that asks for a code."""
         wanted = AREA.own_path(request.query_params.get("next", ""))
-        return self.pages.page("ra/log_in", wanted=wanted, wrong="")
+        return self.pages.page("ra/log_in", wanted=wanted, wrong="", by="")
 
     def begin(self, _request: Request) -> Response:
         """Begin a visit, with a secret that no browser has had before."""
@@ -45,7 +45,7 @@ class Entering:
             secret = self.visits.begin(given("code"))
         except TokenRejected as error:
             return self.pages.page(
-                "ra/log_in", HTTPStatus.FORBIDDEN, wanted=wanted, wrong=str(error)
+                "ra/log_in", HTTPStatus.FORBIDDEN, wanted=wanted, wrong=str(error), by="code"
             )
         return RedirectResponse(
             quote(wanted, safe="/?=&%+"), HTTPStatus.SEE_OTHER, {"Set-Cookie": AREA.kept(secret)}

@@ -9,12 +9,14 @@ from cloud_keystore.web.visiting import Area
 AT = "/ra"
 LOG_IN = f"{AT}/log-in"
 IMPORT = f"{AT}/import"
+PASSKEY = f"{LOG_IN}/passkey"
+PASSKEY_ASKED = f"{PASSKEY}/asked"
 AREA = Area(
     at=AT,
     cookie="__Host-cloudcard-visit",
     prefix=SECRET_PREFIX,
     role=Role.OPERATOR,
     rate="operator",
-    open=frozenset({LOG_IN}),
+    open=frozenset({LOG_IN, PASSKEY, PASSKEY_ASKED}),
     uploads=frozenset({IMPORT}),
 )

@@ -76,6 +76,8 @@ BEGINNINGS = frozenset(
         Kind.PORTAL_SET,
         Kind.RESET_CODE_SENT,
         Kind.LOG_IN_CODE_SENT,
+        Kind.FACTOR_CODE_SENT,
+        Kind.ASSENT_ASKED,
         Kind.QUESTIONS_SET,
         Kind.FEEDBACK_GIVEN,
         Kind.SURVEY_ANSWERED,

@@ -28,7 +28,7 @@ from cloud_keystore.people.devices import remove_device
 from cloud_keystore.people.programs import giving
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
 from cloud_keystore.storage.contacts import accounts as account_rows
-from cloud_keystore.storage.credentials.portal import passwords, questions
+from cloud_keystore.storage.credentials.portal import factors, passwords, questions
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
 
@@ -97,6 +97,7 @@ def close(
     giving.take_all(by, user_id)
     accounts.drop(connection, ended.user, ended.accounts, now, actor)
     passwords.drop(connection, user_id)
+    factors.drop(connection, user_id)
     questions.replace(connection, user_id, ())
     closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
     if people.change_user(connection, closed):

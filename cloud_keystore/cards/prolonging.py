@@ -4,9 +4,11 @@ certificates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -53,6 +55,48 @@ class Prolonged:
     waiting: tuple[int, ...] = ()  # references
 
 
+class Reach(NamedTuple):
+    """A transaction, and how a card is found in it by whoever may renew it."""
+
+    connection: Connection
+    card: Callable[[str], Card]
+
+
+class Renewer(Protocol):
+    """Who renews a card, and in which transactions. A card that is not theirs is not there."""
+
+    @property
+    def actor(self) -> Actor:
+        """Whom the journal names."""
+
+    def looking(self) -> AbstractContextManager[Reach]:
+        """A transaction in which it is found out what is to be done."""
+
+    def changing(self) -> AbstractContextManager[Reach]:
+        """A transaction in which it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ByOperator:
+    """An operator, who needs the right to issue."""
+
+    database: Database
+    clock: Clock
+    actor: Actor
+
+    @contextmanager
+    def looking(self) -> Iterator[Reach]:
+        """A transaction of the operator's."""
+        with acting.looking(self.database, self.actor, self.clock()) as by:
+            yield Reach(by.connection, lambda serial: by.card(serial, Right.ISSUE))
+
+    @contextmanager
+    def changing(self) -> Iterator[Reach]:
+        """A transaction of the operator's, in which something changes."""
+        with acting.changing(self.database, self.actor, self.clock()) as by:
+            yield Reach(by.connection, lambda serial: by.card(serial, Right.ISSUE))
+
+
 @dataclass(frozen=True, slots=True)
 class Prolonging:
     """Renews cards."""
@@ -65,8 +109,12 @@ class Prolonging:
 
     def foresee(self, serial: str, *, actor: Actor) -> Prolonged:
         """What renewing a card would change; raises CardNotFound, NotAllowed, IllegalCardChange."""
-        with acting.looking(self.database, actor, self.clock()) as by:
-            connection, card = by.connection, by.card(serial, Right.ISSUE)
+        return self.foreseen(serial, self._operator(actor))
+
+    def foreseen(self, serial: str, who: Renewer) -> Prolonged:
+        """The same for whoever may renew it."""
+        with who.looking() as by:
+            connection, card = by.connection, by.card(serial)
             if waiting := csrs.of_card(connection, card.id, Standing.NEXT):
                 return _waits(connection, card, waiting)
             keys, authority = self._due(connection, card), _authority(connection, card)
@@ -83,8 +131,12 @@ class Prolonging:
         Raises CardNotFound, NotAllowed, and IllegalCardChange unless the card is in use and ends
         within RENEWED_BEFORE, or has ended.
         """
-        with acting.looking(self.database, actor, self.clock()) as by:
-            connection, card = by.connection, by.card(serial, Right.ISSUE)
+        return self.renewed(serial, known_end, self._operator(actor))
+
+    def renewed(self, serial: str, known_end: datetime | None, who: Renewer) -> Prolonged:
+        """The same for whoever may renew it."""
+        with who.looking() as by:
+            connection, card = by.connection, by.card(serial)
             if known_end is not None and known_end < card.expire_time:
                 return _unchanged(connection, card)
             if waiting := csrs.of_card(connection, card.id, Standing.NEXT):
@@ -92,11 +144,14 @@ class Prolonging:
             due, authority = self._due(connection, card), _authority(connection, card)
         with self.spares.new(card.id, [key.algorithm for key in due]) as fresh:
             if authority:
-                return self._begun(card, due, fresh, authority, actor)
-            return self._renewed(card, due, fresh, actor)
+                return self._begun(card, due, fresh, authority, who)
+            return self._renewed(card, due, fresh, who)
+
+    def _operator(self, actor: Actor) -> Renewer:
+        return _ByOperator(self.database, self.clock, actor)
 
     def _begun(
-        self, card: Card, due: Sequence[Key], fresh: Fresh, authority: str, actor: Actor
+        self, card: Card, due: Sequence[Key], fresh: Fresh, authority: str, who: Renewer
     ) -> Prolonged:
         made = [self._key(key, new) for key, new in zip(due, fresh.keys, strict=True)]
         with self.database.read() as connection:
@@ -105,8 +160,8 @@ class Prolonging:
         before = {key.key_ref: key for key in due}
         wanted = renewing.requests(card, user, before, made, asked, self.spares.custody)
         now = self.clock()
-        with acting.changing(self.database, actor, now) as by:
-            connection, present = by.connection, by.card(card.serial, Right.ISSUE)
+        with who.changing() as by:
+            connection, present = by.connection, by.card(card.serial)
             if present.expire_time > card.expire_time:
                 return _unchanged(connection, present)
             if waiting := csrs.of_card(connection, card.id, Standing.NEXT):
@@ -115,14 +170,14 @@ class Prolonging:
             if self._due(connection, present) != due:
                 raise IllegalCardChange(f"card {card.serial} was changed meanwhile: try again")
             self.spares.keep(connection, fresh)
-            renewing.begin(connection, present, made, wanted, authority, now, actor)
+            renewing.begin(connection, present, made, wanted, authority, now, who.actor)
             return _waits(connection, present, wanted)
 
-    def _renewed(self, card: Card, due: Sequence[Key], fresh: Fresh, actor: Actor) -> Prolonged:
+    def _renewed(self, card: Card, due: Sequence[Key], fresh: Fresh, who: Renewer) -> Prolonged:
         serial = card.serial
         made = [self._key(key, new) for key, new in zip(due, fresh.keys, strict=True)]
-        with acting.changing(self.database, actor, self.clock()) as by:
-            connection, present = by.connection, by.card(serial, Right.ISSUE)
+        with who.changing() as by:
+            connection, present = by.connection, by.card(serial)
             if present.expire_time > card.expire_time:
                 return _unchanged(connection, present)
             if not cards.move(connection, card.id, CardEvent.RENEW):
@@ -131,7 +186,7 @@ class Prolonging:
             self.spares.keep(connection, fresh)
             withdrawn = renewed.close(connection, card, now)
             changes = self.renewal.prolong(connection, present, made, self._end(connection, card))
-            after = renewed.tell(connection, card, changes, now, actor)
+            after = renewed.tell(connection, card, changes, now, who.actor)
             listing = listing_of(connection, after)
         self.wake([card.user_id, *withdrawn])
         retired = next((each for each in changes.keys if each in RETIRED), None)

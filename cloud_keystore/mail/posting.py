@@ -166,6 +166,12 @@ class Posting:
                 return "nobody waits for it any more"
             facts["code"] = self.phones.code_of(code.id)
             facts["until"] = time_in_words(code.expire_time)
+        if leased.template is Template.VISIT_SMS:
+            mailed = mailed_codes.find(connection, leased.about)
+            if mailed is None or not mailed.is_live(self.clock()):
+                return "nobody waits for it any more"
+            facts["code"] = code_of(self.people.seal, mailed.id)
+            facts["until"] = time_in_words(mailed.expire_time)
         text = MESSAGES[leased.template].format_map(facts)
         return Letter(leased.id, leased.tries, leased.address, "", text, "", medium)
 

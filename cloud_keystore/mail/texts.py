@@ -36,6 +36,10 @@ MESSAGES: Mapping[Template, str] = MappingProxyType(
             "{code} is your code to verify this number for your card, until {until}. Type it into "
             "your authenticator, or tell it to the operator whom you have called."
         ),
+        Template.VISIT_SMS: (
+            "{code} is your code to log in to the page about your card, until {until}. Nobody asks "
+            "you for it."
+        ),
         Template.ALERT: ('An alert "{kind}" was raised at {time}: see cloudcard ra alerts list.'),
     }
 )
@@ -226,6 +230,19 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
                 "authority asks for it.",
                 "If it was not you, somebody knows your password: set another one at once, and "
                 "tell your registration authority.",
+            ),
+            "How to set another password",
+        ),
+        Template.FACTOR_CODE: Text(
+            "Your code to change how you log in",
+            (
+                "You have asked for another way to log in to the page on which you look after your "
+                "card. Type this code there:",
+                "{code}",
+                "It is good once, until {until}. Give it to nobody: nobody at your registration "
+                "authority asks for it.",
+                "If it was not you, somebody has logged in with your password: set another one at "
+                "once, and tell your registration authority.",
             ),
             "How to set another password",
         ),

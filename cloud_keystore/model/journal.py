@@ -176,6 +176,12 @@ class Kind(StrEnum):
     RESET_CODE_WRONG = "reset-code.wrong"
     LOG_IN_CODE_SENT = "log-in-code.sent"  # to a holder whose password was right
     LOG_IN_CODE_WRONG = "log-in-code.wrong"
+    FACTOR_CODE_SENT = "factor-code.sent"
+    FACTOR_CODE_WRONG = "factor-code.wrong"
+    FACTOR_SET = "log-in-factor.set"  # what a log-in needs besides the password
+    ASSENT_ASKED = "assent.asked"  # a phone, about what its holder does at the portal
+    ASSENT_AGREED = "assent.agreed"
+    ASSENT_DENIED = "assent.denied"  # or the number was wrong
     QUESTIONS_SET = "security-questions.set"
     ANSWERS_WRONG = "security-answers.wrong"
     FEEDBACK_GIVEN = "feedback.given"

@@ -24,9 +24,12 @@ CODE_SECONDS = "unlock_code_seconds"
 SURVEY = "survey_after"
 PASSWORDS = "portal_passwords"
 ANSWERS = "security_answers"
+CHANGES = "portal_changes"
 REFUSES_PUK = "refuses_puk"
 # Terms that documents of before did not know
-ADDED = frozenset({COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS, ANSWERS, REFUSES_PUK})
+ADDED = frozenset(
+    {COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS, ANSWERS, CHANGES, REFUSES_PUK}
+)
 MOST_BEFORE_SURVEY = 1000  # authentications
 SHORTEST_CODE_TIME = timedelta(minutes=5)
 MOST_MODELS = 100
@@ -66,6 +69,7 @@ class Policy:
     survey_after: int = 0  # authentications after which holders are asked for an NPS; 0: never
     portal_passwords: bool = False  # whether holders can have a password for the portal
     security_answers: int = 0  # right ones, besides a code by e-mail, to set another password
+    portal_changes: bool = False  # whether they choose passcodes and renew cards there
     refuses_puk: bool = False  # at workstations: another PIN is chosen on the holder's phone alone
 
     def __post_init__(self) -> None:
@@ -82,6 +86,8 @@ class Policy:
             raise InvalidInput(f"at most {MOST_NEEDED} security answers are needed")
         if self.security_answers and not self.portal_passwords:
             raise InvalidInput("a policy without portal passwords needs no security answers")
+        if self.portal_changes and not self.portal_passwords:
+            raise InvalidInput("a policy without portal passwords allows no changes at the portal")
         if self.passkey_models and not self.passkeys:
             raise InvalidInput("a policy without passkeys names no models of them")
         if len(self.passkey_models) > MOST_MODELS:
@@ -154,6 +160,7 @@ def encode(policy: Policy) -> str:
         SURVEY: policy.survey_after,
         PASSWORDS: policy.portal_passwords,
         ANSWERS: policy.security_answers,
+        CHANGES: policy.portal_changes,
         REFUSES_PUK: policy.refuses_puk,
     }
     return _written(document)
@@ -185,6 +192,7 @@ def decode(document: str) -> Policy:
             survey_after=_number(kept.get(SURVEY, 0)),
             portal_passwords=_flag(kept.get(PASSWORDS, False)),
             security_answers=_number(kept.get(ANSWERS, 0)),
+            portal_changes=_flag(kept.get(CHANGES, False)),
             refuses_puk=_flag(kept.get(REFUSES_PUK, False)),
         )
         again = json.loads(encode(policy))

@@ -87,6 +87,7 @@ def _policy(given: m.SetTerms) -> Policy:
         survey_after=given.survey_after,
         portal_passwords=given.portal_passwords,
         security_answers=given.security_answers,
+        portal_changes=given.portal_changes,
         refuses_puk=given.refuses_puk,
     )
 
@@ -122,6 +123,7 @@ def _effective(found: Explained) -> m.EffectivePolicy:
             survey_after=policy.survey_after,
             portal_passwords=policy.portal_passwords,
             security_answers=policy.security_answers,
+            portal_changes=policy.portal_changes,
             refuses_puk=policy.refuses_puk,
         ),
         sources={

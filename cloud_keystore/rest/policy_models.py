@@ -46,6 +46,7 @@ class Terms(BaseModel):
     survey_after: int
     portal_passwords: bool
     security_answers: int
+    portal_changes: bool
     refuses_puk: bool
 
 
@@ -66,6 +67,7 @@ class SetTerms(Asked):
     survey_after: StrictInt = 0
     portal_passwords: StrictBool = False
     security_answers: StrictInt = 0
+    portal_changes: StrictBool = False
     refuses_puk: StrictBool = False
 
 

@@ -157,6 +157,7 @@ def _policy(message: pb.Policy) -> Policy:
         survey_after=message.survey_after,
         portal_passwords=message.portal_passwords,
         security_answers=message.security_answers,
+        portal_changes=message.portal_changes,
         refuses_puk=message.refuses_puk,
     )
 
@@ -183,6 +184,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             survey_after=policy.survey_after,
             portal_passwords=policy.portal_passwords,
             security_answers=policy.security_answers,
+            portal_changes=policy.portal_changes,
             refuses_puk=policy.refuses_puk,
         ),
     )

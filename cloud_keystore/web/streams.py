@@ -19,7 +19,9 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.ringing import Ringing, Waiting
 from cloud_keystore.people.alerts import AlertListing, Alerts
+from cloud_keystore.people.portal.assents import Assents, Question
 from cloud_keystore.web import models as m
+from cloud_keystore.web.assents import all_asked
 from cloud_keystore.web.authenticator import request, state_name
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
@@ -43,6 +45,7 @@ class Streams:
 
     ringing: Ringing
     alerts: Alerts
+    assents: Assents
     wakeups: Wakeups
     held: Callable[[Hashable], AbstractContextManager[None]]
     looks: asyncio.Semaphore
@@ -86,6 +89,7 @@ class Watch:
     can: frozenset[str]  # of what waits, what the page can show
     _ringing: dict[str, Waiting] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)  # alerts
+    _asked: tuple[Question, ...] = ()
 
     async def further(self, gone: asyncio.Task[None]) -> AsyncIterator[list[bytes]]:
         """Changes from now on, and now and then a beat."""
@@ -107,12 +111,13 @@ class Watch:
         removed.
         """
         ringing, alerts = self.streams.ringing, self.streams.alerts
-        found, warned = await self.streams.look(
+        found, warned, asked = await self.streams.look(
             lambda: (
                 ringing.waiting(
                     self.device, sign_ins=SIGN_IN in self.can, documents=DOCUMENTS in self.can
                 ),
                 alerts.told_to(self.device),
+                self.streams.assents.waiting(self.device),
             )
         )
         waiting = {each.id: each for each in found}
@@ -128,6 +133,9 @@ class Watch:
         self._ringing = waiting
         events += [_alert(each) for each in warned if each.alert.id not in self._told]
         self._told = {each.alert.id for each in warned}
+        if asked != self._asked:
+            events.append(_event("questions", all_asked(asked)))
+            self._asked = asked
         return events
 
 

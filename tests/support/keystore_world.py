@@ -41,6 +41,7 @@ from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.own.holdings import Holdings
+from cloud_keystore.cards.own.renewals import Renewals
 from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.cards.renewal import Renewal
 from cloud_keystore.cards.replacing import Replacing
@@ -111,11 +112,14 @@ from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.beginnings import Beginnings
 from cloud_keystore.people.portal.bells import Bells
+from cloud_keystore.people.portal.factors import LogInFactors
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.resets import PasscodeResets
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.portal.visits import PortalVisits
@@ -273,10 +277,14 @@ class World:
     memberships: Memberships
     visits: Visits
     log_in_passkeys: LogInPasskeys
+    assents: Assents
+    log_in_factors: LogInFactors
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords
     holdings: Holdings
+    passcode_resets: PasscodeResets
+    own_renewals: Renewals
     notifications: Notifications
     four_eyes: FourEyes
     requests: Requests
@@ -597,6 +605,8 @@ def new_world(
     certifying = Certifying(database, clock, authority, data_objects, renewal, woken.extend)
     est_hosts = set[tuple[str, int]]()
     passwords = Passwords(passcodes, Questions(passcodes))
+    assents = Assents(database, clock, os.urandom, woken.extend)
+    prolonging = Prolonging(database, clock, spares, renewal, woken.extend)
     addresses, short_codes = Addresses(database, clock, os.urandom, seal), ShortCodes(people_)
     admitting = Admitting(database, seal, clock, woken.extend, os.urandom, authority)
     return World(
@@ -619,7 +629,7 @@ def new_world(
         external_lists=ExternalLists(database, clock, est_hosts),
         list_errands=ListErrands(database, clock),
         heeding=Heeding(database, clock, os.urandom),
-        prolonging=Prolonging(database, clock, spares, renewal, woken.extend),
+        prolonging=prolonging,
         replacing=replacing,
         showing=Showing(database, clock),
         leaving=leaving,
@@ -633,10 +643,14 @@ def new_world(
         second_phones=SecondPhones(people_),
         short_codes=short_codes,
         portal_passwords=passwords,
-        portal_visits=PortalVisits(passwords),
+        assents=assents,
+        log_in_factors=LogInFactors(assents, seal),
+        portal_visits=PortalVisits(passwords, assents),
         beginnings=Beginnings(addresses, passwords, short_codes),
         own_passwords=OwnPasswords(passwords),
         holdings=Holdings(Sessions(database, clock), admitting),
+        passcode_resets=PasscodeResets(passcodes, assents),
+        own_renewals=Renewals(prolonging, assents),
         security_questions=Questions(passcodes),
         organisations=organisations_,
         explaining=Explaining(database, clock),

@@ -20,7 +20,11 @@ class Medium(StrEnum):
 
 CHAT = "chat"  # in place of an address: its own is a secret
 _OTHERS: Mapping[Template, Medium] = MappingProxyType(
-    {Template.PHONE_CODE: Medium.SMS, Template.ALERT: Medium.CHAT}
+    {
+        Template.PHONE_CODE: Medium.SMS,
+        Template.VISIT_SMS: Medium.SMS,
+        Template.ALERT: Medium.CHAT,
+    }
 )
 
 

@@ -45,6 +45,8 @@ class Template(StrEnum):
     PASSWORD_CODE = "password-code"  # noqa: S105 (a name): by which another password is set
     DEVICE_CODE = "device-code"  # by which another phone is invited
     VISIT_CODE = "visit-code"  # by which a holder logs in to the portal
+    VISIT_SMS = "visit-sms"  # the same, to the phone number
+    FACTOR_CODE = "factor-code"  # by which a log-in comes to need something else
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
     PORTAL_LOCKED = "portal-locked"  # for a while, by wrong passwords
     ALERT = "alert"  # was raised
@@ -60,6 +62,7 @@ CODED = frozenset(
         Template.PASSWORD_CODE,
         Template.DEVICE_CODE,
         Template.VISIT_CODE,
+        Template.FACTOR_CODE,
     }
 )
 LINKED = frozenset({Template.EMAIL_LINK})  # with the link of a code

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     PASSWORD = "password"  # noqa: S105 (a name): sets another portal password
     DEVICE = "device"  # invites another phone, from one that its holder has
     VISIT = "visit"  # logs in to the portal, after the password
+    FACTOR = "factor"  # lets a log-in to the portal need something else besides the password
     CHANGE = "change"  # puts another e-mail address in force, by a link
 
 
@@ -41,6 +42,7 @@ TIMES: Mapping[Purpose, timedelta] = MappingProxyType(
         Purpose.PASSWORD: CODE_TIME,
         Purpose.DEVICE: CODE_TIME,
         Purpose.VISIT: CODE_TIME,
+        Purpose.FACTOR: CODE_TIME,
         Purpose.CHANGE: LINK_TIME,
     }
 )

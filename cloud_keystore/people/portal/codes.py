@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from hmac import compare_digest
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.clock import Random, new_id
 from cloud_keystore.model.errors import AddressUnreachable, TooManyCalls
-from cloud_keystore.model.outbox.media import Medium
+from cloud_keystore.model.outbox.media import Medium, medium_of
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import User
 from cloud_keystore.model.portal.codes import (
@@ -26,6 +28,19 @@ from cloud_keystore.model.portal.codes import (
 )
 from cloud_keystore.storage.credentials.portal import codes
 from cloud_keystore.storage.outbox import notifications as outbox
+
+SENDS_NOTHING: Mapping[Medium, str] = MappingProxyType(
+    {
+        Medium.EMAIL: (
+            "this keystore sends no e-mail: its administrator names a mail server (cloudcard serve "
+            "--mail-server)"
+        ),
+        Medium.SMS: (
+            "this keystore sends no SMS: its administrator names a gateway (cloudcard serve "
+            "--sms-url)"
+        ),
+    }
+)
 
 
 def code_of(seal: Seal, code_id: str) -> str:
@@ -50,17 +65,16 @@ def send(
     *,
     address: str = "",
 ) -> MailedCode:
-    """Mail a code to a user's address, or to another one; for None the same is done, and nothing
-    sent. Raises AddressUnreachable if nobody is told anything by e-mail, and TooManyCalls.
+    """Send a code to a user's address, or to another one, by the medium of the template; for None
+    the same is done, and nothing sent. Raises AddressUnreachable if nobody is told anything by
+    that, and TooManyCalls.
     """
-    if not outbox.tells(connection, Medium.EMAIL):
-        raise AddressUnreachable(
-            "this keystore sends no e-mail: its administrator names a mail server (cloudcard serve "
-            "--mail-server)"
-        )
+    medium = medium_of(template)
+    if not outbox.tells(connection, medium):
+        raise AddressUnreachable(SENDS_NOTHING[medium])
     for time, most in MOST_CODES.items():
         # Those for another purpose would tell who is known.
-        if purpose is Purpose.CHANGE:
+        if purpose is Purpose.CHANGE or medium is Medium.SMS:
             counted = codes.count_to(connection, address, purpose, now - time)
         else:
             counted = codes.count(connection, who, purpose, now - time)

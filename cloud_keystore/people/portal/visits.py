@@ -1,5 +1,6 @@
 """Visits of holders at the keystore's own portal: they log in by their password and by a code that
-is mailed to their verified address. Neither is enough alone.
+is mailed to their verified address, or by what they have chosen in its place. Neither is enough
+alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, Role, User, UserState
+from cloud_keystore.model.portal.assents import AssentState, Subject
 from cloud_keystore.model.portal.codes import Purpose
+from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.model.rights.visits import (
     LONGEST_VISIT,
     OWN_PREFIX,
@@ -27,7 +30,8 @@ from cloud_keystore.model.rights.visits import (
     new_text,
     text_sha256,
 )
-from cloud_keystore.people.portal import codes
+from cloud_keystore.people.portal import codes, factors
+from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.knowing import OVER, check_offered, owner, policy_of
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.rights.visits import end_oldest, note_seen, sha256_of
@@ -58,19 +62,28 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a browser keeps until the code has come that was mailed."""
+    """What a browser keeps until what else the log-in needs has come."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
+class Needed:
+    """What a log-in needs besides the password."""
+
+    factor: Factor
+    number: str = ""  # to type on the phone that was asked
+
+
+@dataclass(frozen=True, slots=True)
 class Entered:
     """The secret of a visit that has begun; empty if the code was wrong, which has so many tries
-    left.
+    left, or if the phone that was asked has not agreed.
     """
 
     secret: str = field(repr=False)
     tries_left: int = 0
+    phone: AssentState = AssentState.USED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,7 @@ class PortalVisits:
     """Begins visits of holders and ends them, and knows whose they are."""
 
     passwords: Passwords
+    assents: Assents
 
     def look(self) -> Offer:
         """Whether anybody can log in here, which is off unless a policy says so."""
@@ -87,9 +101,9 @@ class PortalVisits:
             return Offer(allowed, outbox.tells(connection, Medium.EMAIL))
 
     def ask(self, name: str, password: str) -> Step | None:
-        """Mail a code to whoever has a password; None if it is wrong, or nobody is called so.
-        Raises TooManyGuesses, Overloaded, InvalidInput; AddressUnreachable and TooManyCalls alone
-        to who has given the right password.
+        """Send a code to whoever has a password, or ask their phone; None if it is wrong, or nobody
+        is called so. Raises TooManyGuesses, Overloaded, InvalidInput; AddressUnreachable and
+        TooManyCalls alone to who has given the right password.
         """
         own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
         found = self.passwords.check(name, password, actor=KEYSTORE)
@@ -99,43 +113,68 @@ class PortalVisits:
         with own.database.write() as connection:
             user = people.present(connection, found.user_id)
             check_offered(policy_of(connection, user))
-            self._mail(connection, user, now)
             made = new_id(now, own.random)
             step = Visit(made, Role.HOLDER, user.id, sha256_of(STEP_PREFIX, text), now)
             visits.add(connection, step)
+            self._send(connection, step, user, now)
+        self.assents.wake([user.id])
         return Step(text)
 
+    def needed(self, step: str) -> Needed:
+        """What a log-in needs whose password was right. Raises TokenRejected."""
+        own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
+        with own.database.read() as connection:
+            made, user = _waiting(connection, step, now)
+            factor = factors.in_force(connection, user, now)
+            asked = self.assents.state_of(connection, user, Subject.LOG_IN, made.id)
+        return Needed(factor, "" if asked is None or factor is not Factor.PHONE else asked.number)
+
     def again(self, step: str) -> None:
-        """Mail another code, which voids the one before. Raises TokenRejected, AddressUnreachable,
-        TooManyCalls.
+        """Send another code, which voids the one before, or ask the phone again. Raises
+        TokenRejected, AddressUnreachable, TooManyCalls.
         """
         own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
         with own.database.write() as connection:
-            _, user = _waiting(connection, step, now)
-            self._mail(connection, user, now)
+            made, user = _waiting(connection, step, now)
+            self._send(connection, made, user, now)
+        self.assents.wake([user.id])
 
     def begin(self, step: str, code: str) -> Entered:
-        """Begin a visit with the code that was mailed; its secret is new. A wrong one spends a try.
-        Raises TokenRejected.
+        """Begin a visit with the code that was sent, or with the yes of the phone; its secret is
+        new. A wrong code spends a try. Raises TokenRejected.
         """
         own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
         secret = new_text(OWN_PREFIX, own.random)
         with own.database.write() as connection:
             made, user = _waiting(connection, step, now)
-            awaited, right = codes.take(
-                connection, own.seal, Purpose.VISIT, user.id, user, code.strip(), now
-            )
-            left = 0 if awaited is None else awaited.tries_left
-            if not right:
-                said: dict[str, Detail] = {"tries_left": left}
-                wrong = entries.about_user(Kind.LOG_IN_CODE_WRONG, user, now, KEYSTORE, said)
-                journal.append(connection, wrong)
-                return Entered("", left)
+            factor = factors.in_force(connection, user, now)
+            if factor is Factor.PHONE:
+                state = self.assents.take(connection, user, Subject.LOG_IN, made.id)
+                if state is not AssentState.AGREED:
+                    return Entered("", phone=state)
+            else:
+                awaited, right = codes.take(
+                    connection,
+                    own.seal,
+                    Purpose.VISIT,
+                    user.id,
+                    user,
+                    code.strip(),
+                    now,
+                    address=user.phone if factor is Factor.SMS else "",
+                )
+                left = 0 if awaited is None else awaited.tries_left
+                if not right:
+                    said: dict[str, Detail] = {"tries_left": left}
+                    wrong = entries.about_user(Kind.LOG_IN_CODE_WRONG, user, now, KEYSTORE, said)
+                    journal.append(connection, wrong)
+                    return Entered("", left)
             code_rows.end_all(connection, user.id, Purpose.VISIT, now)
             if not visits.begin(connection, made, sha256_of(OWN_PREFIX, secret), now):
                 raise TokenRejected(AGAIN)
             actor = _holder(made, user, b"").actor
-            begun = entries.about_user(Kind.VISIT_BEGUN, user, now, actor, {"visit": made.id})
+            facts: dict[str, Detail] = {"visit": made.id, "factor": str(factor)}
+            begun = entries.about_user(Kind.VISIT_BEGUN, user, now, actor, facts)
             journal.append(connection, begun)
             end_oldest(connection, made, now)
         return Entered(secret)
@@ -178,13 +217,20 @@ class PortalVisits:
             ended = entries.about_user(Kind.VISIT_ENDED, user, now, actor, {"visit": made.id})
             journal.append(connection, ended)
 
-    def _mail(self, connection: Connection, user: User, now: datetime) -> None:
-        """Mail a code to a verified address alone."""
-        if not user.email or user.email_verify_time is None:
+    def _send(self, connection: Connection, step: Visit, user: User, now: datetime) -> None:
+        """Send a code to a verified address or number alone, or ask the phones."""
+        factor, random = factors.in_force(connection, user, now), self.passwords.passcodes.random
+        if factor is Factor.PHONE:
+            holder = _holder(step, user, b"")
+            self.assents.ask(connection, user, Subject.LOG_IN, step.id, holder)
+            return
+        if factor is Factor.EMAIL and (not user.email or user.email_verify_time is None):
             raise AddressUnreachable(UNVERIFIED)
-        random = self.passwords.passcodes.random
-        codes.send(connection, Template.VISIT_CODE, Purpose.VISIT, user.id, user, now, random)
-        said: dict[str, Detail] = {"email": user.email}
+        template, address = Template.VISIT_CODE, user.email
+        if factor is Factor.SMS:
+            template, address = Template.VISIT_SMS, user.phone
+        codes.send(connection, template, Purpose.VISIT, user.id, user, now, random, address=address)
+        said: dict[str, Detail] = {str(factor): address}
         told = entries.about_user(Kind.LOG_IN_CODE_SENT, user, now, KEYSTORE, said)
         journal.append(connection, told)
 

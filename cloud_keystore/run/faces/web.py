@@ -23,12 +23,15 @@ from cloud_keystore.run.faces.own_tls import OwnTls
 from cloud_keystore.run.faces.rest import opened
 from cloud_keystore.run.offering.web import WebUseCases
 from cloud_keystore.web.application import application
+from cloud_keystore.web.assents import AssentCalls
 from cloud_keystore.web.assets import Assets
 from cloud_keystore.web.authenticator import AuthenticatorCalls
 from cloud_keystore.web.gate import Gate
 from cloud_keystore.web.me.beginning import BeginningPages
+from cloud_keystore.web.me.changes import CardChangePages
 from cloud_keystore.web.me.contact import ContactPages
 from cloud_keystore.web.me.entering import EnteringPages
+from cloud_keystore.web.me.factor import FactorPages
 from cloud_keystore.web.me.forgetting import ForgettingPages
 from cloud_keystore.web.me.own import OwnPages
 from cloud_keystore.web.me.password import PasswordPages
@@ -136,7 +139,10 @@ def site_of(
         clock=clock,
     )
     standing = StandingCalls(use_cases.callers, use_cases.renewing, use_cases.surveys, clock)
-    streams = Streams(ringing, use_cases.alerts, wakeups, limiter.stream, limiter.looks)
+    streams = Streams(
+        ringing, use_cases.alerts, use_cases.assents, wakeups, limiter.stream, limiter.looks
+    )
+    asked = AssentCalls(use_cases.assents)
     pages = Pages()
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
     views = Views(pages, use_cases.visits)
@@ -145,7 +151,8 @@ def site_of(
         Part(views.serve, _visited(use_cases, views, clock)),
         Part(own.serve, _own(use_cases, own)),
     )
-    inner = application((*calls.rows(), *standing.rows()), streams, pages, Assets.read(), parts)
+    told = (*calls.rows(), *standing.rows(), *asked.rows())
+    inner = application(told, streams, pages, Assets.read(), parts)
     proven = Proving(inner, use_cases.callers, nonces, limiter.admit)
     holders = Doorkeeper(proven, OWN_AREA, use_cases.portal_visits.find, limiter.admit)
     return Gate(
@@ -220,11 +227,13 @@ def _own(use_cases: WebUseCases, views: OwnViews) -> Sequence[Row]:
     """The pages of holders."""
     return (
         *EnteringPages(views.pages, use_cases.portal_visits).rows(),
+        *FactorPages(views, use_cases.log_in_factors).rows(),
         *BeginningPages(views.pages, use_cases.beginnings).rows(),
         *ForgettingPages(views.pages, use_cases.portal_visits, use_cases.own_passwords).rows(),
         *OwnPages(views, use_cases.holdings, use_cases.devices, use_cases.portal_visits).rows(),
         *ContactPages(views, use_cases.addresses, use_cases.phones).rows(),
         *PasswordPages(views, use_cases.own_passwords).rows(),
+        *CardChangePages(views, use_cases.passcode_resets, use_cases.own_renewals).rows(),
         *QuestionPages(views, use_cases.own_passwords).rows(),
     )
 

@@ -8,12 +8,13 @@ from types import MappingProxyType
 from cloud_keystore.border.table import NOBODY, Access
 from cloud_keystore.model.people import Role
 
-HOLDER = Role.HOLDER
+HOLDER, DEVICE = Role.HOLDER, Role.DEVICE
 
 PORTAL: Mapping[str, Access] = MappingProxyType(
     {
         "portal_visits.look": NOBODY,
         "portal_visits.ask": NOBODY,  # a password says who logs in, and then a code
+        "portal_visits.needed": NOBODY,
         "portal_visits.again": NOBODY,
         "portal_visits.begin": NOBODY,
         "portal_visits.find": NOBODY,
@@ -32,10 +33,22 @@ PORTAL: Mapping[str, Access] = MappingProxyType(
         "own_passwords.change": HOLDER,
         "own_passwords.choose_questions": HOLDER,
         "own_passwords.look": HOLDER,
+        "log_in_factors.look": HOLDER,
+        "log_in_factors.ask": HOLDER,
+        "log_in_factors.waiting": HOLDER,
+        "log_in_factors.change": HOLDER,
+        "assents.waiting": DEVICE,
+        "assents.answer": DEVICE,
         "holdings.show": HOLDER,
         "holdings.events": HOLDER,
         "holdings.end_session": HOLDER,
         "holdings.end_sign_in": HOLDER,
+        "passcode_resets.look": HOLDER,
+        "passcode_resets.ask": HOLDER,
+        "passcode_resets.choose": HOLDER,
+        "own_renewals.look": HOLDER,
+        "own_renewals.ask": HOLDER,
+        "own_renewals.renew": HOLDER,
         "devices.remove_own": HOLDER,
         "addresses.send_own": HOLDER,
         "addresses.confirm_own": HOLDER,

@@ -210,7 +210,8 @@ def main_use_cases(
     ending = Sessions(database=database, clock=clock)
     visits = Visits(database, clock, os.urandom, log_in_page(parts.settings))
     admitting = Admitting(database, seal, clock, wake, os.urandom, parts.authorities)
-    own = portal_use_cases(parts, passcodes, ending, admitting)
+    prolonging = Prolonging(database, clock, spares, renewal, wake)
+    own = portal_use_cases(parts, passcodes, ending, admitting, prolonging, wake)
     return MainUseCases(
         **{each.name: getattr(own, each.name) for each in fields(own)},
         callers=Callers(database, clock),
@@ -238,7 +239,7 @@ def main_use_cases(
             wake=wake,
         ),
         cards=cards,
-        prolonging=Prolonging(database, clock, spares, renewal, wake),
+        prolonging=prolonging,
         replacing=replacing,
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
         unlock_codes=UnlockCodes(passcodes, wake),

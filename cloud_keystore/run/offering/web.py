@@ -10,6 +10,7 @@ from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.own.holdings import Holdings
+from cloud_keystore.cards.own.renewals import Renewals
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
@@ -35,9 +36,12 @@ from cloud_keystore.people.people import People
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.policies.explaining import Explaining
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.beginnings import Beginnings
 from cloud_keystore.people.portal.bells import Bells
+from cloud_keystore.people.portal.factors import LogInFactors
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
+from cloud_keystore.people.portal.resets import PasscodeResets
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.people.renewing import Renewing
@@ -72,10 +76,14 @@ class WebUseCases:
     sessions: Sessions
     visits: Visits
     log_in_passkeys: LogInPasskeys
+    assents: Assents
+    log_in_factors: LogInFactors
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords
     holdings: Holdings
+    passcode_resets: PasscodeResets
+    own_renewals: Renewals
     phones: Phones
     people: People
     reports: Reports

@@ -15,7 +15,13 @@ from cloud_keystore.storage.contacts import (
     memberships,
 )
 from cloud_keystore.storage.credentials import phone_codes, unlock_codes
-from cloud_keystore.storage.credentials.portal import codes, passwords, questions
+from cloud_keystore.storage.credentials.portal import (
+    assents,
+    codes,
+    factors,
+    passwords,
+    questions,
+)
 from cloud_keystore.storage.directories import entries, groups, mappings
 from cloud_keystore.storage.enrolment import beginnings, short_codes, software
 from cloud_keystore.storage.issuing import (
@@ -60,6 +66,8 @@ assert memberships.membership.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert phone_codes.phone_code.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
+assert assents.assent.metadata is METADATA  # noqa: S101
+assert factors.portal_factor.metadata is METADATA  # noqa: S101
 assert codes.mailed_code.metadata is METADATA  # noqa: S101
 assert passwords.portal_password.metadata is METADATA  # noqa: S101
 assert questions.security_question.metadata is METADATA  # noqa: S101

@@ -13,6 +13,7 @@ from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.policies import LONGEST_SESSION
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.credentials.phone_codes import phone_code
+from cloud_keystore.storage.credentials.portal.assents import assent
 from cloud_keystore.storage.credentials.portal.codes import mailed_code
 from cloud_keystore.storage.credentials.portal.passwords import portal_guess
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
@@ -80,6 +81,7 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
     yield phone_code, _oldest(phone_code, phone_code.c.id < first)
     yield mailed_code, _oldest(mailed_code, mailed_code.c.id < first)
     yield short_code, _oldest(short_code, short_code.c.id < first)
+    yield assent, _oldest(assent, assent.c.id < first)
     yield beginning, _oldest(beginning, beginning.c.id < first)
     # Nobody waits for longer than a day because of one.
     yield portal_guess, _oldest(portal_guess, portal_guess.c.id < first)

@@ -23,13 +23,13 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.rights.visits import OWN_PREFIX, STEP_TIME, text_sha256
 from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.web.me.visiting import AGAIN, AREA, AT, CODE, HELP, LOG_IN, STEP
-from cloud_keystore.web.me.words import left
+from cloud_keystore.web.me.words import PHONE_SAYS, left
 from cloud_keystore.web.pages import Pages
 from cloud_keystore.web.rows import Row
 from cloud_keystore.web.visiting import cookie, current, given, kept, typed
 
 WRONG = "The name or the password is wrong."
-ANOTHER = "Another code is on its way. The code of before is good no longer."
+ANOTHER = "You are asked once more. What was sent before is good no longer."
 SAID = (AddressUnreachable, InvalidInput, PortalClosed, TooManyCalls, TooManyGuesses, UserClosed)
 
 
@@ -79,7 +79,7 @@ class EnteringPages:
         """The page that asks for the code."""
         if not _step(request):
             return RedirectResponse(LOG_IN, HTTPStatus.SEE_OTHER)
-        return self._code(AREA.own_path(request.query_params.get("next", "")))
+        return self._code(request, AREA.own_path(request.query_params.get("next", "")))
 
     def begin(self, request: Request) -> Response:
         """Begin a visit, with a secret that no browser has had before."""
@@ -89,22 +89,23 @@ class EnteringPages:
         except TokenRejected as error:
             return self._from_the_beginning(error)
         if not entered.secret:
-            return self._code(wanted, left(entered.tries_left), HTTPStatus.FORBIDDEN)
+            wrong = PHONE_SAYS.get(entered.phone) or left(entered.tries_left)
+            return self._code(request, wanted, wrong, HTTPStatus.FORBIDDEN)
         to = RedirectResponse(quote(wanted, safe="/?=&%+"), HTTPStatus.SEE_OTHER)
         to.headers.append("Set-Cookie", AREA.kept(entered.secret))
         to.headers.append("Set-Cookie", kept(STEP, "", 0))
         return to
 
     def again(self, request: Request) -> Response:
-        """Let another code be mailed."""
+        """Let another code be sent, or the phone be asked again."""
         wanted = AREA.own_path(given("next"))
         try:
             self.visits.again(_step(request))
         except TokenRejected as error:
             return self._from_the_beginning(error)
-        except (AddressUnreachable, TooManyCalls) as error:
-            return self._code(wanted, str(error), of_error(error).status)
-        return self._code(wanted, said=ANOTHER)
+        except (AddressUnreachable, InvalidInput, TooManyCalls) as error:
+            return self._code(request, wanted, str(error), of_error(error).status)
+        return self._code(request, wanted, said=ANOTHER)
 
     def help(self, _request: Request) -> Response:
         """What to do without the authenticator, without the password, or without either."""
@@ -122,9 +123,20 @@ class EnteringPages:
         return self.pages.page("me/log_in", status, wanted=wanted, wrong=wrong)
 
     def _code(
-        self, wanted: str, wrong: str = "", status: int = HTTPStatus.OK, said: str = ""
+        self,
+        request: Request,
+        wanted: str,
+        wrong: str = "",
+        status: int = HTTPStatus.OK,
+        said: str = "",
     ) -> Response:
-        return self.pages.page("me/code", status, wanted=wanted, wrong=wrong, said=said)
+        try:
+            needed = self.visits.needed(_step(request))
+        except TokenRejected as error:
+            return self._from_the_beginning(error)
+        return self.pages.page(
+            "me/code", status, wanted=wanted, wrong=wrong, said=said, needed=needed
+        )
 
     def _from_the_beginning(self, error: TokenRejected) -> Response:
         page = self._log_in(AT, str(error), HTTPStatus.FORBIDDEN)

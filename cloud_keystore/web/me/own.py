@@ -43,14 +43,14 @@ class OwnPages:
             Row("GET", HISTORY, self.history),
         )
 
-    def cards(self, _request: Request) -> Response:
+    def cards(self, request: Request) -> Response:
         """The holder's cards, and what is next."""
         own, now = self.holdings.show(current().visitor), self.views.clock()
         lines = [
             (each, ending(each.card.expire_time, now), is_ending(each.card.expire_time, now))
             for each in own.cards
         ]
-        return self.views.page("cards", own=own, lines=lines)
+        return self.views.page("cards", own=own, lines=lines, done=self.views.done(request))
 
     def phones(self, request: Request) -> Response:
         """The phones that can approve, and those that are invited."""

@@ -31,7 +31,7 @@ class MenuItem(NamedTuple):
 
 PHONES, SESSIONS, HISTORY = f"{AT}/phones", f"{AT}/sessions", f"{AT}/history"
 CONTACT, PASSWORD = f"{AT}/contact", f"{AT}/password"
-QUESTIONS = f"{AT}/questions"
+QUESTIONS, FACTOR = f"{AT}/questions", f"{AT}/log-in-by"
 MENU = (
     MenuItem(AT, "Cards"),
     MenuItem(PHONES, "Phones"),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.portal.assents import AssentState
 from cloud_keystore.model.portal.beginnings import Task
 from cloud_keystore.web.me.visiting import EMAIL, FIRST_PASSWORD, PASSCODE, PHONE
 from cloud_keystore.web.ra.words import day
@@ -36,6 +37,17 @@ DONE: Mapping[str, Done] = MappingProxyType(
         "session": Done(Kind.SESSION_ENDED, "The session is ended"),
         "sign-in": Done(Kind.SIGN_IN_ENDED, "The card is taken out of the reader"),
         "visits": Done(Kind.VISIT_ENDED, "The other browsers are logged out"),
+        "renewed": Done(
+            Kind.CARD_RENEWED,
+            "Your card is renewed",
+            "It keeps its passcode. Where you are signed in, it is asked for again.",
+        ),
+        "renewing": Done(
+            Kind.RENEWAL_BEGUN,
+            "The renewal of your card has begun",
+            "Its authority is asked for the certificates. The card stays as it is until they come.",
+        ),
+        "factor": Done(Kind.FACTOR_SET, "Your log-ins need this from now on"),
         "questions": Done(Kind.QUESTIONS_SET, "Your security questions are set"),
         "email-code": Done(
             Kind.ADDRESS_CODE_SENT,
@@ -73,6 +85,16 @@ TASK_WORDS: Mapping[Task, TaskWords] = MappingProxyType(
             "Choose the passcode of your card",
             "On your phone, as soon as it is connected",
         ),
+    }
+)
+
+
+# Of a phone that was asked, as long as it has not agreed
+PHONE_SAYS: Mapping[AssentState, str] = MappingProxyType(
+    {
+        AssentState.WAITING: "Your phone has not agreed yet. Type the number there first.",
+        AssentState.DENIED: "Your phone has said no, or the number was another one. Ask it again.",
+        AssentState.OVER: "That took too long. Ask your phone again.",
     }
 )
 

@@ -46,6 +46,7 @@ UNTIL = {
     Template.PASSWORD_CODE: CODE,
     Template.DEVICE_CODE: CODE,
     Template.VISIT_CODE: CODE,
+    Template.FACTOR_CODE: CODE,
     Template.EMAIL_LINK: {
         "link": "cca1.01a207a2-3280-7277-86fd-6eb3e1ac2991.AAECAwQFBgcICQoLDA0ODw",
         "until": "2 December 2026, 14:05 UTC",

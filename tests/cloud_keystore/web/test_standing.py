@@ -19,6 +19,7 @@ from cloud_keystore.model.policies import Policy
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.ringing import Ringing
 from cloud_keystore.people.alerts import Alerts
+from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.web.proofs import decoded, encoded
 from cloud_keystore.web.standing import CAPABLE, CLIENT, OFFERS, capabilities
 from cloud_keystore.web.streams import Streams, Watch
@@ -83,6 +84,13 @@ class Seen:
         return []
 
 
+class Unasked:
+    """Of a holder who does nothing at the portal."""
+
+    def waiting(self, _device: Identity) -> tuple[object, ...]:
+        return ()
+
+
 @pytest.mark.parametrize(
     ("said", "asked"),
     [
@@ -100,6 +108,7 @@ def test_a_page_is_told_only_of_what_it_can_show(
     streams = Streams(
         cast(Ringing, seen),
         cast(Alerts, seen),
+        cast(Assents, Unasked()),
         cast(Wakeups, None),
         lambda _caller: pytest.fail("not a stream"),
         asyncio.Semaphore(1),

@@ -8,6 +8,7 @@ import { remember, showHistory } from "./history.js";
 import { kept } from "./keeping.js";
 import { answered, canMake, NoPasskey } from "./passkeys.js";
 import { Decision, genuine, NotGenuine, signed, statement, Unreadable } from "./protocol.js";
+import { Questions } from "./questions.js";
 import { Bell, quieten } from "./ringing.js";
 import { Scanner } from "./scanning.js";
 import { at, done, element, say, show, shown } from "./screen.js";
@@ -31,6 +32,7 @@ class Authenticator {
   #survey;
   #standing;
   #bell;
+  #questions;
 
   constructor(device, scanner) {
     this.#device = device;
@@ -40,6 +42,7 @@ class Authenticator {
     this.#cards = new Cards(this.#calls, isRemoved);
     this.#sessions = new Sessions(this.#calls, isRemoved);
     this.#survey = new Survey(this.#calls, isRemoved);
+    this.#questions = new Questions(this.#calls, isRemoved);
     this.#bell = new Bell(this.#calls, isRemoved);
     new Claims(this.#calls, this.#cards, scanner, {
       claimed: (told) => this.#claimed(told),
@@ -107,6 +110,7 @@ class Authenticator {
   async #heard({ name, said }) {
     if (name === "request") await this.#asked(said);
     if (name === "closed") this.#closed(said);
+    if (name === "questions") this.#questions.list(said.questions);
     if (name === "beat") this.#allHeard();
     if (name === "alert") at("alerts").append(this.#alert(said));
   }

@@ -140,7 +140,8 @@ def _with_passkeys(policy: Policy) -> Policy:
 def _passwords(policy: Policy) -> str:
     if not policy.portal_passwords:
         return "No"
-    return f"Yes, {policy.security_answers} security answers to set another one"
+    changes = "" if policy.portal_changes else "; no passcodes and renewals there"
+    return f"Yes, {policy.security_answers} security answers to set another one{changes}"
 
 
 def _password_fields(policy: Policy) -> Sequence[Field]:
@@ -152,6 +153,12 @@ def _password_fields(policy: Policy) -> Sequence[Field]:
             f"How many are needed to set another password, at most {MOST_NEEDED}.",
             value=str(policy.security_answers),
         ),
+        _choice(
+            "portal_changes",
+            "Passcodes and renewals at the portal",
+            policy.portal_changes,
+            "Each with the yes of the holder's phone.",
+        ),
     )
 
 
@@ -160,6 +167,7 @@ def _with_passwords(policy: Policy) -> Policy:
         policy,
         portal_passwords=_said("portal_passwords"),
         security_answers=_number("security_answers"),
+        portal_changes=_said("portal_changes"),
     )
 
 

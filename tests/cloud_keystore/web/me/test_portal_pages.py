@@ -43,13 +43,12 @@ class Ada:
                 return code_in(str(body.get_content()))
 
     @contextmanager
-    def page(self, width: int = DESK["width"], *, scripts: bool = True) -> Iterator[Page]:
-        """A page of hers after the log-in."""
+    def page(
+        self, width: int = DESK["width"], *, scripts: bool = True, email: str = EMAIL
+    ) -> Iterator[Page]:
+        """A page of hers, or of somebody else with the same password, after the log-in."""
         with self.site.page(width, scripts=scripts) as page:
-            page.goto(f"{self.site.origin}/me")
-            page.get_by_label("E-mail address or account name").fill(EMAIL)
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Go on").click()
+            enter(self, page, email)
             expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
             if scripts:
                 check(page)
@@ -80,6 +79,49 @@ def ada(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ada]:
             new = holder_pb2.SetPortalPasswordRequest(password=PASSWORD)
             assert holder.SetPortalPassword(new).is_set
         yield made
+
+
+def asks_the_phone(ada: Ada, phone: Page, email: str) -> None:
+    """AUTH-07: a holder lets each log-in need the phone, which shows what it is asked."""
+    with ada.page(email=email) as page:
+        page.goto(f"{ada.site.origin}/me/log-in-by")
+        check(page)
+        page.get_by_label("A yes of my authenticator").check()
+        page.get_by_role("button", name="Go on").click()
+        check(page)
+        agree(phone, page, "Ask this phone at each log-in?")
+        code = ada.code("Your code to change how you log in")
+        page.get_by_label("Code from the e-mail").fill(code)
+        page.get_by_role("button", name="Change it").click()
+        expect(page.get_by_text("Your log-ins need this from now on.")).to_be_visible()
+        check(page)
+    with ada.site.page(DESK["width"], scripts=False) as page:
+        enter(ada, page, email)
+        expect(page.get_by_role("heading", name="Agree on your phone")).to_be_visible()
+        page.get_by_role("button", name="I have agreed on the phone").click()
+        expect(page.get_by_role("alert")).to_contain_text("has not agreed yet")
+        agree(phone, page, "Log in to the portal?")
+        page.get_by_role("button", name="I have agreed on the phone").click()
+        expect(page.get_by_role("heading", name="Your cards")).to_be_visible()
+
+
+def agree(phone: Page, page: Page, title: str) -> None:
+    """Type the number on the phone that the portal's page shows."""
+    number = page.locator("#number").inner_text()
+    expect(phone.get_by_role("heading", name=title)).to_be_visible()
+    found = Axe().run(phone)
+    assert found.violations_count == 0, found.generate_report()
+    phone.get_by_label("Number that the portal shows").fill(number)
+    phone.get_by_role("button", name="Yes, it is me").click()
+    expect(phone.get_by_text("You have agreed. Go on at the portal.")).to_be_visible()
+
+
+def enter(ada: Ada, page: Page, email: str) -> None:
+    """Give a name and the password."""
+    page.goto(f"{ada.site.origin}/me")
+    page.get_by_label("E-mail address or account name").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Go on").click()
 
 
 def is_not_offered(site: Site) -> None:
@@ -230,6 +272,8 @@ def test_an_invitation_is_a_list_of_tasks(ada: Ada, *, scripts: bool) -> None:
             phone.get_by_label("Code", exact=True).fill(letters)
             phone.get_by_role("button", name="Set up this phone").click()
             expect(phone.get_by_text("This phone is connected.")).to_be_visible()
+            if scripts:
+                asks_the_phone(ada, phone, email)
         page.get_by_role("button", name="I have done this").click()
         expect(page.get_by_text("Done", exact=True)).to_have_count(3)
         page.goto(f"{site.origin}/me/begin/phone")

@@ -108,6 +108,13 @@ def policy() -> None:
     "another password.",
 )
 @click.option(
+    "--portal-changes/--no-portal-changes",
+    default=False,
+    show_default=True,
+    help="Whether holders choose another passcode and renew a card that ends soon at the portal, "
+    "each with the yes of their phone.",
+)
+@click.option(
     "--refuse-puk/--accept-puk",
     "refuses_puk",
     default=False,
@@ -139,6 +146,7 @@ def policy_set(
     survey_after: int,
     portal_passwords: bool,
     security_answers: int,
+    portal_changes: bool,
     refuses_puk: bool,
     locked: tuple[str, ...],
     caller: Caller,
@@ -171,6 +179,7 @@ def policy_set(
             survey_after=survey_after,
             portal_passwords=portal_passwords,
             security_answers=security_answers,
+            portal_changes=portal_changes,
             refuses_puk=refuses_puk,
         ),
         own=pb.OwnTerms(names=_given()),

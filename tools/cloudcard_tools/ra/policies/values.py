@@ -30,6 +30,7 @@ POLICY_LABELS = {
     "survey_after": "Survey after",
     "portal_passwords": "Portal passwords",
     "security_answers": "Security answers",
+    "portal_changes": "Portal changes",
     "refuses_puk": "Refuses the PUK",
     "own": "Set here",
     "locked": "Locked below",
@@ -45,7 +46,7 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     "passkeys": ("passkeys", "synced_passkeys", "passkey_models"),
     "unlock_code_seconds": ("code_minutes",),
     "survey_after": ("survey_after",),
-    "portal_passwords": ("portal_passwords", "security_answers"),
+    "portal_passwords": ("portal_passwords", "security_answers", "portal_changes"),
     "refuses_puk": ("refuses_puk",),
 }
 
@@ -79,6 +80,7 @@ def policy_row(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "survey_after": policy.survey_after or None,
         "portal_passwords": policy.portal_passwords,
         "security_answers": policy.security_answers or None,
+        "portal_changes": policy.portal_changes,
         "refuses_puk": policy.refuses_puk,
         "own": "all" if len(message.own) == len(TERMS) else " ".join(message.own),
         "locked": " ".join(message.locked) or None,

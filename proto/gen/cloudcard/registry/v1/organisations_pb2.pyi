@@ -75,6 +75,7 @@ class Policy(_message.Message):
     PORTAL_PASSWORDS_FIELD_NUMBER: _builtins.int
     SECURITY_ANSWERS_FIELD_NUMBER: _builtins.int
     REFUSES_PUK_FIELD_NUMBER: _builtins.int
+    PORTAL_CHANGES_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -97,6 +98,10 @@ class Policy(_message.Message):
     """
     refuses_puk: _builtins.bool
     """Whether workstations take no PUK: another PIN is chosen on the holder's device, with the PUK or an unlock code."""
+    portal_changes: _builtins.bool
+    """Whether holders choose another passcode and renew a card that ends soon at the portal, each with the yes of their
+    phone. Only with portal_passwords.
+    """
     @_builtins.property
     def session(self) -> _approval_pb2.SessionTerms:
         """The longest sessions that are allowed; absent if none are. Never for keys for content commitment."""
@@ -127,10 +132,11 @@ class Policy(_message.Message):
         portal_passwords: _builtins.bool = ...,
         security_answers: _builtins.int = ...,
         refuses_puk: _builtins.bool = ...,
+        portal_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_passwords", b"portal_passwords", "refuses_puk", b"refuses_puk", "security_answers", b"security_answers", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_changes", b"portal_changes", "portal_passwords", b"portal_passwords", "refuses_puk", b"refuses_puk", "security_answers", b"security_answers", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -198,7 +204,7 @@ Global___PolicyVersion: _TypeAlias = PolicyVersion  # noqa: Y015
 class OwnTerms(_message.Message):
     """OwnTerms names terms of a policy: "passwordless", "largest_batch", "largest_commitment_batch", "session", "channels",
     "passkeys" (with synced_passkeys and passkey_models), "unlock_code_seconds", "survey_after", "portal_passwords" (with
-    security_answers) and "refuses_puk".
+    security_answers and portal_changes) and "refuses_puk".
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -29,7 +29,11 @@ ANSWERS = {
     },
     Term.CODE_TIME: {"minutes": "30"},
     Term.SURVEY: {"survey_after": "10"},
-    Term.PASSWORDS: {"portal_passwords": "yes", "security_answers": "2"},
+    Term.PASSWORDS: {
+        "portal_passwords": "yes",
+        "security_answers": "2",
+        "portal_changes": "yes",
+    },
     Term.REFUSES_PUK: {"refuses_puk": "yes"},
 }
 SEEN = re.compile(r'name="seen" value="([^"]+)"')
@@ -74,7 +78,10 @@ def test_each_term_is_set_and_inherited_again(world: World, visitor: Visitor, te
         (Term.CHANNELS, {}),
         (Term.PASSKEYS, {"passkeys": "yes", "synced": "no", "models": "YubiKey"}),
         (Term.CODE_TIME, {"minutes": "4"}),
-        (Term.PASSWORDS, {"portal_passwords": "no", "security_answers": "1"}),
+        (
+            Term.PASSWORDS,
+            {"portal_passwords": "no", "security_answers": "1", "portal_changes": "no"},
+        ),
     ],
 )
 def test_what_no_policy_can_say_is_refused(

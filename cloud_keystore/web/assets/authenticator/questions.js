@@ -1,0 +1,65 @@
+// What the holder does at the portal and the phone has to agree to: the number that the portal shows
+// is typed here, so that nobody agrees to what somebody else does there.
+import { OutOfReach, Refused } from "./calls.js";
+import { at, button, element, say } from "./screen.js";
+
+const WORDS = new Map([
+  ["log-in", () => ["Log in to the portal?", "Somebody has given your password at the page where you look after your card."]],
+  ["factor", () => ["Ask this phone at each log-in?", "From then on nobody logs in to the portal without your phone."]],
+  ["passcode", (card) => [`Another passcode for card ${card}?`, "It is chosen at the portal. Whoever is there can then use the card, if you approve."]],
+  ["renewal", (card) => [`Renew card ${card}?`, "It gets new keys and certificates, and keeps its passcode."]],
+]);
+
+export class Questions {
+  #calls;
+  #isRemoved;
+
+  constructor(calls, isRemoved) {
+    this.#calls = calls;
+    this.#isRemoved = isRemoved;
+  }
+
+  // Those that this page knows: to others it says neither yes nor no.
+  list(questions) {
+    const known = questions.filter(({ subject }) => WORDS.has(subject));
+    if (known.length > 0) at("questions-said").textContent = "";
+    at("questions").replaceChildren(...known.map((each) => this.#question(each)));
+  }
+
+  #question({ id, subject, card_serial: card }) {
+    const [title, text] = WORDS.get(subject)(card);
+    const label = element("label", "nhsuk-label", "Number that the portal shows");
+    const number = element("input", "nhsuk-input nhsuk-input--width-3 cloudcard-number", "");
+    label.htmlFor = number.id = `number-${id}`;
+    Object.assign(number, { inputMode: "numeric", autocomplete: "off", maxLength: 2 });
+    const yes = button("Yes, it is me", () => this.#answer(id, true, true, number.value.trim()));
+    yes.classList.remove("nhsuk-button--secondary");
+    return element("section", "cloudcard-thing", "",
+      element("h2", "nhsuk-heading-s", title),
+      element("p", "", text),
+      element("div", "nhsuk-form-group", "", label, number),
+      element("div", "cloudcard-decisions", "", yes,
+        button("No", () => this.#answer(id, false, true, "")),
+        button("This wasn’t me", () => this.#answer(id, false, false, ""))));
+  }
+
+  async #answer(id, agrees, isMe, number) {
+    say("");
+    if (agrees && !/^\d\d$/.test(number)) return say("Type the number of two digits that the portal shows.");
+    try {
+      const said = await this.#calls.ask("POST", `assents/${encodeURIComponent(id)}`, { agrees, is_me: isMe, number });
+      this.#say(said.state === "agreed"
+        ? "You have agreed. Go on at the portal."
+        : isMe ? (agrees ? "That was another number: it counts as a no. Begin again at the portal." : "You have said no.")
+          : "Everybody is logged out at the portal. Somebody knows your password: set another one, and tell your registration authority.");
+    } catch (error) {
+      if (!(error instanceof Refused || error instanceof OutOfReach)) throw error;
+      if (!this.#isRemoved(error)) say(error.message);
+    }
+  }
+
+  #say(text) {
+    at("questions").replaceChildren();
+    at("questions-said").textContent = text;
+  }
+}

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.fields.problems import Counted
 from cloud_keystore.model.fields.software import Contact
 from cloud_keystore.model.people import Identity, IdentityState, Role
 from cloud_keystore.people.devices import DeviceListing, Devices
@@ -19,10 +20,12 @@ from cloud_keystore.people.identities import Identities
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.rights.visits import Visits
+from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.rpc.door import Door
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1 import identities_pb2_grpc
+from cloudcard.workstation.v1 import workstation_pb2
 
 M = TypeVar("M", bound=Message)
 Named = TypeVar("Named", pb.Operator, pb.Auditor)
@@ -37,6 +40,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     short_codes: ShortCodes
     devices: Devices
     identities: Identities
+    problems: Problems
     visits: Visits
     clock: Clock
 
@@ -63,13 +67,36 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
         def listed(who: Identity) -> Iterator[pb.Workstation]:
             found = self.identities.list_of(Role.WORKSTATION, actor=who.actor)
             expiries = self._expiries(found, who.actor)
-            heard = self.identities.contacts([each.id for each in found], actor=who.actor)
+            ids = [each.id for each in found]
+            heard = self.identities.contacts(ids, actor=who.actor)
+            counted = self.problems.counted(ids, actor=who.actor)
             for each in found:
                 expiry, contact = expiries.get(each.id), heard.get(each.id)
-                yield _workstation(each, self._now, expiry, contact)
+                yield _workstation(each, self._now, expiry, contact, counted.get(each.id))
 
         async for some in self.door.listed(context, listed):
             yield pb.ListWorkstationsResponse(workstations=some)
+
+    async def GetWorkstationReport(
+        self, request: pb.GetWorkstationReportRequest, context: Context
+    ) -> pb.GetWorkstationReportResponse:
+        _, found = await self.door.call(
+            context, lambda who: self.problems.of(request.workstation_id, actor=who.actor)
+        )
+        response = pb.GetWorkstationReportResponse()
+        if found is not None:
+            response.problems.extend(
+                workstation_pb2.Problem(
+                    check=each.check,
+                    name=each.name,
+                    failed=each.failed,
+                    cause=each.cause,
+                    fix=each.fix,
+                )
+                for each in found.problems
+            )
+            response.report_time.FromDatetime(found.report_time)
+        return response
 
     async def UpdateWorkstation(
         self, request: pb.UpdateWorkstationRequest, context: Context
@@ -269,6 +296,7 @@ def _workstation(
     now: datetime,
     expiry: datetime | None = None,
     contact: Contact | None = None,
+    counted: Counted | None = None,
 ) -> pb.Workstation:
     message = pb.Workstation(
         id=identity.id,
@@ -281,6 +309,9 @@ def _workstation(
     )
     message.create_time.FromDatetime(identity.create_time)
     _set_expiry(message, expiry)
+    if counted is not None:
+        message.problems.failed, message.problems.warnings = counted.failed, counted.warnings
+        message.problems.report_time.FromDatetime(counted.report_time)
     return message
 
 

@@ -17,6 +17,7 @@ from cloud_keystore.custody.use.activation import Activation, Performed
 from cloud_keystore.custody.use.using_sessions import Used, UseRequest, UsingSessions
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields.problems import Problem
 from cloud_keystore.model.operations import FINAL, Channel, Operation, Shown, State
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Verified
 from cloud_keystore.model.people import Identity, Role
@@ -26,6 +27,7 @@ from cloud_keystore.model.sign_ins import Why
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.signing_in import Seen, SigningIn
+from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.rpc import calls, card_image
 from cloud_keystore.rpc.connections.first_messages import Messages
 from cloud_keystore.rpc.door import Door, patience
@@ -55,6 +57,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     watch_streams: WatchStreams
     secure_messaging: SecureMessaging
     signing_in: SigningIn
+    problems: Problems
     wakeups: Wakeups
     clock: Clock
 
@@ -259,6 +262,19 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
             context, lambda workstation: self.signing_in.end(request.sign_in_id, workstation)
         )
         return pb.EndSignInResponse()
+
+    async def ReportProblems(
+        self, request: pb.ReportProblemsRequest, context: Context
+    ) -> pb.ReportProblemsResponse:
+        def report(workstation: Identity) -> None:
+            found = [
+                Problem.of(each.check, each.name, each.failed, each.cause, each.fix)
+                for each in request.problems
+            ]
+            self.problems.report(found, workstation)
+
+        await self.door.call(context, report)
+        return pb.ReportProblemsResponse()
 
     async def Ping(self, _request: pb.PingRequest, context: Context) -> pb.PingResponse:
         await self.door.greet(context)

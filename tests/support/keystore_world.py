@@ -135,6 +135,7 @@ from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
+from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.pki import authorities
 from cloud_keystore.pki.issuers import CardAuthorities
 from cloud_keystore.storage import cards, operations, people, tables
@@ -258,6 +259,7 @@ class World:
     administration: Administration
     devices: Devices
     identities: Identities
+    problems: Problems
     callers: Callers
     clients: Clients
     provisioning: Provisioning
@@ -663,6 +665,7 @@ def new_world(
         admitting=admitting,
         devices=Devices(database, clock, woken.extend, os.urandom),
         identities=Identities(database, clock, woken.extend),
+        problems=Problems(database, clock),
         roles=roles,
         custom_roles=custom,
         custom_profiles=CustomProfiles(database, clock, os.urandom),

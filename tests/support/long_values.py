@@ -85,6 +85,10 @@ def keystore_of_long_values(keystore: KeystoreProcess, rest: int) -> Mapping[str
         own = Phone(phone, other)
         own.not_me(own.find(Workstation(stub, reported).create(os.urandom(16)).id))
         desk = Workstation(stub, serial)
+        problem = workstation_pb2.Problem(
+            check="c" * 64, name=WIDE[:64], cause="cause " * 83, fix="f" * 500
+        )
+        stub.ReportProblems(workstation_pb2.ReportProblemsRequest(problems=[problem]))
         request = workstation_pb2.CreateOperationRequest(
             request_id=os.urandom(16),
             card_serial=serial,

@@ -85,6 +85,7 @@ SAYS = {
     "alerts acknowledge": r"^Seen to +\d{4}-",
     "workstation add": r"^Name +WARD7-PC3\nSite +Ward 7\nToken +cc1\.",
     "workstation list": r"  WARD7-PC3 +Ward 7 +invited |  PC +Ward 7 +active .*  0\.1\.0  +linux ",
+    "workstation problems": r"^WARD7-PC3 has not said what is wrong\. ",
     "workstation remove": r"^Name +WARD7-PC3\nSite +Ward 7\nState +removed$",
     "operator invite": r"^Token +cc1\.",
     "operator list": r"  first operator +active .*\n.*  Charles +invited ",

@@ -218,7 +218,9 @@ def _overviews(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[R
         *AlertPages(views, alerts).rows(),
         *CountPages(views, use_cases.cards, organisations).rows(),
         *UnfinishedPages(views, use_cases.reports).rows(),
-        *WorkstationPages(views, use_cases.identities, alerts, organisations, clock).rows(),
+        *WorkstationPages(
+            views, use_cases.identities, use_cases.problems, alerts, organisations, clock
+        ).rows(),
         *FeedbackPages(views, use_cases.feedback).rows(),
     )
 

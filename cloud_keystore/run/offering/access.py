@@ -47,6 +47,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "signing_in.begin": WORKSTATION,
         "signing_in.find": WORKSTATION,
         "signing_in.end": WORKSTATION,
+        "problems.report": WORKSTATION,
         "activation.perform": WORKSTATION,
         "using_sessions.use_all": Each(NOBODY, Used),  # each request names its certificate
         "using_sessions.write_results": NOBODY,
@@ -174,6 +175,8 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "identities.list_of": OPERATOR,
         "identities.invitations": OPERATOR,
         "identities.contacts": OPERATOR,
+        "problems.counted": OPERATOR,
+        "problems.of": OPERATOR,
         "identities.remove": OPERATOR,
         "clients.add": OPERATOR,
         "clients.list_all": OPERATOR,

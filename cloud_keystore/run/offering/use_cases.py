@@ -73,6 +73,7 @@ from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
+from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
@@ -133,6 +134,7 @@ class MainUseCases(PortalUseCases):
     requests: Requests
     devices: Devices
     identities: Identities
+    problems: Problems
     clients: Clients
     provisioning: Provisioning
     groups: Groups
@@ -283,6 +285,7 @@ def main_use_cases(
         ),
         devices=Devices(database=database, clock=clock, wake=wake, random=os.urandom),
         identities=Identities(database=database, clock=clock, wake=wake),
+        problems=Problems(database=database, clock=clock),
         clients=Clients(database=database, clock=clock, random=os.urandom),
         provisioning=Provisioning(
             database, clock, os.urandom, parts.people, parts.settings.limits.leavers, wake

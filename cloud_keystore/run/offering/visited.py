@@ -60,6 +60,8 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "custom_profiles.list_all": OPERATOR,
         "identities.list_of": OPERATOR,
         "identities.contacts": OPERATOR,
+        "problems.counted": OPERATOR,
+        "problems.of": OPERATOR,
         "alerts.list_all": OPERATOR,
         "alerts.acknowledge": OPERATOR,
         "cards.count": OPERATOR,

@@ -50,6 +50,7 @@ from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.surveys import Surveys
+from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
 
@@ -104,6 +105,7 @@ class WebUseCases:
     identities: Identities
     renewing: Renewing
     surveys: Surveys
+    problems: Problems
     requests: Requests
     feedback: GivingFeedback
 

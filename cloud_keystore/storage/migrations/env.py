@@ -23,7 +23,7 @@ from cloud_keystore.storage.credentials.portal import (
     questions,
 )
 from cloud_keystore.storage.directories import entries, groups, mappings
-from cloud_keystore.storage.enrolment import beginnings, short_codes, software
+from cloud_keystore.storage.enrolment import beginnings, problems, short_codes, software
 from cloud_keystore.storage.issuing import (
     csrs,
     custom_profiles,
@@ -80,6 +80,7 @@ assert planned_keys.planned_key.metadata is METADATA  # noqa: S101
 assert csrs.card_csr.metadata is METADATA  # noqa: S101
 assert est_servers.est_server.metadata is METADATA  # noqa: S101
 assert external.external_authority.metadata is METADATA  # noqa: S101
+assert problems.workstation_report.metadata is METADATA  # noqa: S101
 assert software.client_software.metadata is METADATA  # noqa: S101
 assert custom_profiles.custom_profile.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101

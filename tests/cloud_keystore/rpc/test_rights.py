@@ -206,6 +206,9 @@ THINGS: Mapping[str, Row] = {
     "IdentityService.CreateShortCode": Row(
         Right.DEVICES, lambda at: staff.CreateShortCodeRequest(user_id=at.user)
     ),
+    "IdentityService.GetWorkstationReport": Row(
+        Right.VIEW, lambda at: staff.GetWorkstationReportRequest(workstation_id=at.workstation)
+    ),
     "IdentityService.GetDevice": Row(
         Right.VIEW, lambda at: staff.GetDeviceRequest(device_id=at.device)
     ),

@@ -49,6 +49,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "ra user join": (WIDE[:5], LATIN),
     "ra user leave": (WIDE[:5], LATIN),
     "ra webhook deliveries": (HOOK,),
+    "ra workstation problems": ("SOUTH-BUILDING",),
     "ra import": (str(FAULTS),),
     "ra card requests import": (AUTHORITY,),
     "ra expiring": ("--days", "1000"),

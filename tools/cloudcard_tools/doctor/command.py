@@ -12,6 +12,7 @@ from cloudcard_tools.doctor.checks import Level
 from cloudcard_tools.doctor.places import Places
 from cloudcard_tools.doctor.report import Report, examined
 from cloudcard_tools.new_files import NEW_FILE
+from cloudcard_tools.shared.extras import brought_by
 from cloudcard_tools.shared.output import json_option, print_json
 from cloudcard_tools.shared.tables import Column, print_table
 
@@ -29,6 +30,7 @@ Examples:
   cloudcard doctor
   cloudcard doctor --json | jq '.checks[] | select(.ok | not)'
   cloudcard doctor --support-bundle cloudcard-support.zip
+  cloudcard doctor --report
 
 Exit status: 1 if a check failed. Warnings do not count. docs/doctor.md explains each check.
 """
@@ -41,9 +43,15 @@ Exit status: 1 if a check failed. Warnings do not count. docs/doctor.md explains
     "file for whoever helps you. Secrets are left out; names, serial numbers and e-mail addresses "
     "are replaced.",
 )
+@click.option(
+    "--report",
+    "told",
+    is_flag=True,
+    help="Tell the keystore what is wrong, too: operators read it at the page of workstations.",
+)
 @json_option
 @click.pass_context
-def doctor(context: click.Context, support: Path | None, as_json: bool) -> None:
+def doctor(context: click.Context, support: Path | None, told: bool, as_json: bool) -> None:
     """Check what this computer needs, and say what to do."""
     places = Places()
     report = examined(every.checks(places))
@@ -52,8 +60,12 @@ def doctor(context: click.Context, support: Path | None, as_json: bool) -> None:
     else:
         _print_table(report)
     if support is not None:
-        told = bundle.write(support, report, places)
-        click.echo("\n".join(told), err=as_json)
+        written = bundle.write(support, report, places)
+        click.echo("\n".join(written), err=as_json)
+    if told:
+        with brought_by("reader", "cloudcard doctor --report"):
+            from cloudcard_tools.doctor import telling
+        click.echo(telling.tell(report), err=as_json)
     context.exit(0 if report.is_well else 1)
 
 

@@ -8,6 +8,7 @@ from cloud_keystore.model.finding import Sort
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloudcard.registry.v1 import identities_pb2 as pb
 from cloudcard.registry.v1.identities_pb2_grpc import IdentityServiceStub
+from cloudcard.workstation.v1.workstation_pb2 import Problem
 from cloudcard_tools.ra.devices import (
     SOFTWARE_LABELS,
     SOFTWARE_SPARE,
@@ -38,7 +39,8 @@ WORKSTATION_FACTS = {
     "state": "State",
     "expires": "Expires",
 }
-WORKSTATION_LABELS = {**WORKSTATION_FACTS, **SOFTWARE_LABELS}
+WORKSTATION_LABELS = {**WORKSTATION_FACTS, "problems": "Problems", **SOFTWARE_LABELS}
+PROBLEM_LABELS = {"check": "Check", "level": "Level", "cause": "What is wrong", "fix": "What to do"}
 OFFICER_LABELS = {
     "name": "Name",
     "state": "State",
@@ -62,6 +64,7 @@ Examples:
   cloudcard ra workstation add WARD7-PC3 --site "Ward 7"
   cloudcard ra workstation list --json
   cloudcard ra workstation list --older-than 1.10 --sort version
+  cloudcard ra workstation problems WARD7-PC3
   cloudcard ra workstation edit WARD7-PC3 --organisation "St Elsewhere"
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
 """
@@ -102,6 +105,24 @@ def workstation_list(older_than: str, caller: Caller) -> None:
         "No workstations yet: cloudcard ra workstation add NAME",
         spare=("id", *SOFTWARE_SPARE[:3], "site"),
     )
+
+
+@workstation.command(
+    "problems", epilog="\b\nExample:\n  cloudcard ra workstation problems WARD7-PC3"
+)
+@click.argument("workstation")
+@list_options(PROBLEM_LABELS)
+def workstation_problems(workstation: str, caller: Caller) -> None:
+    """Say what is wrong with WORKSTATION and what to do, as `cloudcard doctor` found there.
+    WORKSTATION is its name, its identifier, or the beginning of one.
+    """
+    found = find(caller, Sort.WORKSTATION, workstation)
+    with caller.service(IdentityServiceStub) as stub:
+        said = stub.GetWorkstationReport(pb.GetWorkstationReportRequest(workstation_id=found))
+    nothing = f"All was well at {when(said.report_time)}, as {workstation} said."
+    if not said.HasField("report_time"):
+        nothing = f"{workstation} has not said what is wrong. There, run: cloudcard doctor --report"
+    caller.print_rows([_problem(each) for each in said.problems], PROBLEM_LABELS, nothing)
 
 
 @workstation.command("edit")
@@ -316,7 +337,25 @@ def _workstation(message: pb.Workstation) -> Row:
         "enrolled": message.enrolled,
         "created": when(message.create_time),
         "expires": identity_expiry(message),
+        "problems": _counted(message),
         **software_row(message),
+    }
+
+
+def _counted(message: pb.Workstation) -> str:
+    """How much is wrong, in words; empty if nobody knows."""
+    if not message.HasField("problems"):
+        return ""
+    kinds = ((message.problems.failed, "failed"), (message.problems.warnings, "to look at"))
+    return ", ".join(f"{number} {word}" for number, word in kinds if number) or "none"
+
+
+def _problem(message: Problem) -> Row:
+    return {
+        "check": message.check,
+        "level": "failed" if message.failed else "warning",
+        "cause": message.cause,
+        "fix": message.fix,
     }
 
 

@@ -21,7 +21,7 @@ from cloudcard_tools.enrolment.living import living
 from cloudcard_tools.reader import keystore_watch
 from cloudcard_tools.reader.of_keystore import CHANNELS, ROLE
 from cloudcard_tools.reader.screen import Screen
-from cloudcard_tools.reader.service import control, notifying, state
+from cloudcard_tools.reader.service import control, notifying, reporting, state
 from cloudcard_tools.reader.service.agent import Agent
 from cloudcard_tools.reader.service.place import Keys, Parts
 from cloudcard_tools.reader.service.settings import Settings, apply_proxy, load, own_file
@@ -128,6 +128,7 @@ def run(
         stack.enter_context(control.served(runtime / state.SOCKET_NAME, answer))
         ask = partial(_ask, WorkstationServiceStub(channel), partial(why, own.way))
         stack.enter_context(keystore_watch.watched(channel, ask, Teller(screen, status)))
+        stack.enter_context(reporting.reported(channel))
         stack.enter_context(watched(os.getuid(), agent.desktop))
         threading.Thread(target=_stopped, args=(agent, stop), daemon=True).start()
         agent.run()

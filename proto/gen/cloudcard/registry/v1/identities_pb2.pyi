@@ -3,6 +3,7 @@
 isort:skip_file
 The keystore's service for registration authorities: workstations, devices, operators and auditors."""
 
+from cloudcard.workstation.v1 import workstation_pb2 as _workstation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -125,6 +126,38 @@ class Software(_message.Message):
 Global___Software: _TypeAlias = Software  # noqa: Y015
 
 @_typing.final
+class Counted(_message.Message):
+    """Counted is how much is wrong with a workstation, as it said itself. Nobody vouches for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAILED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    REPORT_TIME_FIELD_NUMBER: _builtins.int
+    failed: _builtins.int
+    """How many checks have failed."""
+    warnings: _builtins.int
+    """How many deserve attention."""
+    @_builtins.property
+    def report_time(self) -> _timestamp_pb2.Timestamp:
+        """When it said so; to the hour, if it is still the same."""
+
+    def __init__(
+        self,
+        *,
+        failed: _builtins.int = ...,
+        warnings: _builtins.int = ...,
+        report_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "report_time", b"report_time", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Counted: _TypeAlias = Counted  # noqa: Y015
+
+@_typing.final
 class Workstation(_message.Message):
     """Workstation is a computer with a reader."""
 
@@ -139,6 +172,7 @@ class Workstation(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     SOFTWARE_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier, a UUID."""
     display_name: _builtins.str
@@ -163,6 +197,10 @@ class Workstation(_message.Message):
     def software(self) -> Global___Software:
         """What it is; absent if it has not said so."""
 
+    @_builtins.property
+    def problems(self) -> Global___Counted:
+        """How much is wrong with it; absent if it has not said so."""
+
     def __init__(
         self,
         *,
@@ -175,10 +213,11 @@ class Workstation(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         organisation_id: _builtins.str = ...,
         software: Global___Software | None = ...,
+        problems: Global___Counted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "software", b"software"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "problems", b"problems", "software", b"software"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "enrolled", b"enrolled", "expire_time", b"expire_time", "id", b"id", "organisation_id", b"organisation_id", "site", b"site", "software", b"software", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "enrolled", b"enrolled", "expire_time", b"expire_time", "id", b"id", "organisation_id", b"organisation_id", "problems", b"problems", "site", b"site", "software", b"software", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -436,6 +475,58 @@ class ListWorkstationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListWorkstationsResponse: _TypeAlias = ListWorkstationsResponse  # noqa: Y015
+
+@_typing.final
+class GetWorkstationReportRequest(_message.Message):
+    """GetWorkstationReportRequest names a workstation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSTATION_ID_FIELD_NUMBER: _builtins.int
+    workstation_id: _builtins.str
+    """Identifier of the workstation."""
+    def __init__(
+        self,
+        *,
+        workstation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workstation_id", b"workstation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWorkstationReportRequest: _TypeAlias = GetWorkstationReportRequest  # noqa: Y015
+
+@_typing.final
+class GetWorkstationReportResponse(_message.Message):
+    """GetWorkstationReportResponse holds what a workstation said last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    REPORT_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_workstation_pb2.Problem]:
+        """What was wrong, in the order of the checks; none if all was well."""
+
+    @_builtins.property
+    def report_time(self) -> _timestamp_pb2.Timestamp:
+        """When it said so; absent if it never has."""
+
+    def __init__(
+        self,
+        *,
+        problems: _abc.Iterable[_workstation_pb2.Problem] | None = ...,
+        report_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["problems", b"problems", "report_time", b"report_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWorkstationReportResponse: _TypeAlias = GetWorkstationReportResponse  # noqa: Y015
 
 @_typing.final
 class UpdateWorkstationRequest(_message.Message):

@@ -45,6 +45,11 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.FromString,
                 _registered_method=True)
+        self.GetWorkstationReport = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/GetWorkstationReport',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetWorkstationReportRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetWorkstationReportResponse.FromString,
+                _registered_method=True)
         self.UpdateWorkstation = channel.unary_unary(
                 '/cloudcard.registry.v1.IdentityService/UpdateWorkstation',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.UpdateWorkstationRequest.SerializeToString,
@@ -140,6 +145,13 @@ class IdentityServiceServicer:
 
     def ListWorkstations(self, request, context):
         """ListWorkstations lists workstations, oldest first, removed ones included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWorkstationReport(self, request, context):
+        """GetWorkstationReport returns what a workstation said last about what is wrong with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -274,6 +286,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListWorkstations,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.SerializeToString,
+            ),
+            'GetWorkstationReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkstationReport,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetWorkstationReportRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetWorkstationReportResponse.SerializeToString,
             ),
             'UpdateWorkstation': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateWorkstation,
@@ -411,6 +428,33 @@ class IdentityService:
             '/cloudcard.registry.v1.IdentityService/ListWorkstations',
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListWorkstationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWorkstationReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/GetWorkstationReport',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetWorkstationReportRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.GetWorkstationReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class IdentityServiceStub:
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]
     """ListWorkstations lists workstations, oldest first, removed ones included."""
+    GetWorkstationReport: _grpc.UnaryUnaryMultiCallable[_identities_pb2.GetWorkstationReportRequest, _identities_pb2.GetWorkstationReportResponse]
+    """GetWorkstationReport returns what a workstation said last about what is wrong with it."""
     UpdateWorkstation: _grpc.UnaryUnaryMultiCallable[_identities_pb2.UpdateWorkstationRequest, _identities_pb2.UpdateWorkstationResponse]
     """UpdateWorkstation moves a workstation to another organisation. The caller needs the right in both."""
     RemoveWorkstation: _grpc.UnaryUnaryMultiCallable[_identities_pb2.RemoveWorkstationRequest, _identities_pb2.RemoveWorkstationResponse]
@@ -88,6 +90,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """CreateWorkstation adds a workstation and returns a one-time token to enrol it."""
     ListWorkstations: _aio.UnaryStreamMultiCallable[_identities_pb2.ListWorkstationsRequest, _identities_pb2.ListWorkstationsResponse]  # type: ignore[assignment]
     """ListWorkstations lists workstations, oldest first, removed ones included."""
+    GetWorkstationReport: _aio.UnaryUnaryMultiCallable[_identities_pb2.GetWorkstationReportRequest, _identities_pb2.GetWorkstationReportResponse]  # type: ignore[assignment]
+    """GetWorkstationReport returns what a workstation said last about what is wrong with it."""
     UpdateWorkstation: _aio.UnaryUnaryMultiCallable[_identities_pb2.UpdateWorkstationRequest, _identities_pb2.UpdateWorkstationResponse]  # type: ignore[assignment]
     """UpdateWorkstation moves a workstation to another organisation. The caller needs the right in both."""
     RemoveWorkstation: _aio.UnaryUnaryMultiCallable[_identities_pb2.RemoveWorkstationRequest, _identities_pb2.RemoveWorkstationResponse]  # type: ignore[assignment]
@@ -148,6 +152,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_identities_pb2.ListWorkstationsResponse], _abc.AsyncIterator[_identities_pb2.ListWorkstationsResponse]]:
         """ListWorkstations lists workstations, oldest first, removed ones included."""
+
+    @_abc_1.abstractmethod
+    def GetWorkstationReport(
+        self,
+        request: _identities_pb2.GetWorkstationReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.GetWorkstationReportResponse, _abc.Awaitable[_identities_pb2.GetWorkstationReportResponse]]:
+        """GetWorkstationReport returns what a workstation said last about what is wrong with it."""
 
     @_abc_1.abstractmethod
     def UpdateWorkstation(

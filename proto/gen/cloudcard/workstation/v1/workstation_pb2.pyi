@@ -1528,3 +1528,82 @@ class EndSignInResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EndSignInResponse: _TypeAlias = EndSignInResponse  # noqa: Y015
+
+@_typing.final
+class Problem(_message.Message):
+    """Problem is what a check of `cloudcard doctor` has found, unless all is well."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    FIX_FIELD_NUMBER: _builtins.int
+    check: _builtins.str
+    """The check's word for programs, such as "pcscd.running" (docs/doctor.md)."""
+    name: _builtins.str
+    """The check's name for people, 1 to 64 characters."""
+    failed: _builtins.bool
+    """Whether something does not work; otherwise it deserves attention."""
+    cause: _builtins.str
+    """What is wrong, 1 to 500 characters."""
+    fix: _builtins.str
+    """What to do, at most 500 characters."""
+    def __init__(
+        self,
+        *,
+        check: _builtins.str = ...,
+        name: _builtins.str = ...,
+        failed: _builtins.bool = ...,
+        cause: _builtins.str = ...,
+        fix: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "check", b"check", "failed", b"failed", "fix", b"fix", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Problem: _TypeAlias = Problem  # noqa: Y015
+
+@_typing.final
+class ReportProblemsRequest(_message.Message):
+    """ReportProblemsRequest holds what is wrong."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]:
+        """What is wrong, in the order of the checks; at most 64."""
+
+    def __init__(
+        self,
+        *,
+        problems: _abc.Iterable[Global___Problem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["problems", b"problems"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportProblemsRequest: _TypeAlias = ReportProblemsRequest  # noqa: Y015
+
+@_typing.final
+class ReportProblemsResponse(_message.Message):
+    """ReportProblemsResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportProblemsResponse: _TypeAlias = ReportProblemsResponse  # noqa: Y015

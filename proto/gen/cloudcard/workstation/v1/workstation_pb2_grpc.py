@@ -125,6 +125,11 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInResponse.FromString,
                 _registered_method=True)
+        self.ReportProblems = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/ReportProblems',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsResponse.FromString,
+                _registered_method=True)
         self.Ping = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/Ping',
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingRequest.SerializeToString,
@@ -272,6 +277,14 @@ class WorkstationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportProblems(self, request, context):
+        """ReportProblems says what `cloudcard doctor` finds wrong at this workstation, in place of what it said before. None: all
+        is well. Operators who see the workstation read it; nothing else comes of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Ping(self, request, context):
         """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached.
         """
@@ -371,6 +384,11 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     servicer.EndSignIn,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInResponse.SerializeToString,
+            ),
+            'ReportProblems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportProblems,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsResponse.SerializeToString,
             ),
             'Ping': grpc.unary_unary_rpc_method_handler(
                     servicer.Ping,
@@ -865,6 +883,33 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/EndSignIn',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.EndSignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportProblems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/ReportProblems',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

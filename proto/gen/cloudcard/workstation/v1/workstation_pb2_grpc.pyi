@@ -87,6 +87,10 @@ class WorkstationServiceStub:
     """WatchSignIn sends the sign-in now, after every change of state, and when the card has changed; it ends after ENDED."""
     EndSignIn: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.EndSignInRequest, _workstation_pb2.EndSignInResponse]
     """EndSignIn ends a sign-in, because the person leaves. It does nothing if the sign-in has ended."""
+    ReportProblems: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.ReportProblemsRequest, _workstation_pb2.ReportProblemsResponse]
+    """ReportProblems says what `cloudcard doctor` finds wrong at this workstation, in place of what it said before. None: all
+    is well. Operators who see the workstation read it; nothing else comes of it.
+    """
     Ping: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]
     """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached."""
 
@@ -149,6 +153,10 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     """WatchSignIn sends the sign-in now, after every change of state, and when the card has changed; it ends after ENDED."""
     EndSignIn: _aio.UnaryUnaryMultiCallable[_workstation_pb2.EndSignInRequest, _workstation_pb2.EndSignInResponse]  # type: ignore[assignment]
     """EndSignIn ends a sign-in, because the person leaves. It does nothing if the sign-in has ended."""
+    ReportProblems: _aio.UnaryUnaryMultiCallable[_workstation_pb2.ReportProblemsRequest, _workstation_pb2.ReportProblemsResponse]  # type: ignore[assignment]
+    """ReportProblems says what `cloudcard doctor` finds wrong at this workstation, in place of what it said before. None: all
+    is well. Operators who see the workstation read it; nothing else comes of it.
+    """
     Ping: _aio.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]  # type: ignore[assignment]
     """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached."""
 
@@ -316,6 +324,16 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workstation_pb2.EndSignInResponse, _abc.Awaitable[_workstation_pb2.EndSignInResponse]]:
         """EndSignIn ends a sign-in, because the person leaves. It does nothing if the sign-in has ended."""
+
+    @_abc_1.abstractmethod
+    def ReportProblems(
+        self,
+        request: _workstation_pb2.ReportProblemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.ReportProblemsResponse, _abc.Awaitable[_workstation_pb2.ReportProblemsResponse]]:
+        """ReportProblems says what `cloudcard doctor` finds wrong at this workstation, in place of what it said before. None: all
+        is well. Operators who see the workstation read it; nothing else comes of it.
+        """
 
     @_abc_1.abstractmethod
     def Ping(

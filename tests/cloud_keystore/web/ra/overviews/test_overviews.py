@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from cloud_keystore.audit.alerts import raise_alert
 from cloud_keystore.model.alerts import AlertKind
+from cloud_keystore.model.fields.problems import Problem
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.people.people import TOKEN_TIME
@@ -89,9 +90,44 @@ def test_expired_invitations_have_a_tab(world: World, visitor: Visitor) -> None:
 def test_workstations_say_their_version_and_what_was_wrong(visitor: Visitor) -> None:
     lines = visitor.get("/ra/workstations.csv?state=active").body.decode("utf-8-sig").splitlines()
     assert lines[1:] == [
-        f'PC {SCRIPT},Ward 7,Default,Active,"0.0.1, outdated",linux 6.1.0,2026-11-23T09:00:00Z,1'
+        f'PC {SCRIPT},Ward 7,Default,Active,"0.0.1, outdated",linux 6.1.0,2026-11-23T09:00:00Z,'
+        "Not said,1"
     ]
     assert "There are no workstations." in visitor.page("/ra/workstations?state=removed")
+
+
+def test_what_doctor_found_is_read_at_a_page(
+    world: World, application: ASGIApp, visitor: Visitor
+) -> None:
+    """CARD-09: each failed check with the same cause and fix as in `cloudcard doctor`, in the order
+    of the checks, for those who see the workstation.
+    """
+    pc = world.workstation("PC9").identity
+    own = f"/ra/workstations/{pc.id}"
+    assert "It has not said what is wrong." in visitor.page(own)
+    cause, fix = "nobody answers at /run/pcscd/pcscd.comm", "start it: sudo systemctl start pcscd"
+    failed = Problem.of("pcscd.running", "pcscd running", True, cause, fix)
+    look = Problem.of("agent.window", "Window", False, f"no window {SCRIPT}", "")
+    world.problems.report([failed, look], pc)
+    shown = visitor.page("/ra/workstations")
+    assert f'<a href="{own}">1 failed, 1 to look at</a>' in shown
+    shown = visitor.page(own)
+    assert shown.index(cause) < shown.index("no window")
+    assert fix in shown
+    assert SCRIPT not in shown
+    lines = visitor.get(f"{own}.csv").body.decode("utf-8-sig").splitlines()
+    assert lines == [
+        "Check,Level,What is wrong,What to do",
+        f"pcscd running,Failed,{cause},{fix}",
+        f"Window,Look at it,no window {SCRIPT},",
+    ]
+    world.clock.forward(seconds=5)
+    world.problems.report([], pc)
+    assert ">None</a>" in visitor.page("/ra/workstations")
+    assert "All was well, as the workstation said." in visitor.page(own)
+    theirs = world.organisations.add("Theirs", world.operator().identity).id
+    ida = visiting(world, application, BuiltIn.RA_MANAGER, theirs)
+    assert ida.get(own).status == ida.get(f"{own}.csv").status == 404
 
 
 def test_feedback_and_recommendations_are_read(

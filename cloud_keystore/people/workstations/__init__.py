@@ -1,0 +1,1 @@
+"""Use cases of workstations: what is wrong with them, as they say themselves."""

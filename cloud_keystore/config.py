@@ -23,6 +23,7 @@ from cloud_keystore.model.limits import Limits
 from cloud_keystore.model.outbox.bells import PushTerms
 from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import REMIND_DAYS
+from cloud_keystore.model.spine.terms import SpineTerms
 
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"({LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
@@ -254,8 +255,7 @@ class Settings:
     webauthn_rp_id: str = ""  # domain for which passkeys are made; empty: public_host, if a name
     webauthn_origin: str = ""  # of the page that asks for passkeys; empty: https://<that domain>
     attestation_roots: tuple[bytes, ...] = ()  # PEM, of makers of authenticators
-    # Plain HTTP, for whoever checks cards: lists, answers and certificates of authorities
-    status_listen: Address | None = None
+    status_listen: Address | None = None  # plain HTTP, for whoever checks cards
     rest_listen: Address | None = None
     est_listen: Address | None = None  # of EST, for workstations
     web: Web | None = None
@@ -265,8 +265,8 @@ class Settings:
     mail: Mail | None = None  # None: nobody is told anything by e-mail
     sms: Sms | None = None  # None: no phone number is verified
     chat: Chat | None = None  # None: no chat is told of alerts
-    # Of authorities outside of the keystore, the only ones that it calls; empty: it calls none
-    ca_hosts: tuple[Address, ...] = ()
+    ca_hosts: tuple[Address, ...] = ()  # of external authorities that it may call; empty: none
+    spine: SpineTerms | None = None  # None: no session broker is asked whose tickets are
     webhooks: WebhookTerms = WebhookTerms()
     push: PushTerms = field(default_factory=PushTerms)
     push_roots: Path | None = None  # PEM, of push services; None: those of this computer

@@ -26,6 +26,7 @@ from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
 from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.model.spine.tickets import NEVER, Logins
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki.revocation import recording
 from cloud_keystore.storage import cards, passcodes, people
@@ -35,6 +36,7 @@ from cloud_keystore.storage.listing import cards as listing
 from cloud_keystore.storage.listing.cards import Chosen
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.revocation import felt
+from cloud_keystore.storage.spine import logins
 
 MOVED = {
     CardEvent.CANCEL: Kind.CARD_CANCELLED,
@@ -65,6 +67,7 @@ class CardListing:
     cause: str = ""  # why issuing it has failed
     series: str = ""  # what people call cards of its profile
     custom_profile: str = ""  # the name of its profile, if an organisation has defined that
+    logins: Logins = NEVER  # at the session broker
 
     @property
     def passcode_state(self) -> str:
@@ -279,7 +282,7 @@ def listing_of(connection: Connection, card: Card) -> CardListing:
         order = orders.find(connection, card.id)
         return CardListing(card, user, None, "" if order is None else order.cause, *said)
     tries = passcodes.tries_left(connection, card.id, KeyRef.PIN)
-    return CardListing(card, user, tries, "", *said)
+    return CardListing(card, user, tries, "", *said, logins.of_card(connection, card.id))
 
 
 def _said(profile: CustomProfile | None) -> tuple[str, str]:
@@ -309,6 +312,7 @@ def listings_of(connection: Connection, serials: Sequence[str]) -> list[CardList
     unissued = {card.id: card.serial for card in found.values() if card.state in UNISSUED}
     causes = orders.causes(connection, unissued)
     custom = custom_profiles.of_cards(connection, [card.id for card in found.values()])
+    counted = logins.of_cards(connection, [card.id for card in found.values()])
     return [
         CardListing(
             card,
@@ -316,6 +320,7 @@ def listings_of(connection: Connection, serials: Sequence[str]) -> list[CardList
             tries.get(card.id),
             causes.get(card.serial, ""),
             *_said(custom.get(card.id)),
+            counted.get(card.id, NEVER),
         )
         for card in (found[serial] for serial in serials)
     ]

@@ -143,6 +143,9 @@ class Kind(StrEnum):
     AUTHORITY_DISTRUSTED = "authority.distrusted"
     EST_SERVER_CHANGED = "est-server.changed"  # where an external authority is asked
     EXTERNAL_LIST_CHANGED = "external-list.changed"  # where it is fetched, and what if it is stale
+    TICKET_VALID = "ticket.valid"  # the session broker says that it is the holder's
+    TICKET_REFUSED = "ticket.refused"  # it does not, or says nothing that counts
+    NAME_KEPT = "name.kept"  # one that was given by hand, although another one is registered
     EXTERNAL_LIST_TAKEN = "external-list.taken"  # another one of an external authority
     ISSUER_CHOSEN = "issuer.chosen"  # which authority certifies new cards
     ROLE_GRANTED = "role.granted"

@@ -285,6 +285,9 @@ def card_message(entry: CardListing) -> pb.Card:
         series=entry.series,
         custom_profile=entry.custom_profile,
     )
+    message.spine_logins = entry.logins.count
+    if entry.logins.last_time is not None:
+        message.spine_login_time.FromDatetime(entry.logins.last_time)
     message.create_time.FromDatetime(entry.card.create_time)
     message.expire_time.FromDatetime(entry.card.expire_time)
     return message

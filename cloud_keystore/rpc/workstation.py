@@ -10,6 +10,7 @@ from hashlib import sha256
 from card_os.uses import KeyUse
 from cloud_keystore.approval.payload import session_terms
 from cloud_keystore.cards.images import Images
+from cloud_keystore.cards.spine.tickets import Tickets
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.secure_messaging import SecureMessaging
@@ -56,6 +57,7 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
     use_streams: UseStreams
     watch_streams: WatchStreams
     secure_messaging: SecureMessaging
+    tickets: Tickets
     signing_in: SigningIn
     problems: Problems
     wakeups: Wakeups
@@ -133,6 +135,17 @@ class WorkstationServicer(workstation_pb2_grpc.WorkstationServiceServicer):
             ),
         )
         return pb.EstablishSessionKeysResponse(secret=secret)
+
+    async def ReportTicket(
+        self, request: pb.ReportTicketRequest, context: Context
+    ) -> pb.ReportTicketResponse:
+        await self.door.call(
+            context,
+            lambda workstation: self.tickets.report(
+                request.card_serial, request.ticket, workstation
+            ),
+        )
+        return pb.ReportTicketResponse()
 
     async def CreateOperation(
         self, request: pb.CreateOperationRequest, context: Context

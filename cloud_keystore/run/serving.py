@@ -43,7 +43,7 @@ from cloud_keystore.run.faces.own_tls import certificate
 from cloud_keystore.run.looks import Looks
 from cloud_keystore.run.mailing import keep_sending
 from cloud_keystore.run.network import Network
-from cloud_keystore.run.offering import access, sending, use_cases
+from cloud_keystore.run.offering import access, hosts, sending, use_cases
 from cloud_keystore.run.offering.calling import keep_calling
 from cloud_keystore.run.offering.rest import RestUseCases, rest_use_cases
 from cloud_keystore.run.offering.sending import MailUseCases, OutsideUseCases
@@ -107,7 +107,7 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
         if parts.settings.sends:
             send = keep_sending(sending.mail_use_cases(parts), parts.settings)
             tasks.append(asyncio.ensure_future(send(stop)))
-        if parts.settings.ca_hosts:
+        if hosts.calls(parts.settings):
             call = keep_calling(sending.outside_use_cases(parts, main), parts.settings)
             tasks.append(asyncio.ensure_future(call(stop)))
         await network.serve(wakeups, stop, ready, None)
@@ -158,7 +158,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     if settings.sends:
         letters, one = sending.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)
         answered.append(answering(sockets.mail, letters, access.MAIL, one))
-    if settings.ca_hosts:
+    if hosts.calls(settings):
         errands, one = sending.outside_use_cases(parts, cases), BoundedSemaphore(OUTSIDE_CALLS)
         answered.append(answering(sockets.outside, errands, access.OUTSIDE, one))
     relaying = asyncio.create_task(_keep_relaying(parts, telling))

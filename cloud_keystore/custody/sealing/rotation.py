@@ -27,6 +27,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.pki.est import sealed_context
+from cloud_keystore.model.spine import tickets
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing.est_servers import est_server
@@ -35,6 +36,7 @@ from cloud_keystore.storage.outbox.bells import bell
 from cloud_keystore.storage.outbox.webhooks import webhook
 from cloud_keystore.storage.sealing import sealing_keys
 from cloud_keystore.storage.sealing.sealing_keys import SealedColumn, SealingKey
+from cloud_keystore.storage.spine.checks import spine_check
 
 BATCH = 100  # values in one transaction, for which other writers have to wait
 
@@ -58,6 +60,9 @@ SEALED = (  # all columns with sealed values
     ),
     SealedColumn(
         est_server.c.authority_id, est_server.c.sealed, lambda row: sealed_context(row.key)
+    ),
+    SealedColumn(
+        spine_check.c.id, spine_check.c.sealed, lambda row: tickets.sealed_context(row.key)
     ),
     SealedColumn(
         t.operation.c.id, t.operation.c.sealed_result, lambda row: results.context(row.key)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
 from cloud_keystore.model.errors import InvalidInput
 
 LONGEST_TICKET = 1024
+LONGEST_WHY = 300
+LEASE_TIME = timedelta(minutes=2)  # more than the questions of a portion take
+CHECK_TIME = timedelta(minutes=10)  # after which nobody is asked for a ticket: it may have ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,44 @@ class TicketErrand:
     ticket: str = field(repr=False)
 
 
-def ticket(text: str) -> str:
+@dataclass(frozen=True, slots=True)
+class TicketCheck:
+    """A ticket that a workstation has brought, with which a card's holder logged in."""
+
+    id: str
+    card_id: str
+    workstation_id: str
+    create_time: datetime
+    sha256: bytes  # of the ticket
+    sealed: bytes = field(repr=False)  # the ticket
+    tries: int = 0
+    next_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """How often a card was logged in with, as the broker said, and when last."""
+
+    count: int
+    last_time: datetime | None
+
+
+NEVER = Logins(0, None)
+
+
+def sealed_context(check_id: str) -> str:
+    """What a sealed ticket belongs to."""
+    return f"ticket {check_id}"
+
+
+def is_renamed(name: str, registered: str | None) -> bool:
+    """Whether somebody has given a person another name than the registered one since the broker
+    said that (None: it never did).
+    """
+    return registered is not None and name != registered
+
+
+def checked(text: str) -> str:
     """A ticket as it can be sent; raises InvalidInput, without it."""
     if not (0 < len(text) <= LONGEST_TICKET and text.isascii() and text.isprintable()):
         raise InvalidInput(

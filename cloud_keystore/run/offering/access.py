@@ -53,6 +53,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "using_sessions.write_results": NOBODY,
         "using_sessions.end": WORKSTATION,
         "secure_messaging.agree": WORKSTATION,
+        "tickets.report": WORKSTATION,
         "management_keys.request_challenge": WORKSTATION,
         "management_keys.answer_challenge": WORKSTATION,
         "administration.write_object": WORKSTATION,
@@ -386,5 +387,7 @@ OUTSIDE: Mapping[str, Access] = MappingProxyType(
         "errands.tell": NOBODY,
         "list_errands.take": NOBODY,
         "list_errands.tell": NOBODY,
+        "tickets.take": NOBODY,
+        "tickets.tell": NOBODY,
     }
 )

@@ -18,6 +18,11 @@ def places(settings: Settings) -> frozenset[tuple[str, int]]:
     return frozenset((each.host, each.port) for each in settings.ca_hosts)
 
 
+def calls(settings: Settings) -> bool:
+    """Whether the keystore calls authorities, or a session broker."""
+    return bool(settings.ca_hosts) or settings.spine is not None
+
+
 def names(settings: Settings) -> frozenset[str]:
     """The hosts and addresses by which clients reach the service."""
     return frozenset(

@@ -1,4 +1,4 @@
-"""The use cases of the processes that call others: mail servers, webhooks, authorities."""
+"""The use cases of the processes that call others: mail servers, webhooks, authorities, brokers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cloud_keystore.cards.external.errands import Errands
 from cloud_keystore.cards.external.list_errands import ListErrands
+from cloud_keystore.cards.spine.tickets import Tickets
 from cloud_keystore.mail.posting import Posting
 from cloud_keystore.mail.push.rings import Rings
 from cloud_keystore.mail.webhooks.signing import Signing
@@ -30,6 +31,7 @@ class OutsideUseCases:
 
     errands: Errands
     list_errands: ListErrands
+    tickets: Tickets
 
 
 def mail_use_cases(parts: Parts) -> MailUseCases:
@@ -47,4 +49,5 @@ def outside_use_cases(parts: Parts, main: MainUseCases) -> OutsideUseCases:
     return OutsideUseCases(
         Errands(parts.database, parts.clock, parts.seal, main.certifying),
         ListErrands(parts.database, parts.clock),
+        main.tickets,
     )

@@ -25,6 +25,7 @@ from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.spares import Spares
+from cloud_keystore.cards.spine.tickets import Tickets
 from cloud_keystore.cards.succession import come_into_use
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.credentials.data_objects import DataObjects
@@ -122,6 +123,7 @@ class MainUseCases(PortalUseCases):
     est_servers: EstServers
     external_lists: ExternalLists
     certifying: Certifying
+    tickets: Tickets
     domains: Domains
     accounts: Accounts
     account_directories: AccountDirectories
@@ -261,6 +263,7 @@ def main_use_cases(
         est_servers=EstServers(database, clock, os.urandom, seal, places(parts.settings)),
         external_lists=ExternalLists(database, clock, places(parts.settings)),
         certifying=Certifying(database, clock, parts.authorities, data_objects, renewal, wake),
+        tickets=Tickets(database, clock, os.urandom, seal, parts.settings.spine is not None),
         domains=Domains(database=database, clock=clock, random=os.urandom),
         accounts=Accounts(database=database, clock=clock, random=os.urandom),
         account_directories=AccountDirectories(database=database, clock=clock, random=os.urandom),

@@ -158,6 +158,7 @@ def add_services(
             use_streams=UseStreams(workstations, session_uses, wakeups, metrics),
             watch_streams=WatchStreams(workstations, our.asking, wakeups, metrics),
             secure_messaging=our.secure_messaging,
+            tickets=our.tickets,
             signing_in=our.signing_in,
             problems=our.problems,
             wakeups=wakeups,

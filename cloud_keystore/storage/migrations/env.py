@@ -44,6 +44,7 @@ from cloud_keystore.storage.rights import (
     visits,
 )
 from cloud_keystore.storage.sealing import key_holders
+from cloud_keystore.storage.spine import checks, logins
 from cloud_keystore.storage.surveys import answers, feedback
 
 # All tables are declared in the same one, by these modules.
@@ -81,6 +82,8 @@ assert csrs.card_csr.metadata is METADATA  # noqa: S101
 assert est_servers.est_server.metadata is METADATA  # noqa: S101
 assert external.external_authority.metadata is METADATA  # noqa: S101
 assert problems.workstation_report.metadata is METADATA  # noqa: S101
+assert checks.spine_check.metadata is METADATA  # noqa: S101
+assert logins.spine_login.metadata is METADATA  # noqa: S101
 assert software.client_software.metadata is METADATA  # noqa: S101
 assert custom_profiles.custom_profile.metadata is METADATA  # noqa: S101
 assert spare_keys.spare_key.metadata is METADATA  # noqa: S101

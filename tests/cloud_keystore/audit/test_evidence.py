@@ -224,6 +224,7 @@ TOLD_OF_DIRECTORIES: dict[str, Kind] = {
 UNTOLD: dict[str, str] = {
     "AdministrationService.RequestChallenge": "opens nothing; its answer is told",
     "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
+    "WorkstationService.ReportTicket": "what the broker says of the ticket is told, later",
     **{
         f"WorkstationService.{name}": "reads"
         for name in (

@@ -356,6 +356,8 @@ def card_row(message: pb.Card) -> dict[str, Value]:
         "tries_left": message.tries_left,
         "issued": when(message.create_time),
         "expires": expiry(message.expire_time),
+        "spine_logins": message.spine_logins,
+        "spine_login": when(message.spine_login_time),
         "cause": message.cause or None,
         "next": telling.next_step(message) or None,
     }

@@ -20,6 +20,7 @@ from cloud_keystore.hardening import harden
 from cloud_keystore.model.certificates import Published
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.limits import MOST_SPARE_KEYS, Limits, with_limits
+from cloud_keystore.model.spine.terms import SpineTerms
 from cloud_keystore.run import serving
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own, whole_or_nothing
@@ -28,6 +29,7 @@ from cloudcard_tools.serve import processes
 from cloudcard_tools.serve.authority_options import authority_options
 from cloudcard_tools.serve.hook_options import Hooks, hook_options
 from cloudcard_tools.serve.mail_options import mail_options
+from cloudcard_tools.serve.spine_options import spine_options
 from cloudcard_tools.serve.web_options import web_options
 from cloudcard_tools.shared import logs
 from cloudcard_tools.shared.failures import Failure
@@ -183,6 +185,7 @@ Examples:
 @mail_options
 @hook_options
 @authority_options
+@spine_options
 @web_options
 @click.option(
     "--log-format",
@@ -216,6 +219,7 @@ def serve(  # one argument for each option
     mail: Mail | None,
     hooks: Hooks,
     ca_hosts: tuple[Address, ...],
+    spine: SpineTerms | None,
     web: Web | None,
     log_format: logs.Form,
 ) -> None:
@@ -256,6 +260,7 @@ def serve(  # one argument for each option
             sms=hooks.sms,
             chat=hooks.chat,
             ca_hosts=ca_hosts,
+            spine=spine,
             web=web,
             webhooks=hooks.webhooks,
             push=hooks.push,

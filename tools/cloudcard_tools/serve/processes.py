@@ -19,6 +19,7 @@ from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.notify.siblings import Siblings
 from cloud_keystore.run import serving
+from cloud_keystore.run.offering import hosts
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import Hold, own, share, whole_or_nothing
 from cloudcard_tools import ending
@@ -47,7 +48,7 @@ FACES = (  # in the order of the numbers of their metrics, which follow those of
     Face("status", serving.face_strangers, lambda s: s.status, lambda s: s.status_listen),
     Face("mail", serving.send_mail, lambda s: s.mail, lambda s: s.sends),
     Face("rest", serving.face_programs, lambda s: s.rest, lambda s: s.rest_listen),
-    Face("outside", serving.call_authorities, lambda s: s.outside, lambda s: s.ca_hosts),
+    Face("outside", serving.call_authorities, lambda s: s.outside, hosts.calls),
     Face("web", serving.face_people, lambda s: s.web, lambda s: s.web),
     Face("est", serving.face_workstations, lambda s: s.est, lambda s: s.est_listen),
 )

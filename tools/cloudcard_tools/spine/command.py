@@ -22,6 +22,7 @@ from cloudcard_tools.shared.output import Row, json_option, print_facts
 from cloudcard_tools.spine import card as cards
 from cloudcard_tools.spine import https, proving
 from cloudcard_tools.spine.broker import Broker, Role, Ticket
+from cloudcard_tools.spine.reporting import report
 
 LOOK_SECONDS = 1.0
 DIGESTS = ("sha1", "sha256")
@@ -49,6 +50,7 @@ trust_option = click.option(
 Examples:
   cloudcard spine login --broker https://localhost:8443 --trust authority.pem
   cloudcard spine check --broker https://localhost:8443 --trust authority.pem < ticket
+  cloudcard spine report --card 1500000000000017 < ticket
 
 docs/nhs.md says what the simulated broker does.
 """
@@ -200,3 +202,6 @@ def _told(ticket: Ticket, role: Role | None) -> Row:
         "ticket": ticket.value,
         "roles": [{"id": each.id, "orgcode": each.organisation} for each in ticket.roles],
     }
+
+
+spine.add_command(report)

@@ -276,6 +276,8 @@ class Card(_message.Message):
     EXTERNAL_ISSUER_FIELD_NUMBER: _builtins.int
     SERIES_FIELD_NUMBER: _builtins.int
     CUSTOM_PROFILE_FIELD_NUMBER: _builtins.int
+    SPINE_LOGINS_FIELD_NUMBER: _builtins.int
+    SPINE_LOGIN_TIME_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     guid: _builtins.bytes
@@ -310,6 +312,8 @@ class Card(_message.Message):
     """Name of the profile that an organisation has defined and that it was made from; empty for a built-in one. `profile` is
     its base.
     """
+    spine_logins: _builtins.int
+    """How often its holder has logged in with it at the session broker, as far as that has vouched for it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was issued."""
@@ -321,6 +325,10 @@ class Card(_message.Message):
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]:
         """Keys and certificates."""
+
+    @_builtins.property
+    def spine_login_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was last; absent if never."""
 
     def __init__(
         self,
@@ -343,10 +351,12 @@ class Card(_message.Message):
         external_issuer: _builtins.str = ...,
         series: _builtins.str = ...,
         custom_profile: _builtins.str = ...,
+        spine_logins: _builtins.int = ...,
+        spine_login_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "spine_login_time", b"spine_login_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "custom_profile", b"custom_profile", "expire_time", b"expire_time", "external_issuer", b"external_issuer", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "series", b"series", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "custom_profile", b"custom_profile", "expire_time", b"expire_time", "external_issuer", b"external_issuer", "guid", b"guid", "issuer_certificate", b"issuer_certificate", "keys", b"keys", "organisation_id", b"organisation_id", "profile", b"profile", "replaced_by_serial", b"replaced_by_serial", "replaces_serial", b"replaces_serial", "serial", b"serial", "series", b"series", "spine_login_time", b"spine_login_time", "spine_logins", b"spine_logins", "state", b"state", "tries_left", b"tries_left", "user_display_name", b"user_display_name", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1297,6 +1297,49 @@ class EndSessionResponse(_message.Message):
 Global___EndSessionResponse: _TypeAlias = EndSessionResponse  # noqa: Y015
 
 @_typing.final
+class ReportTicketRequest(_message.Message):
+    """ReportTicketRequest brings a ticket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
+    card_serial: _builtins.str
+    """Serial number of the card with which the holder has logged in."""
+    ticket: _builtins.str
+    """The ticket, which is a secret: printable ASCII, 1 to 1024 characters."""
+    def __init__(
+        self,
+        *,
+        card_serial: _builtins.str = ...,
+        ticket: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportTicketRequest: _TypeAlias = ReportTicketRequest  # noqa: Y015
+
+@_typing.final
+class ReportTicketResponse(_message.Message):
+    """ReportTicketResponse says that the ticket was taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportTicketResponse: _TypeAlias = ReportTicketResponse  # noqa: Y015
+
+@_typing.final
 class PingRequest(_message.Message):
     """PingRequest is empty."""
 

@@ -130,6 +130,11 @@ class WorkstationServiceStub:
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsResponse.FromString,
                 _registered_method=True)
+        self.ReportTicket = channel.unary_unary(
+                '/cloudcard.workstation.v1.WorkstationService/ReportTicket',
+                request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportTicketRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportTicketResponse.FromString,
+                _registered_method=True)
         self.Ping = channel.unary_unary(
                 '/cloudcard.workstation.v1.WorkstationService/Ping',
                 request_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.PingRequest.SerializeToString,
@@ -285,6 +290,15 @@ class WorkstationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportTicket(self, request, context):
+        """ReportTicket brings the ticket of a session broker with which the card's holder is logged in at this workstation. The
+        keystore asks the broker whose it is, later; the journal and the card tell what came of it. INVALID_ARGUMENT if this
+        keystore asks no broker; RESOURCE_EXHAUSTED while it asks for another ticket of the card.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Ping(self, request, context):
         """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached.
         """
@@ -389,6 +403,11 @@ def add_WorkstationServiceServicer_to_server(servicer, server):
                     servicer.ReportProblems,
                     request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsRequest.FromString,
                     response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsResponse.SerializeToString,
+            ),
+            'ReportTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportTicket,
+                    request_deserializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportTicketRequest.FromString,
+                    response_serializer=cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportTicketResponse.SerializeToString,
             ),
             'Ping': grpc.unary_unary_rpc_method_handler(
                     servicer.Ping,
@@ -910,6 +929,33 @@ class WorkstationService:
             '/cloudcard.workstation.v1.WorkstationService/ReportProblems',
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsRequest.SerializeToString,
             cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportProblemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.workstation.v1.WorkstationService/ReportTicket',
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportTicketRequest.SerializeToString,
+            cloudcard_dot_workstation_dot_v1_dot_workstation__pb2.ReportTicketResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -91,6 +91,11 @@ class WorkstationServiceStub:
     """ReportProblems says what `cloudcard doctor` finds wrong at this workstation, in place of what it said before. None: all
     is well. Operators who see the workstation read it; nothing else comes of it.
     """
+    ReportTicket: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.ReportTicketRequest, _workstation_pb2.ReportTicketResponse]
+    """ReportTicket brings the ticket of a session broker with which the card's holder is logged in at this workstation. The
+    keystore asks the broker whose it is, later; the journal and the card tell what came of it. INVALID_ARGUMENT if this
+    keystore asks no broker; RESOURCE_EXHAUSTED while it asks for another ticket of the card.
+    """
     Ping: _grpc.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]
     """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached."""
 
@@ -156,6 +161,11 @@ class WorkstationServiceAsyncStub(WorkstationServiceStub):
     ReportProblems: _aio.UnaryUnaryMultiCallable[_workstation_pb2.ReportProblemsRequest, _workstation_pb2.ReportProblemsResponse]  # type: ignore[assignment]
     """ReportProblems says what `cloudcard doctor` finds wrong at this workstation, in place of what it said before. None: all
     is well. Operators who see the workstation read it; nothing else comes of it.
+    """
+    ReportTicket: _aio.UnaryUnaryMultiCallable[_workstation_pb2.ReportTicketRequest, _workstation_pb2.ReportTicketResponse]  # type: ignore[assignment]
+    """ReportTicket brings the ticket of a session broker with which the card's holder is logged in at this workstation. The
+    keystore asks the broker whose it is, later; the journal and the card tell what came of it. INVALID_ARGUMENT if this
+    keystore asks no broker; RESOURCE_EXHAUSTED while it asks for another ticket of the card.
     """
     Ping: _aio.UnaryUnaryMultiCallable[_workstation_pb2.PingRequest, _workstation_pb2.PingResponse]  # type: ignore[assignment]
     """Ping does nothing, and checks only the caller's TLS certificate: it shows whether the keystore can be reached."""
@@ -333,6 +343,17 @@ class WorkstationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_workstation_pb2.ReportProblemsResponse, _abc.Awaitable[_workstation_pb2.ReportProblemsResponse]]:
         """ReportProblems says what `cloudcard doctor` finds wrong at this workstation, in place of what it said before. None: all
         is well. Operators who see the workstation read it; nothing else comes of it.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportTicket(
+        self,
+        request: _workstation_pb2.ReportTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workstation_pb2.ReportTicketResponse, _abc.Awaitable[_workstation_pb2.ReportTicketResponse]]:
+        """ReportTicket brings the ticket of a session broker with which the card's holder is logged in at this workstation. The
+        keystore asks the broker whose it is, later; the journal and the card tell what came of it. INVALID_ARGUMENT if this
+        keystore asks no broker; RESOURCE_EXHAUSTED while it asks for another ticket of the card.
         """
 
     @_abc_1.abstractmethod

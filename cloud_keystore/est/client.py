@@ -78,11 +78,11 @@ class Client:
             body = messages.encode(errand.csr)
             kind = [("Content-Type", REQUEST), ("Content-Transfer-Encoding", "base64")]
             operation = "simplereenroll" if errand.renews else "simpleenroll"
-            reply = await self._exchange(errand, operation, kind, body)
+            reply = await self.exchange(errand, operation, kind, body)
             if reply.status == HTTPStatus.ACCEPTED:
                 return Answer(
                     Said.LATER,
-                    seconds=_seconds(reply.headers.get("retry-after", ""), self.now()),
+                    seconds=seconds_of(reply, self.now()),
                     why="the authority has not decided yet",
                     fix="have it approved there, or wait",
                 )
@@ -107,7 +107,7 @@ class Client:
         return known
 
     async def _read_authorities(self, errand: Errand) -> tuple[bytes, ...]:
-        found = _certificates(await self._exchange(errand, "cacerts", [], None))
+        found = _certificates(await self.exchange(errand, "cacerts", [], None))
         if not messages.leads_to(found, errand.trusted):
             raise Wrong(
                 "the EST server has other authorities (cacerts) than the one that is trusted",
@@ -116,9 +116,15 @@ class Client:
             )
         return tuple(each.public_bytes(Encoding.DER) for each in found[:MOST_BETWEEN])
 
-    async def _exchange(
-        self, errand: Errand, operation: str, headers: list[tuple[str, str]], body: bytes | None
+    async def exchange(
+        self,
+        errand: Errand,
+        operation: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        accept: str = CERTIFICATES,
     ) -> Reply:
+        """What the server of an errand answers to an operation. Raises Wrong."""
         server = errand.server
         host, port = server.place
         if server.place not in self.hosts:
@@ -133,7 +139,7 @@ class Client:
                     server.place,
                     tls,
                     f"{server.path}/{operation}",
-                    [("Accept", CERTIFICATES), *headers, *_basic(server, errand.credentials)],
+                    [("Accept", accept), *headers, *_basic(server, errand.credentials)],
                     body,
                 )
 
@@ -163,6 +169,11 @@ def _certificates(reply: Reply) -> Sequence[x509.Certificate]:
         return messages.certificates(reply.body)
     except NoCertificates as error:
         raise Wrong(f"the answer of the EST server has no certificates: {error}") from None
+
+
+def seconds_of(reply: Reply, now: datetime) -> int:
+    """After how long a server wants to be asked again; 0 if it does not say."""
+    return _seconds(reply.headers.get("retry-after", ""), now)
 
 
 def _seconds(said: str, now: datetime) -> int:

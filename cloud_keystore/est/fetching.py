@@ -10,7 +10,6 @@ from typing import Protocol
 
 import structlog
 
-from cloud_keystore.est.client import Client
 from cloud_keystore.est.running import bring, keep_running
 from cloud_keystore.model.pki.est import Answer, Errand, Said
 
@@ -29,12 +28,22 @@ class Errands(Protocol):
         """Take what came of one."""
 
 
+class Asker(Protocol):
+    """Who asks authorities: see est.client and est.issuance."""
+
+    def forget(self) -> None:
+        """Forget what servers have said of themselves."""
+
+    async def ask(self, errand: Errand) -> Answer:
+        """Ask for a certificate; nothing is raised for what a server does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetching:
     """Takes errands to authorities, and answers back."""
 
     errands: Errands
-    client: Client
+    client: Asker
 
     async def keep_fetching(self, stop: asyncio.Event) -> None:
         """Run errands until told to stop. One under way is finished first; the others go back."""

@@ -42,10 +42,11 @@ def certificates(body: bytes) -> Sequence[x509.Certificate]:
         raise NoCertificates("it is no PKCS#7 with certificates") from None
     if not 0 < len(ders) <= MOST_CERTIFICATES:
         raise NoCertificates(f"it has {len(ders)} certificates")
-    return [_read(each) for each in ders]
+    return [certificate(each) for each in ders]
 
 
-def _read(der: bytes) -> x509.Certificate:
+def certificate(der: bytes) -> x509.Certificate:
+    """Read a certificate; raises NoCertificates."""
     try:
         found = x509.load_der_x509_certificate(der)
         # Nothing is read before it is asked for.

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -59,6 +60,11 @@ class Simulated:
             challenge, held.der, "sha256", lambda each: held.key.sign(each, ECDSA(SHA256()))
         )
         return broker.log_in(name, proof).value
+
+    @property
+    def cards(self) -> x509.Certificate:
+        """The authority by which its issuance service certifies cards."""
+        return x509.load_pem_x509_certificate((self.trust.parent / "cards.pem").read_bytes())
 
     def leave(self, ticket: str) -> None:
         """Log out."""

@@ -5,7 +5,7 @@ brings back answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import Connection
@@ -34,6 +34,7 @@ from cloud_keystore.model.pki.external import Csr, Outcome, Standing
 from cloud_keystore.pki import external
 from cloud_keystore.pki.est import check_answer
 from cloud_keystore.pki.external import NotCertified
+from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import csrs, est_servers
 from cloud_keystore.storage.issuing import external as trusted
@@ -94,7 +95,7 @@ class Errands:
         except (AuthorityNotFound, RecordDamaged, KeyError) as damaged:
             log.critical("a record is passed over", record=str(damaged))
             return None
-        return Errand(
+        errand = Errand(
             asked.key_id,
             asked.tries,
             asked.csr,
@@ -103,6 +104,7 @@ class Errands:
             credentials,
             renews=asked.standing is Standing.NEXT,
         )
+        return _named(connection, errand, asked) if kept.server.is_issuance else errand
 
     def _install(self, key_id: str, answer: Answer) -> NotCertified | None:
         """Install a certificate; or return why not. One for a key that has one changes nothing."""
@@ -127,3 +129,13 @@ class Errands:
         if brought.outcome is Outcome.REFUSED:
             return NotCertified(brought.reason, brought.fix)
         return None
+
+
+def _named(connection: Connection, errand: Errand, asked: Csr) -> Errand:
+    """An errand that says whose card it is, as an issuance service wants to know."""
+    card = cards.find(connection, asked.card_id)
+    if card is None:
+        return errand
+    user = people.holder(connection, card)
+    number, name = user.uuid12 or "", user.display_name
+    return replace(errand, person=number, holder=name, card_serial=card.serial)

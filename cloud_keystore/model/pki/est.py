@@ -11,11 +11,12 @@ from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields import hosts
 
 URL = re.compile(
-    r"https://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?P<issuance>cis\+)?https://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?"
     r"(?P<path>(/[A-Za-z0-9._~%-]*)*)",
     re.ASCII,
 )
 WELL_KNOWN = "/.well-known/est"  # RFC 7030, 3.2.2
+ISSUANCE = "/cis"
 HTTPS_PORT = 443
 LONGEST_URL = 300
 LONGEST_USER = 100
@@ -71,7 +72,13 @@ class EstServer:
     def path(self) -> str:
         """Of all operations; the well-known one, if the address has none."""
         found = URL.fullmatch(self.url)
-        return (found["path"].rstrip("/") if found else "") or WELL_KNOWN
+        own = ISSUANCE if self.is_issuance else WELL_KNOWN
+        return (found["path"].rstrip("/") if found else "") or own
+
+    @property
+    def is_issuance(self) -> bool:
+        """Whether the authority is asked by a card issuance service instead of EST."""
+        return self.url.startswith("cis+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,10 @@ class Errand:
     server: EstServer
     credentials: Credentials
     renews: bool = False  # whether the key takes the place of one that has a certificate
+    # For a card issuance service alone: whose card it is, by number and name, and which
+    person: str = ""
+    holder: str = ""
+    card_serial: str = ""
 
 
 @unique

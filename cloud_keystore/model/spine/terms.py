@@ -38,7 +38,8 @@ def place(url: str) -> tuple[tuple[str, int], str]:
     host = "" if found is None else found["host"].removeprefix("[").removesuffix("]")
     port = HTTPS_PORT if found is None else int(found["port"] or HTTPS_PORT)
     known = hosts.number(host) is not None or hosts.domain(host) == host
-    if found is None or not known or port >= 1 << 16 or len(url) > LONGEST_URL:
+    issuance = found is not None and found["issuance"]
+    if found is None or issuance or not known or port >= 1 << 16 or len(url) > LONGEST_URL:
         raise InvalidInput(
             "the address of a session broker is one such as https://broker.example.org, in lower "
             "case, without user and query"

@@ -12,6 +12,7 @@ from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing.seal import read_secret
 from cloud_keystore.est.client import Client
 from cloud_keystore.est.fetching import Fetching
+from cloud_keystore.est.issuance import Asking
 from cloud_keystore.est.lists import Lists
 from cloud_keystore.est.spine.checking import Checking, Errands
 from cloud_keystore.est.spine.sources import Broker, Simulator, Source
@@ -30,8 +31,8 @@ def keep_calling(
     raises as `source` does.
     """
     allowed = hosts.places(settings)
-    asking, fetching = Fetching(cases.errands, Client(allowed)), Lists(cases.list_errands, allowed)
-
+    asking = Fetching(cases.errands, Asking(Client(allowed)))
+    fetching = Lists(cases.list_errands, allowed)
     keep = [asking.keep_fetching, fetching.keep_fetching]
     if settings.spine is not None:
         keep.append(Errands(cases.tickets, Checking(source(settings.spine))).keep_asking)

@@ -28,6 +28,9 @@ from cloudcard_tools.simulate.cis2.tokens import Tokens
 from cloudcard_tools.simulate.codes import Codes
 from cloudcard_tools.simulate.exchange import Malformed, Request, Response, as_json, redirect
 from cloudcard_tools.simulate.faults import Fault, Faults, NoFault
+from cloudcard_tools.simulate.issuance import service as issuing
+from cloudcard_tools.simulate.issuance.certifying import Authority
+from cloudcard_tools.simulate.issuance.service import Issuance
 from cloudcard_tools.simulate.phones import Phones
 from cloudcard_tools.simulate.signing_service import service
 from cloudcard_tools.simulate.signing_service.requests import Requests
@@ -66,6 +69,8 @@ class Simulators:
     """Rings phones, if the simulators are a workstation of a keystore."""
     told: list[tuple[str, str]] = field(default_factory=list)
     """Clients that were told of logging out, and with which result."""
+    authority: Authority | None = None
+    """By which cards are certified; None: none are."""
     routes: Mapping[str, Route] = field(init=False)
     sessions: Sessions = field(init=False)
     leaving: Leaving = field(init=False)
@@ -124,6 +129,15 @@ class Simulators:
             places.END_SESSION: Route(self.leaving.end_session, BOTH),
         }
 
+        if self.authority is not None:
+            issuance = Issuance(self.clients, self.authority)
+            self.routes = {
+                **self.routes,
+                issuing.ISSUANCES: Route(issuance.issue, POST),
+                issuing.AUTHORITY: Route(issuance.show_authority, GET),
+                issuing.LIST: Route(issuance.revocations, GET),
+            }
+
     def answer(self, request: Request, now: datetime, *, with_card: bool) -> Response:
         """The answer to a request, which came where a card's certificate is asked for or not."""
         if request.fields.get("host") not in self.at.hosts:
@@ -166,6 +180,7 @@ class Simulators:
             "signing": self.at.at(service.BASE),
             "tracker": self.at.at(service.TRACKER),
             "people": self.at.at(PEOPLE),
+            "issuance": self.at.at(issuing.ISSUANCES),
         }
 
     def _start(self, request: Request, now: datetime, _faults: Faults) -> Response:  # noqa: ARG002

@@ -30,6 +30,8 @@ from cloudcard_tools.simulate.cis2.places import Places
 from cloudcard_tools.simulate.cis2.signing import new_key
 from cloudcard_tools.simulate.directory import Directory
 from cloudcard_tools.simulate.faults import NoFault
+from cloudcard_tools.simulate.issuance import authority as issuing
+from cloudcard_tools.simulate.issuance.certifying import Authority
 from cloudcard_tools.simulate.lists import Lists, authorities
 from cloudcard_tools.simulate.outgoing import CallRefused
 from cloudcard_tools.simulate.phones import Phones
@@ -47,6 +49,7 @@ LABELS = {
     "signing": "Signing service",
     "tracker": "What was signed",
     "people": "People",
+    "issuance": "Card issuance",
     "trust": "Trust this",
 }
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -93,7 +96,7 @@ docs/nhs.md says what is simulated and what is not.
     type=FILE,
     multiple=True,
     help="Certificates (PEM) of the authorities whose cards log in, as `cloudcard ra ca show CA "
-    "--export` writes them. Without one no card does.",
+    "--export` writes them. Without one only those do that are certified here.",
 )
 @click.option(
     "--crl",
@@ -141,10 +144,13 @@ def nhs(
         main, cards = Address.parse(listen), Address.parse(card_listen)
         registered = clients.read(clients_file.read_bytes()[:MOST_CLIENTS].decode("utf-8"))
         wrong = faults.parse(fault_words)
-        known = _authorities(authority_files, lists)
+        at = Places(public_host, main.port, cards.port)
+        others = _authorities(authority_files, lists)
         folder = data or home.folder() / "simulator"
         now = datetime.now(UTC)
         trusted = server_keys.authority(folder, public_host, now)
+        issuer = issuing.load(folder, at, now)
+        known = [*others, issuer.certificate]
         contexts = [server_keys.server(folder, public_host, now) for _ in range(2)]
     except (
         InvalidInput,
@@ -159,14 +165,16 @@ def nhs(
         raise Failure(f"{clients_file} is no text in UTF-8") from None
     trust = ssl.create_default_context()
     trust.load_verify_locations(trusted)
+    own_list = partial(_with_own, Lists(lists, trust).read, issuer)
     simulators = Simulators(
-        Places(public_host, main.port, cards.port),
+        at,
         registered,
-        Cards(known, Lists(lists, trust).read, Directory(seed)),
+        Cards(known, own_list, Directory(seed)),
         new_key(),
         partial(outgoing.get, tls=trust),
         wrong,
         None if workstation is None else _phones(workstation),
+        authority=issuer,
     )
     ports = Ports((main, contexts[0]), (cards, server_keys.asking_for_cards(contexts[1], known)))
     told = {**simulators.facts(), "trust": str(trusted)}
@@ -189,6 +197,13 @@ async def _serve(serving: Serving, ports: Ports, ready: Callable[[], None]) -> N
 def _phones(folder: Path) -> Phones:
     """Rings phones as this workstation. Raises IdentityUnusable."""
     return Phones(WorkstationServiceStub(identity.channel(identity.load(folder))))
+
+
+def _with_own(
+    others: Callable[[], Sequence[x509.CertificateRevocationList]], issuer: Authority
+) -> Sequence[x509.CertificateRevocationList]:
+    """Revocation lists of others, and that of the authority here. Raises ListMissing."""
+    return [*others(), issuer.revocations(datetime.now(UTC))]
 
 
 def _authorities(files: Sequence[Path], lists: Sequence[str]) -> list[x509.Certificate]:

@@ -148,6 +148,7 @@ def test_what_no_code_covers() -> None:
         "spare_key": ["sealed_private"],
         "card_object": ["sealed_value"],
         "est_server": ["sealed"],
+        "spine_check": ["sealed"],
         "management_key": ["sealed"],
         "management_challenge": ["id"],
         "operation": ["room", "sealed_result", "trace_id"],

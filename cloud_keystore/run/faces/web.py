@@ -62,6 +62,7 @@ from cloud_keystore.web.ra.own.passkeys import PasskeyPages
 from cloud_keystore.web.ra.people import PeoplePages
 from cloud_keystore.web.ra.person import PersonPages
 from cloud_keystore.web.ra.reports import ReportPages
+from cloud_keystore.web.ra.several import ACTS, SeveralPages
 from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.ra.visiting import AREA
 from cloud_keystore.web.rows import Part, Row
@@ -171,7 +172,10 @@ def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row
     return (
         *Entering(views.pages, use_cases.visits).rows(),
         *PasskeyPages(views, use_cases.log_in_passkeys).rows(),
-        *PeoplePages(views, use_cases.people, use_cases.reports).rows(),
+        *PeoplePages(views, use_cases.people, use_cases.reports, ACTS).rows(),
+        *SeveralPages(
+            views, use_cases.showing, use_cases.people, use_cases.cards, use_cases.leaving
+        ).rows(),
         *PersonPages(views, use_cases.showing, clock).rows(),
         *CardPages(
             views,
@@ -179,6 +183,8 @@ def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row
             use_cases.issuing,
             use_cases.custom_profiles,
             use_cases.unlock_codes,
+            use_cases.prolonging,
+            use_cases.replacing,
         ).rows(),
         *ReportPages(
             views,

@@ -11,6 +11,8 @@ from cloud_keystore.cards.leaving import Leaving
 from cloud_keystore.cards.life import Life
 from cloud_keystore.cards.own.holdings import Holdings
 from cloud_keystore.cards.own.renewals import Renewals
+from cloud_keystore.cards.prolonging import Prolonging
+from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
@@ -91,6 +93,8 @@ class WebUseCases:
     showing: Showing
     leaving: Leaving
     issuing: Issuing
+    prolonging: Prolonging
+    replacing: Replacing
     custom_profiles: CustomProfiles
     accounts: Accounts
     devices: Devices

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cloud_keystore.cards.life import CardListing
-from cloud_keystore.model.cards import CardState
+from cloud_keystore.model.cards import CardState, Replacement
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.web.ra.forms import Field
@@ -22,6 +22,18 @@ REASONS: Mapping[str, str] = MappingProxyType(
         ),
         RevocationReason.KEY_COMPROMISE.value: (
             "Somebody else could use it. Everything that it has ever signed counts for nothing."
+        ),
+    }
+)
+
+
+REPLACEMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        Replacement.DAMAGED.value: "It does not work. It goes on until the new one is in use.",
+        Replacement.LOST.value: "It was lost. It goes on until the new one is in use.",
+        Replacement.COMPROMISED.value: (
+            "Somebody else could use it. It is revoked at once, and everything that it has ever "
+            "signed counts for nothing."
         ),
     }
 )
@@ -65,6 +77,21 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             "Put back in use",
             "Put this card back in use?",
             ("Its holder can use it at once. A locked passcode stays locked.",),
+        ),
+        "renew": Act(
+            frozenset({CardState.ACTIVE}),
+            Right.ISSUE,
+            "Renew",
+            "Renew this card?",
+            ("It stays the same card with the same passcode, and gets new keys and certificates.",),
+        ),
+        "replace": Act(
+            frozenset({CardState.PENDING, CardState.ACTIVE, CardState.SUSPENDED}),
+            Right.ISSUE,
+            "Replace",
+            "Replace this card?",
+            ("Its holder gets another card of the same type, and is told by e-mail.",),
+            (Field("why", "Why?", choices=REPLACEMENTS),),
         ),
         "revoke": Act(
             frozenset(

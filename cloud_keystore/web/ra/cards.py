@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from starlette.requests import Request
@@ -14,10 +15,13 @@ from card_os.uses import REQUEST_ID_BYTES
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.cards.life import Life
+from cloud_keystore.cards.prolonging import Prolonging
+from cloud_keystore.cards.replacing import Replacing
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.errors import InvalidInput, KeyBackendUnavailable
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.profiles import PROFILES
+from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.acts import ACTS, REASONS
 from cloud_keystore.web.ra.forms import Field, Question, ask
 from cloud_keystore.web.ra.people import PEOPLE
@@ -38,20 +42,25 @@ class CardPages:
     issuing: Issuing
     custom_profiles: CustomProfiles
     unlock_codes: UnlockCodes
+    prolonging: Prolonging
+    replacing: Replacing
 
     def rows(self) -> tuple[Row, ...]:
         """Its pages."""
-        asked = [name for name, act in ACTS.items() if act.title]
+        asked = [name for name, act in ACTS.items() if act.title and name != "renew"]
         done: Mapping[str, Callable[[Request], Response]] = {
             "code": self.make_code,
             "again": self.issue_again,
             "suspend": self.suspend,
             "resume": self.resume,
+            "renew": self.renew,
+            "replace": self.replace,
             "revoke": self.revoke,
         }
         return (
             Row("GET", f"{PERSON}/issue", self.ask_issue),
             Row("POST", f"{PERSON}/issue", self.issue),
+            Row("GET", f"{CARD}/renew", self.ask_renew),
             *(Row("GET", f"{CARD}/{name}", partial(self.ask, name)) for name in asked),
             *(Row("POST", f"{CARD}/{name}", do) for name, do in done.items()),
         )
@@ -87,6 +96,49 @@ class CardPages:
         except InvalidInput as error:
             return self.ask("revoke", request, str(error))
         return see(f"{_own(request)}?done=revoked")
+
+    def ask_renew(self, request: Request) -> Response:
+        """The question whether a card is renewed, with its new end."""
+        serial, act = str(request.path_params["serial"]), ACTS["renew"]
+        found = self.prolonging.foresee(serial, actor=current().visitor.actor)
+        card, holder = found.listing.card, found.listing.user
+        until = words.day(found.end)
+        said = [
+            f"Card {serial} of {holder.display_name} ends {words.day(card.expire_time)}.",
+            *act.said,
+            f"It then ends {until}.",
+        ]
+        if found.authority:
+            said[-1] = (
+                f"The authority {found.authority} certifies it: it stays as it is until all "
+                f"certificates have come, and ends {until} at the latest."
+            )
+        known = {"known_end": card.expire_time.isoformat()}
+        question = Question(act.title, said, act.button, _own(request), hidden=known)
+        return ask(self.views, question)
+
+    def renew(self, request: Request) -> Response:
+        """Renew a card; whoever sends the form twice renews it once."""
+        serial = str(request.path_params["serial"])
+        try:
+            known = datetime.fromisoformat(given("known_end"))
+        except ValueError:
+            raise InvalidInput("known_end is no time: open the page again") from None
+        if known.tzinfo is None:
+            raise InvalidInput("known_end has no zone: open the page again")
+        done = self.prolonging.renew(serial, known, actor=current().visitor.actor)
+        return see(f"{_own(request)}?done={'waits' if done.authority else 'renewed'}")
+
+    def replace(self, request: Request) -> Response:
+        """Issue a card in the place of another."""
+        serial = str(request.path_params["serial"])
+        try:
+            self.replacing.replace(serial, given("why"), actor=current().visitor.actor)
+        except InvalidInput as error:
+            return self.ask("replace", request, str(error))
+        except KeyBackendUnavailable:  # the new card is there, and has failed
+            return see(f"{_own(request)}?done=failed")
+        return see(f"{_own(request)}?done=replaced")
 
     def make_code(self, request: Request) -> Response:
         """A code that is read out. It is in this answer alone, so that nothing keeps it."""

@@ -22,6 +22,7 @@ class Shape(StrEnum):
     """How something is typed or chosen."""
 
     TEXT = "text"
+    LONG = "long"  # text of several lines
     DATE = "date"
     ONE = "one"  # of few
     ONE_OF_MANY = "one of many"

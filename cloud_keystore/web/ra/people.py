@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -48,6 +48,7 @@ class Asked:
     state: str = ""
     sort: str = "name"
     after: str = ""  # the last one of the page before
+    chosen: str = ""  # "all": whoever is on the page
 
     @classmethod
     def of(cls, request: Request) -> Asked:
@@ -64,7 +65,7 @@ class Asked:
 
     def but(self, at: str = PEOPLE, **changes: str) -> str:
         """The address that asks for something else, from the first page on."""
-        asked = replace(self, **{"after": "", **changes})
+        asked = replace(self, **{"after": "", "chosen": "", **changes})
         said = {each.name: getattr(asked, each.name) for each in fields(asked)}
         left = {name: value for name, value in said.items() if value and (name, value) != _USUAL}
         return f"{at}?{urlencode(left)}" if left else at
@@ -91,6 +92,18 @@ class Column(NamedTuple):
     address: str
 
 
+class ActOnSeveral(Protocol):
+    """What can be done about several people at once."""
+
+    @property
+    def right(self) -> Right:
+        """Without which it is left out."""
+
+    @property
+    def button(self) -> str:
+        """What it is called."""
+
+
 class Line(NamedTuple):
     """One person in the list."""
 
@@ -107,6 +120,7 @@ class PeoplePages:
     views: Views
     people: People
     reports: Reports
+    acts: Mapping[str, ActOnSeveral]
 
     def rows(self) -> tuple[Row, ...]:
         """Its pages."""
@@ -123,6 +137,7 @@ class PeoplePages:
         found = self.people.list_users(page, asked.wanted, actor=actor)
         numbers = self.reports.states(asked.q, actor=actor)
         more = asked.but(after=found[PAGE - 1].user.id) if len(found) > PAGE else ""
+        may = self.views.visits.held(current().visitor).somewhere
         return self.views.page(
             "people",
             asked=asked,
@@ -135,7 +150,9 @@ class PeoplePages:
             first=asked.but() if asked.after else "",
             everybody=PEOPLE,
             file=asked.but(f"{PEOPLE}.csv"),
-            may_add=Right.PEOPLE in self.views.visits.held(current().visitor).somewhere,
+            may_add=Right.PEOPLE in may,
+            acts={name: act for name, act in self.acts.items() if act.right in may},
+            choose_all=asked.but(after=asked.after, chosen="all"),
         )
 
     def _before(self, asked: Asked) -> str:

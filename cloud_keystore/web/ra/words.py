@@ -96,6 +96,22 @@ DONE: Mapping[str, Done] = MappingProxyType(
             "The card is revoked",
             "If the holder needs another card, issue one.",
         ),
+        "renewed": Done(
+            Kind.CARD_RENEWED,
+            "The card is renewed",
+            "The holder need not do anything; readers have the new certificates within a minute.",
+        ),
+        "waits": Done(
+            None,
+            "The authority of the card is asked",
+            "The card is renewed when all its certificates have come.",
+        ),
+        "replaced": Done(
+            Kind.CARD_ISSUED,
+            "There is another card",
+            "The holder chooses a passcode for it on the phone. The card before ends then, if it "
+            "has not ended yet.",
+        ),
         "closed": Done(Kind.USER_CLOSED, "This person is closed", "Nothing is left to do."),
         "there": Done(None, "This person was there already", "Nothing was changed."),
         "account": Done(

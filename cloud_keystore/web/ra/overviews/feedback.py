@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from starlette.requests import Request
+from starlette.responses import Response
 
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.surveys.answers import LONGEST_TEXT
 from cloud_keystore.people.giving_feedback import GivingFeedback
+from cloud_keystore.web.ra.forms import Field, Question, Shape, ask
 from cloud_keystore.web.ra.lists import Cell, Choice, Line, Listing, ListPage, chosen_of, time_cell
-from cloud_keystore.web.ra.overviews.section import FEEDBACK, SCORES, SECTION
+from cloud_keystore.web.ra.overviews.section import FEEDBACK, GIVE, SCORES, SECTION
 from cloud_keystore.web.ra.views import Views
+from cloud_keystore.web.ra.visiting import AT
 from cloud_keystore.web.rows import Row
-from cloud_keystore.web.visiting import current
+from cloud_keystore.web.visiting import current, given
 
 DAYS = Choice("days", "Within", {"90": "90 days", "365": "A year", "730": "Two years"})
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackPages:
-    """Shows feedback and answers."""
+    """Takes feedback, and shows it and answers."""
 
     views: Views
     feedback: GivingFeedback
@@ -28,7 +33,31 @@ class FeedbackPages:
         return (
             *ListPage(self.views, FEEDBACK, self.listing, SECTION).rows(),
             *ListPage(self.views, SCORES, self.scores, SECTION).rows(),
+            Row("GET", GIVE, self.ask),
+            Row("POST", GIVE, self.give),
         )
+
+    def ask(self, _request: Request, wrong: str = "") -> Response:
+        """The question what somebody of the staff has to say."""
+        question = Question(
+            "Give feedback",
+            (
+                "Say what helps you, and what does not. Whoever looks after the service reads it.",
+                "Name no patients or holders.",
+            ),
+            "Send it",
+            AT,
+            (Field("text", "In your words", shape=Shape.LONG, longest=LONGEST_TEXT),),
+        )
+        return ask(self.views, question, wrong)
+
+    def give(self, request: Request) -> Response:
+        """Keep what somebody says."""
+        try:
+            self.feedback.add(given("text"), actor=current().visitor.actor)
+        except InvalidInput as error:
+            return self.ask(request, str(error))
+        return self.views.page("thanks", another=GIVE)
 
     def listing(self, _request: Request) -> Listing:
         """What staff have said."""

@@ -7,7 +7,7 @@ from cloud_keystore.web.ra.views import REPORT, MenuItem
 from cloud_keystore.web.ra.visiting import AT
 
 UNFINISHED, WORKSTATIONS = f"{AT}/unfinished", f"{AT}/workstations"
-FEEDBACK, SCORES = f"{AT}/feedback", f"{AT}/scores"
+FEEDBACK, SCORES, GIVE = f"{AT}/feedback", f"{AT}/scores", f"{AT}/give-feedback"
 SECTION = (
     MenuItem(REPORT, "Cards", Right.VIEW),
     MenuItem(UNFINISHED, "Not finished", Right.VIEW),

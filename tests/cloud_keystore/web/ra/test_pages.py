@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -277,6 +278,93 @@ def test_the_pages_of_the_administration_are_for_everybody(
             page.goto(f"{registry.site.origin}/ra/{path}")
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             check(page)
+
+
+class Clicks:
+    """The clicks that a task takes, on links and buttons alone."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.count = 0
+
+    def on(self, role: Literal["link", "button", "radio", "checkbox"], name: str) -> None:
+        self.page.get_by_role(role, name=name).first.click()
+        self.count += 1
+
+    def search(self, text: str) -> None:
+        """Find somebody by the keyboard, as a helpdesk does while it listens."""
+        self.page.get_by_label("Find somebody").fill(text)
+        self.page.keyboard.press("Enter")
+        expect(self.page.get_by_text("Save this list")).to_be_visible()
+
+
+def test_tasks_take_as_few_clicks_as_they_have_to(registry: Registry) -> None:
+    """Issue and replace in three clicks from the search, a lost phone in two and a confirmation,
+    those who have not finished invited again in one and a confirmation, an unlock in four.
+    """
+    site = registry.site
+    user_id, phone = site.keystore.holder("Gwen Gold", "gwen@example.org")
+    site.keystore.card(user_id, phone)
+    site.invited("Hedy Held")
+    with registry.page(scripts=False) as page:
+        clicks = Clicks(page)
+        clicks.search("gwen")
+        clicks.on("link", "Gwen Gold")
+        clicks.on("button", "Make an unlock code")
+        expect(page.locator("#secret")).to_have_text(re.compile(r"^\d{10}$"))
+        assert clicks.count <= 4
+        page.goto(f"{site.origin}/ra/people")
+        clicks = Clicks(page)
+        clicks.search("gwen")
+        clicks.on("link", "Gwen Gold")
+        clicks.on("button", "Replace card")
+        check_words(page, "goes on until the new one is in use")
+        clicks.on("button", "Replace")
+        check_words(page, "The holder chooses a passcode")
+        assert clicks.count <= 3
+        page.goto(f"{site.origin}/ra/people")
+        clicks = Clicks(page)
+        clicks.search("gwen")
+        clicks.on("link", "Gwen Gold")
+        clicks.on("link", "Devices")
+        clicks.on("link", "Remove")
+        page.get_by_label("Why?").fill("lost")
+        clicks.on("button", "Remove the device")
+        check_words(page, "The device is removed")
+        assert clicks.count <= 4
+        page.goto(f"{site.origin}/ra/people?state=pending")
+        clicks = Clicks(page)
+        clicks.on("link", "Choose all on this page")
+        clicks.on("button", "Invite again")
+        check_words(page, "Hedy Held: no e-mail address")
+        clicks.on("button", "Invite again")
+        check_words(page, "Hedy Held")
+        assert clicks.count <= 3
+        clicks.on("link", "Give feedback")
+        page.get_by_label("In your words").fill("few clicks")
+        clicks.on("button", "Send it")
+        check_words(page, "Your feedback is kept")
+
+
+def check_words(page: Page, said: str) -> None:
+    expect(page.get_by_text(said).first).to_be_visible()
+
+
+def test_what_is_done_about_several_is_for_everybody(registry: Registry) -> None:
+    with registry.page() as page:
+        page.get_by_role("checkbox", name="Choose Ada Byron").check()
+        check(page)
+        page.get_by_role("button", name="Suspend their cards").click()
+        check_words(page, "Nobody can use these cards")
+        check(page)
+        page.goto(f"{registry.site.origin}/ra/people")
+        page.get_by_role("checkbox", name="Choose Bea").check()
+        page.get_by_role("button", name="Suspend their cards").click()
+        page.get_by_role("button", name="Suspend their cards").click()
+        check_words(page, "There was nothing to do.")
+        check(page)
+        page.goto(f"{registry.site.origin}/ra/give-feedback")
+        check(page)
 
 
 def test_a_wrong_code_is_told(registry: Registry) -> None:

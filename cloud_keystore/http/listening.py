@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ LARGEST_HEAD = 16 * 1024
 HEAD_SECONDS = 10.0  # within which a connection has to bring the head of a request
 IDLE_SECONDS = 30  # between two requests of a connection
 HANDSHAKE_SECONDS = 5.0
+# What asyncio holds for each connection with TLS, whether something comes or not. It is 256 KiB
+# otherwise, and a record has 16 KiB at most.
+TLS_BYTES = 16 * 1024
 GRACE_SECONDS = 5.0  # for requests under way when the port is closed
 MOST_CONNECTIONS = 500
 MOST_OF_PLACE = 100  # connections of one place
@@ -142,6 +146,7 @@ class Listener:
             connection.places = self.places
             return connection
 
+        SSLProtocol.max_size = TLS_BYTES
         self._server = await asyncio.get_running_loop().create_server(
             made,
             self.address.host,

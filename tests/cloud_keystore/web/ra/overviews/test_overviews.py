@@ -5,6 +5,7 @@ it concerns.
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import quote
 
 import pytest
@@ -17,6 +18,7 @@ from cloud_keystore.model.people import Identity
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.people.people import TOKEN_TIME
 from cloud_keystore.storage import alerts
+from cloud_keystore.web.ra.overviews import unfinished
 from support.keystore_world import OPERATOR, World
 from support.visitor import Visitor
 
@@ -188,3 +190,23 @@ def test_whoever_may_not_acknowledge_does_not(
 def test_strangers_log_in(application: ASGIApp, path: str) -> None:
     for end in ("", ".csv"):
         assert Visitor(application).get(f"/ra/{path}{end}").status == 303
+
+
+def test_those_who_have_not_finished_are_looked_up_by_portions(
+    world: World, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PORT-01: a page takes as long with many people as with few; the file has all."""
+    monkeypatch.setattr(unfinished, "PORTION", 2)
+    names = ("Bo", "Cy", "Di")
+    for name in names:
+        world.people.add_user(name, "", actor=world.actor)
+    page = visitor.page("/ra/unfinished")
+    first = [each for each in names if f">{each}</a>" in page]
+    assert len(first) == 2
+    found = re.search(r'<option value="([^"]+)">Added after these', page)
+    assert found is not None
+    later = visitor.page(f"/ra/unfinished?after={found[1]}&sort=-name")
+    assert [each for each in names if f">{each}</a>" not in later] == first
+    assert "Added after these" not in later
+    told = visitor.get("/ra/unfinished.csv").body.decode("utf-8-sig")
+    assert all(f"{each}," in told for each in names)

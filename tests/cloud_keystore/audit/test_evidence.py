@@ -225,6 +225,8 @@ UNTOLD: dict[str, str] = {
     "AdministrationService.RequestChallenge": "opens nothing; its answer is told",
     "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
     "WorkstationService.ReportTicket": "what the broker says of the ticket is told, later",
+    "WorkstationService.ReportProblems": "tells what is wrong at the caller's own computer",
+    "IdentityService.GetWorkstationReport": "reads",
     **{
         f"WorkstationService.{name}": "reads"
         for name in (

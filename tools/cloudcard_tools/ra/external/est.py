@@ -79,7 +79,8 @@ def ca_est(
 ) -> None:
     """Have the keystore ask the external authority NAME by EST (RFC 7030) at URL for the
     certificates of new cards, and of those that wait. It does so by itself, again and again until
-    it has them; `card requests list` shows what is in the way. All is named anew each time.
+    it has them; `card requests list` shows what is in the way. All is named anew each time. With
+    cis+https://… it asks a card issuance service instead (docs/nhs.md).
     """
     if off is bool(url):
         raise click.UsageError("name the URL of the server, or --off")

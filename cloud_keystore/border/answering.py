@@ -16,6 +16,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from threading import BoundedSemaphore
+from typing import Protocol, runtime_checkable
 
 import structlog
 
@@ -34,6 +35,14 @@ MOST_SAID = 64  # characters of a name that the log repeats
 TRACE_FORM = re.compile(r"[0-9a-f]{32}")
 HELD_SECONDS = 0.002  # for which an outcome can wait for others
 PEER = struct.Struct("3i")  # struct ucred of Linux: process, user, group
+
+
+@runtime_checkable
+class Proving(Protocol):
+    """Use cases some of which are for whoever has logged in lately."""
+
+    def prove(self, fingerprint: bytes) -> None:
+        """Raise ProofNeeded if a caller has not."""
 
 
 @dataclass(slots=True)
@@ -145,6 +154,10 @@ class Answering:
         if fingerprint is None or self.identify is None:
             raise Unreadable(f"{asked.name} needs a caller")
         caller = self.identify(fingerprint, asked.role)
+        if asked.needs_proof:
+            if not isinstance(self.use_cases, Proving):
+                raise Unreadable(f"{asked.name} needs a proof, and nobody can check one here")
+            self.use_cases.prove(fingerprint)
         CALLER.set(caller)
         return [caller.role.name.lower(), caller.id]
 

@@ -34,7 +34,14 @@ class Each:
     outcome: type
 
 
-Access: TypeAlias = Role | Free | Each
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Access for whoever has logged in lately; the use cases have `prove`."""
+
+    access: Role
+
+
+Access: TypeAlias = Role | Free | Each | Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Method:
     parameters: Mapping[str, type]  # those that cross the border, by name
     result: type
     outcome: type | None = None  # of each request, if there are many
+    needs_proof: bool = False  # whether the caller has to have logged in lately
     seconds: float | None = None  # after which nobody waits for it any longer
 
     @property
@@ -91,9 +99,10 @@ def _method(name: str, access: Access, method: object) -> Method:
     }
     return Method(
         name,
-        access.access if isinstance(access, Each) else access,
+        access.access if isinstance(access, Each | Proven) else access,
         inspect.Signature(given),
         crossing,
         hints["return"],
         access.outcome if isinstance(access, Each) else None,
+        isinstance(access, Proven),
     )

@@ -53,6 +53,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.OrganisationExists: HTTPStatus.CONFLICT,
         errors.NotAllowed: HTTPStatus.FORBIDDEN,
         errors.SecondNeeded: HTTPStatus.CONFLICT,
+        errors.ProofNeeded: HTTPStatus.FORBIDDEN,
         errors.NobodyElse: HTTPStatus.CONFLICT,
         errors.AlertNotFound: HTTPStatus.NOT_FOUND,
         errors.RoleNotFound: HTTPStatus.NOT_FOUND,

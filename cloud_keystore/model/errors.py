@@ -202,6 +202,10 @@ class SecondNeeded(KeystoreError):
     """The operation is of high risk: it waits for another operator, and the text says how."""
 
 
+class ProofNeeded(KeystoreError):
+    """Whoever visits the pages has logged in too long ago for what is of high risk."""
+
+
 class RequestNotFound(KeystoreError):
     """No such request of an operator."""
 

@@ -73,6 +73,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.BuiltInProfile: (StatusCode.FAILED_PRECONDITION, "BUILT_IN_PROFILE"),
     errors.ClientOutdated: (StatusCode.FAILED_PRECONDITION, "CLIENT_OUTDATED"),
     errors.SecondNeeded: (StatusCode.FAILED_PRECONDITION, "SECOND_NEEDED"),
+    errors.ProofNeeded: (StatusCode.FAILED_PRECONDITION, "PROOF_NEEDED"),
     errors.RequestNotFound: (StatusCode.NOT_FOUND, "REQUEST_NOT_FOUND"),
     errors.RequestClosed: (StatusCode.FAILED_PRECONDITION, "REQUEST_CLOSED"),
     errors.MappingNotFound: (StatusCode.NOT_FOUND, "MAPPING_NOT_FOUND"),

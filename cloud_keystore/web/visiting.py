@@ -40,6 +40,7 @@ class Visiting:
 
     visitor: Identity
     secret: str = field(repr=False)
+    secret_sha256: bytes = b""  # as the keystore has it
 
     @property
     def form_token(self) -> str:
@@ -215,7 +216,7 @@ class Doorkeeper:
             raise IdentityRejected("there is no visit")
         visitor = await asyncio.to_thread(self.find, fingerprint)
         PRESENTED.set(Presented(fingerprint, self.area.role))
-        return Visiting(visitor, secret)
+        return Visiting(visitor, secret, fingerprint)
 
 
 def _made(secret: str, *what: str) -> str:

@@ -16,6 +16,7 @@ CODE_TIME = timedelta(minutes=5)  # within which a code begins a visit
 STEP_TIME = codes.CODE_TIME  # within which a mailed code follows a portal password
 IDLE_TIME = timedelta(minutes=20)  # without a request, after which a visit is over
 LONGEST_VISIT = timedelta(hours=10)
+PROOF_TIME = timedelta(minutes=10)  # after a log-in, within which it proves who acts
 SEEN_TIME = timedelta(minutes=1)  # as exactly is known when there was a request last
 MOST_VISITS = 5  # of one operator or holder at the same time
 SECRET_BYTES = 32
@@ -56,6 +57,10 @@ class Visit:
         if self.begin_time is None or self.seen_time is None or self.end_time is not None:
             return False
         return now < min(self.seen_time + IDLE_TIME, self.begin_time + LONGEST_VISIT)
+
+    def is_proven(self, now: datetime) -> bool:
+        """Whether it has begun so lately that what is of high risk needs no other log-in."""
+        return self.begin_time is not None and now < self.begin_time + PROOF_TIME
 
 
 def new_text(prefix: str, random: Random) -> str:

@@ -13,7 +13,7 @@ from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.model.actors import Actor, ActorKind
 from cloud_keystore.model.clock import Clock, Random, new_id
-from cloud_keystore.model.errors import IdentityRejected, TokenRejected
+from cloud_keystore.model.errors import IdentityRejected, ProofNeeded, TokenRejected
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
@@ -122,6 +122,14 @@ class Visits:
             raise IdentityRejected(OVER)
         note_seen(self.database, made, now)
         return operator
+
+    def prove(self, secret_sha256: bytes) -> None:
+        """Raise ProofNeeded if the log-in of a visit is too old for what is of high risk."""
+        now = self.clock()
+        with self.database.read() as connection:
+            made = visits.by_secret(connection, Role.OPERATOR, secret_sha256)
+        if made is None or not made.is_proven(now):
+            raise ProofNeeded("your log-in is older than ten minutes: log in once more")
 
     def end(self, secret_sha256: bytes) -> None:
         """End a visit. Repeated, it does nothing."""

@@ -354,6 +354,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "unlock_codes.use": DEVICE,
         "visits.begin": NOBODY,  # a code says who logs in
         "visits.find": NOBODY,
+        "visits.prove": NOBODY,
         "visits.end": NOBODY,
         **PHONES,
         "log_in_passkeys.ask": NOBODY,

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloud_keystore.border.table import Access
+from cloud_keystore.border.table import Access, Proven
 from cloud_keystore.model.people import Role
 
 OPERATOR = Role.OPERATOR
+PROVEN = Proven(OPERATOR)  # what is of high risk; web/ra/proving.py has the pages
 VISITED: Mapping[str, Access] = MappingProxyType(
     {
         "visits.places": OPERATOR,
         "visits.rights": OPERATOR,
         "visits.held": OPERATOR,
-        "log_in_passkeys.ask_new": OPERATOR,
-        "log_in_passkeys.add": OPERATOR,
+        "log_in_passkeys.ask_new": PROVEN,
+        "log_in_passkeys.add": PROVEN,
         "log_in_passkeys.list_own": OPERATOR,
-        "log_in_passkeys.remove_own": OPERATOR,
+        "log_in_passkeys.remove_own": PROVEN,
         "people.list_users": OPERATOR,
         "people.add_user": OPERATOR,
-        "people.invite_device": OPERATOR,
+        "people.invite_device": PROVEN,
         "reports.states": OPERATOR,
         "showing.show": OPERATOR,
         "leaving.foresee": OPERATOR,
-        "leaving.close": OPERATOR,
+        "leaving.close": PROVEN,
         "issuing.issue": OPERATOR,
         "issuing.resume": OPERATOR,
         "prolonging.foresee": OPERATOR,
@@ -33,9 +34,9 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "custom_profiles.offered": OPERATOR,
         "cards.find": OPERATOR,
         "cards.suspend": OPERATOR,
-        "cards.resume": OPERATOR,
-        "cards.revoke": OPERATOR,
-        "unlock_codes.make": OPERATOR,
+        "cards.resume": PROVEN,
+        "cards.revoke": PROVEN,
+        "unlock_codes.make": PROVEN,
         "accounts.add": OPERATOR,
         "accounts.remove": OPERATOR,
         "devices.remove": OPERATOR,
@@ -45,9 +46,9 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "importing.import_users": OPERATOR,
         "reading.sentences": OPERATOR,
         "organisations.add": OPERATOR,
-        "organisations.change": OPERATOR,
+        "organisations.change": PROVEN,
         "organisations.list_all": OPERATOR,
-        "organisations.set_policy": OPERATOR,
+        "organisations.set_policy": PROVEN,
         "organisations.list_policies": OPERATOR,
         "explaining.of_organisation": OPERATOR,
         "domains.add": OPERATOR,
@@ -55,11 +56,11 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "domains.list_all": OPERATOR,
         "roles.known": OPERATOR,
         "roles.list_all": OPERATOR,
-        "roles.grant": OPERATOR,
-        "roles.withdraw": OPERATOR,
-        "custom_roles.define": OPERATOR,
-        "custom_roles.change": OPERATOR,
-        "custom_roles.delete": OPERATOR,
+        "roles.grant": PROVEN,
+        "roles.withdraw": PROVEN,
+        "custom_roles.define": PROVEN,
+        "custom_roles.change": PROVEN,
+        "custom_roles.delete": PROVEN,
         "custom_profiles.list_all": OPERATOR,
         "identities.list_of": OPERATOR,
         "identities.contacts": OPERATOR,
@@ -73,7 +74,7 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "feedback.list_all": OPERATOR,
         "feedback.scores": OPERATOR,
         "requests.list_all": OPERATOR,
-        "requests.approve": OPERATOR,
+        "requests.approve": PROVEN,
         "requests.refuse": OPERATOR,
     }
 )

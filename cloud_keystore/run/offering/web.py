@@ -123,6 +123,12 @@ class WebUseCases:
             return self.portal_visits.find(fingerprint)
         return self.callers.identify(fingerprint, role)
 
+    def prove(self, fingerprint: bytes) -> None:
+        """Raise ProofNeeded if an operator's visit has begun too long ago for what is of high
+        risk.
+        """
+        self.visits.prove(fingerprint)
+
 
 def web_use_cases(main: MainUseCases, enrolment: Enrolment) -> WebUseCases:
     """Those of the main port that pages have too, and enrolment."""

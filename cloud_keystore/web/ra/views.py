@@ -6,15 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cloud_keystore.model.errors import ProofNeeded
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.rights.visits import HeldRights, Visits
 from cloud_keystore.web.pages import Pages
+from cloud_keystore.web.ra.proving import HIGH_RISK, once_more, route
 from cloud_keystore.web.ra.visiting import AT
 from cloud_keystore.web.rows import NOTHING, View, served
 from cloud_keystore.web.visiting import current
@@ -79,4 +82,13 @@ class Views:
 
     def serve(self, view: View, request: Request) -> Response:
         """What a view answers, or a page that says why it does not."""
-        return served(self.pages, "ra/problem", view, request)
+        return served(self.pages, "ra/problem", partial(self._proven, view), request)
+
+    def _proven(self, view: View, request: Request) -> Response:
+        """What a view answers to whoever has logged in lately, if it is of high risk."""
+        try:
+            if route(request) in HIGH_RISK:
+                self.visits.prove(current().secret_sha256)
+            return view(request)
+        except ProofNeeded:
+            return once_more(request)

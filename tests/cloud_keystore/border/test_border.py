@@ -24,12 +24,13 @@ from cloud_keystore.border.answering import Answering
 from cloud_keystore.border.calling import Line, remote
 from cloud_keystore.border.encoding import pack, unpack
 from cloud_keystore.border.presented import PRESENTED, Presented
-from cloud_keystore.border.table import ANY, NOBODY, Each, methods
+from cloud_keystore.border.table import ANY, NOBODY, Each, Proven, methods
 from cloud_keystore.model.errors import (
     CardNotFound,
     Failed,
     IdentityRejected,
     Overloaded,
+    ProofNeeded,
     StorageUnavailable,
 )
 from cloud_keystore.model.people import Identity, Role
@@ -46,6 +47,8 @@ class Things:
 
     def __init__(self) -> None:
         self.hung_up, self.over = threading.Event(), threading.Event()
+        self.proven: list[bytes] = []
+        self.is_proven = False
 
     def add(self, one: int, two: int = 2) -> int:
         return one + two
@@ -78,6 +81,9 @@ class Things:
             done(place, text)
         self.over.set()
 
+    def risk(self) -> str:
+        return "done"
+
     def hidden(self) -> str:
         return "not in the table"
 
@@ -86,12 +92,18 @@ class Things:
 class Cases:
     things: Things
 
+    def prove(self, fingerprint: bytes) -> None:
+        self.things.proven.append(fingerprint)
+        if not self.things.is_proven:
+            raise ProofNeeded("log in once more")
+
 
 TABLE = {
     "things.add": NOBODY,
     "things.mine": ANY,
     "things.trace": NOBODY,
     "things.refuse": Role.WORKSTATION,
+    "things.risk": Proven(Role.WORKSTATION),
     "things.overload": NOBODY,
     "things.lose": NOBODY,
     "things.break_": NOBODY,
@@ -163,6 +175,15 @@ def test_custody_finds_the_caller_itself(border: Border, present: Enrolled) -> N
     fingerprint = sha256(present.certificate).digest()
     assert border.line.named(fingerprint) == ("workstation", present.identity.id)
     assert border.line.named(b"another") == ("", "")
+
+
+def test_what_is_of_high_risk_needs_a_proof_in_custody(border: Border, present: Enrolled) -> None:
+    """Step-up: whatever the process of the pages says, custody looks when the log-in was."""
+    with pytest.raises(ProofNeeded):
+        border.things.risk()
+    border.own.is_proven = True
+    assert border.things.risk() == "done"
+    assert border.own.proven == [sha256(present.certificate).digest()] * 2
 
 
 def test_refusals_are_what_they_were(border: Border, present: Enrolled) -> None:

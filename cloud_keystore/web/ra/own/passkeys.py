@@ -7,16 +7,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.rights.log_ins import LogInPasskey
 from cloud_keystore.people.rights.log_in_passkeys import Asked, LogInPasskeys, PasskeyAnswer
 from cloud_keystore.web.proofs import ProofRejected, decoded, encoded
+from cloud_keystore.web.ra.entering import asked, entered
 from cloud_keystore.web.ra.forms import Question, ask
 from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.ra.visiting import AREA, AT, PASSKEY, PASSKEY_ASKED
@@ -53,7 +53,7 @@ class PasskeyPages:
         """What a script is to ask the authenticator for."""
         return JSONResponse(_asked(self.passkeys.ask()))
 
-    def begin(self, _request: Request) -> Response:
+    def begin(self, request: Request) -> Response:
         """Begin a visit, with a secret that no browser has had before."""
         wanted = AREA.own_path(given("next"))
         try:
@@ -68,12 +68,8 @@ class PasskeyPages:
                 )
             )
         except TokenRejected as error:
-            return self.views.pages.page(
-                "ra/log_in", HTTPStatus.FORBIDDEN, wanted=wanted, wrong=str(error), by="passkey"
-            )
-        return RedirectResponse(
-            quote(wanted, safe="/?=&%+"), HTTPStatus.SEE_OTHER, {"Set-Cookie": AREA.kept(secret)}
-        )
+            return asked(self.views.pages, wanted, wrong=str(error), by="passkey")
+        return entered(self.views.visits, request, secret, wanted)
 
     def show(self, request: Request, wrong: str = "") -> Response:
         """How whoever visits can log in."""
@@ -82,12 +78,12 @@ class PasskeyPages:
 
     def asked_new(self, _request: Request) -> Response:
         """What a script is to let the authenticator make."""
-        asked = self.passkeys.ask_new(current().visitor)
+        wanted = self.passkeys.ask_new(current().visitor)
         said = {
-            **_asked(asked.asked),
-            "user_handle": encoded(asked.user_handle),
-            "name": asked.name,
-            "present": [encoded(each) for each in asked.present],
+            **_asked(wanted.asked),
+            "user_handle": encoded(wanted.user_handle),
+            "name": wanted.name,
+            "present": [encoded(each) for each in wanted.present],
         }
         return JSONResponse(said)
 

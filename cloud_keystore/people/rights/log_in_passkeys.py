@@ -38,6 +38,7 @@ from cloud_keystore.model.rights.log_ins import (
     LogInPasskey,
 )
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.model.rights.visits import CODE_TIME, LONGEST_VISIT
 from cloud_keystore.people.rights.visits import Visits, enter
 from cloud_keystore.storage import people
 from cloud_keystore.storage.rights import log_in_passkeys as rows
@@ -176,7 +177,9 @@ class LogInPasskeys:
             return rows.of_operator(connection, operator.id)
 
     def remove_own(self, passkey_id: str, operator: Identity) -> None:
-        """Let an operator log in by one of the own passkeys no more. Raises IdentityNotFound."""
+        """Let an operator log in by one of the own passkeys no more, and end all visits: whoever
+        has the passkey can have begun one. Raises IdentityNotFound.
+        """
         with acting.changing(self.visits.database, operator.actor, self.visits.clock()) as by:
             own = rows.of_operator(by.connection, operator.id)
             found = next((each for each in own if each.id == passkey_id), None)
@@ -185,6 +188,9 @@ class LogInPasskeys:
             rows.end(by.connection, found.id, by.now)
             said: dict[str, Detail] = {"name": found.display_name}
             _tell(by, Kind.LOG_IN_PASSKEY_REMOVED, operator, found, said)
+            since = by.now - LONGEST_VISIT - CODE_TIME
+            for each in visits.unended(by.connection, Role.OPERATOR, operator.id, since):
+                visits.end(by.connection, each, by.now)
 
     def _entered(
         self,

@@ -24,10 +24,7 @@ from cloud_keystore.web.rows import Row, see
 from cloud_keystore.web.visiting import current, given
 
 OWN = f"{AT}/my-log-in"
-DONE = {
-    "added": "The passkey is added: you can log in with it from now on.",
-    "removed": "The passkey is removed: nobody can log in with it any more.",
-}
+DONE = {"added": "The passkey is added: you can log in with it from now on."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +101,9 @@ class PasskeyPages:
         question = Question(
             f"Remove the passkey {named}?" if named else "Remove this passkey?",
             (
-                "Nobody can log in with it any more. You can still log in with a code, and with "
-                "your other passkeys. Remove it in your browser or phone too, which go on "
-                "offering it.",
+                "Nobody can log in with it any more, and you are logged out everywhere, here too. "
+                "You can log in again with a code, and with your other passkeys. Remove it in your "
+                "browser or phone too, which go on offering it.",
             ),
             "Remove the passkey",
             OWN,
@@ -117,7 +114,7 @@ class PasskeyPages:
     def remove(self, request: Request) -> Response:
         """Take a passkey out of use for ever."""
         self.passkeys.remove_own(str(request.path_params["passkey_id"]), current().visitor)
-        return see(OWN, "removed")
+        return see(OWN)
 
     def _shown(self, own: Sequence[LogInPasskey], done: str, wrong: str) -> Response:
         status = HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK

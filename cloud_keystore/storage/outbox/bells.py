@@ -18,11 +18,14 @@ from sqlalchemy import (
 )
 
 from cloud_keystore.model import sign_ins
+from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.operations import Channel, State
 from cloud_keystore.model.outbox.bells import Bell
+from cloud_keystore.model.portal.assents import ANSWER_TIME, AssentState
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.authentic.declaring import authentic
+from cloud_keystore.storage.credentials.portal.assents import assent
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import OPEN, is_open, number, partial
 from cloud_keystore.storage.databases.instants import Instant
@@ -45,7 +48,7 @@ bell = authentic(
     partial("bell_open", "user_id", where=OPEN),
     uncovered=("sealed",),
 )
-b, o, s = bell.c, operation.c, sign_in.c
+b, o, s, a = bell.c, operation.c, sign_in.c, assent.c
 PUSH_BIT = 1 << (Channel.PUSH - 1)
 MOST_WAITING = 5000  # the newest, that are looked at
 _OPEN = is_open(b.end_time)
@@ -93,8 +96,9 @@ def end(connection: Connection, device_id: str, now: datetime) -> bool:
 
 def due(connection: Connection, now: datetime, most: int) -> list[Due]:
     """Bells that are to be rung, at most so many: of holders for whom something waits that came by
-    push, of which it was not rung yet, and that no device has claimed. What is rung tells nothing,
-    so that no code of a record is checked here.
+    push, of which it was not rung yet, and that no device has claimed, or who do something at the
+    portal that waits for a yes. What is rung tells nothing, so that no code of a record is checked
+    here.
     """
     if connection.execute(select(b.device_id).where(_OPEN).limit(number(1))).first() is None:
         return []
@@ -135,6 +139,14 @@ def _waiting(connection: Connection, now: datetime) -> Mapping[str, tuple[dateti
         for row in connection.execute(query.limit(number(MOST_WAITING))):
             newest, last = found.get(row.user_id, (row.create_time, row.expire_time))
             found[row.user_id] = max(newest, row.create_time), max(last, row.expire_time)
+    since = now - ANSWER_TIME
+    # Primary keys are in the order of time.
+    recent = (a.id > earliest_id(since), a.create_time > since, a.state == AssentState.WAITING)
+    doing = select(a.user_id, a.create_time).where(*recent).order_by(a.id.desc())
+    for user_id, asked_time in connection.execute(doing.limit(number(MOST_WAITING))):
+        until = asked_time + ANSWER_TIME
+        newest, last = found.get(user_id, (asked_time, until))
+        found[user_id] = max(newest, asked_time), max(last, until)
     return found
 
 

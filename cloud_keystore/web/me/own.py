@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from cloud_keystore.cards.own.holdings import Holdings
 from cloud_keystore.model.errors import DeviceNotFound
+from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.people.devices import Devices
+from cloud_keystore.people.portal.factors import LogInFactors
 from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.web.me.views import HISTORY, PHONES, SESSIONS, OwnViews
 from cloud_keystore.web.me.visiting import AT
@@ -28,6 +30,7 @@ class OwnPages:
     holdings: Holdings
     devices: Devices
     visits: PortalVisits
+    factors: LogInFactors
 
     def rows(self) -> tuple[Row, ...]:
         """Its pages."""
@@ -50,7 +53,9 @@ class OwnPages:
             (each, ending(each.card.expire_time, now), is_ending(each.card.expire_time, now))
             for each in own.cards
         ]
-        return self.views.page("cards", own=own, lines=lines, done=self.views.done(request))
+        factors, done = self.factors.look(current().visitor), self.views.done(request)
+        by_mail = factors.can_phone and factors.in_force is Factor.EMAIL
+        return self.views.page("cards", own=own, lines=lines, by_mail=by_mail, done=done)
 
     def phones(self, request: Request) -> Response:
         """The phones that can approve, and those that are invited."""

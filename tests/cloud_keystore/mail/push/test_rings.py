@@ -11,6 +11,7 @@ from cloud_keystore.model.operations import Channel, Decision
 from cloud_keystore.model.outbox.bells import LEASE_TIME, LONGEST_PAUSE, QUIET_TIME
 from cloud_keystore.model.outbox.notifications import Outcome
 from cloud_keystore.model.people import User
+from cloud_keystore.model.portal.assents import ANSWER_TIME, Subject
 from cloud_keystore.storage.outbox import bells as rows
 from support.keystore_world import Enrolled, World
 from support.push_browser import PushBrowser, claims
@@ -113,6 +114,25 @@ def test_a_sign_in_rings_too(world: World, rings: Rings, pc: Enrolled) -> None:
     world.signing_in.begin(b"s" * 16, UPN, pc.identity)
     (ring,) = rings.take()
     assert ring.device_id == phone.identity.id
+
+
+def test_what_is_done_at_the_portal_rings_too(
+    world: World, rings: Rings, browser: PushBrowser, ada: tuple[User, Enrolled]
+) -> None:
+    """As long as the phone can agree to it, and no longer than until it has answered."""
+    user, phone = ada
+    for answers in (True, False):
+        with world.database.write() as connection:
+            ask = world.assents.ask
+            asked = ask(connection, user, Subject.LOG_IN, "visit", phone.identity)
+        (ring,) = rings.take()
+        assert browser.read(ring.body) == CONTENT
+        assert 0 < ring.seconds <= ANSWER_TIME.total_seconds()
+        tell(rings, ring, Outcome.LATER)
+        if answers:
+            world.assents.answer(asked.id, "", phone.identity, agrees=False, is_me=True)
+        world.clock.now += ANSWER_TIME if not answers else LEASE_TIME
+        assert rings.take() == []
 
 
 def test_each_phone_of_the_holder_rings_and_nobody_elses(

@@ -66,6 +66,7 @@ def test_a_log_in_goes_by_the_phone(
     """AUTH-07: the page shows the number, the phone takes it, and without it nobody is let in."""
     page = ada.text(f"{FACTOR}?done=factor")
     assert "Your log-ins need this from now on" in page
+    assert "Let your phone be asked" not in ada.text("/me")
     guest = Guest(application)
     assert guest.post(LOG_IN, token=False, name=EMAIL, password=PASSWORD).status == 303
     number = number_in(guest.get(CODE))
@@ -128,6 +129,7 @@ def test_a_change_needs_code_and_phone(
 ) -> None:
     """AUTH-08: neither alone changes anything; what cannot be chosen says so."""
     made = Guest.of(portal, application)
+    assert "Let your phone be asked" in made.text("/me")
     number = number_in(made.post(f"{FACTOR}/ask", factor="phone"))
     code = portal.code()
     early = made.post(FACTOR, factor="phone", code=code)

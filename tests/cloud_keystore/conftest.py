@@ -54,6 +54,8 @@ ON_BOTH_DATABASES = {
     "test_phones",
     "test_portal_passwords",
     "test_portal_visits",
+    "test_enrolling",
+    "test_assents",
     "test_surveys",
     "test_giving_feedback",
     "test_unlock_codes",

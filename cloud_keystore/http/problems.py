@@ -32,6 +32,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
         errors.UserClosed: HTTPStatus.CONFLICT,
         errors.AddressUnreachable: HTTPStatus.CONFLICT,
+        errors.NoAppPin: HTTPStatus.CONFLICT,
         errors.PhoneUnreachable: HTTPStatus.CONFLICT,
         errors.PortalClosed: HTTPStatus.CONFLICT,
         errors.CardNotFound: HTTPStatus.NOT_FOUND,

@@ -38,6 +38,10 @@ class UserClosed(KeystoreError):
     """The person has left: nothing is made for them any more."""
 
 
+class NoAppPin(KeystoreError):
+    """The phone asks for no PIN, or there is no code for another one."""
+
+
 class PhoneUnreachable(KeystoreError):
     """The person has no phone number, nothing more can be sent to it, or no code is awaited."""
 

@@ -110,6 +110,12 @@ class Kind(StrEnum):
     IDENTITY_RENEWED = "identity.renewed"  # it has a next certificate, which is not in use yet
     IDENTITY_REKEYED = "identity.rekeyed"  # its next certificate was used for the first time
     IDENTITY_REMOVED = "identity.removed"
+    APP_PIN_SET = "app-pin.set"  # which a phone asks for before it approves
+    APP_PIN_CHANGED = "app-pin.changed"
+    APP_PIN_WRONG = "app-pin.wrong"
+    APP_PIN_CODE_MADE = "app-pin-code.made"  # by which a holder chooses another one
+    APP_PIN_CODE_WRONG = "app-pin-code.wrong"
+    APP_PIN_RESET = "app-pin.reset"
     BELL_HUNG = "bell.hung"  # a device is rung while its page is closed
     BELL_GONE = "bell.gone"
     CLIENT_ADDED = "client.added"  # a program that calls the REST API

@@ -167,6 +167,7 @@ class Admitting:
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
                 accepting.check_policy(in_force.policy, key)
+                accepting.check_app_pin(connection, device, sign_in_id, now)
                 if card.state is not CardState.ACTIVE:
                     raise CardNotInUse(f"card {card.serial} is {card.state}")
             if agrees:

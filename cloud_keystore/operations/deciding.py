@@ -171,6 +171,7 @@ class Deciding:
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
                 accepting.check_policy(in_force.policy, key)
+                accepting.check_app_pin(connection, device, operation_id, now)
             now = self.clock()
             if not operations.decide(connection, operation_id, event, approval, now):
                 found = operations.find(connection, operation_id) or operation

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from cloud_keystore.custody.credentials.app_pins import AppPins
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.approval_keys import ApprovalKeyKind, Passkey
 from cloud_keystore.model.clock import Clock
@@ -38,6 +39,7 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
     door: Door
     people: People
     short_codes: ShortCodes
+    app_pins: AppPins
     devices: Devices
     identities: Identities
     problems: Problems
@@ -127,6 +129,16 @@ class IdentityServicer(identities_pb2_grpc.IdentityServiceServicer):
             context, lambda who: self.short_codes.make(request.user_id, actor=who.actor)
         )
         response = pb.CreateShortCodeResponse(code=made.text)
+        response.expire_time.FromDatetime(made.expire_time)
+        return response
+
+    async def CreateAppPinCode(
+        self, request: pb.CreateAppPinCodeRequest, context: Context
+    ) -> pb.CreateAppPinCodeResponse:
+        made = await self.door.call(
+            context, lambda who: self.app_pins.make_code(request.device_id, actor=who.actor)
+        )
+        response = pb.CreateAppPinCodeResponse(code=made.code)
         response.expire_time.FromDatetime(made.expire_time)
         return response
 

@@ -37,6 +37,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.UserExists: (StatusCode.ALREADY_EXISTS, "USER_EXISTS"),
     errors.ChangedMeanwhile: (StatusCode.ABORTED, "CHANGED_MEANWHILE"),
     errors.UserClosed: (StatusCode.FAILED_PRECONDITION, "USER_CLOSED"),
+    errors.NoAppPin: (StatusCode.FAILED_PRECONDITION, "NO_APP_PIN"),
     errors.PhoneUnreachable: (StatusCode.FAILED_PRECONDITION, "PHONE_UNREACHABLE"),
     errors.AddressUnreachable: (StatusCode.FAILED_PRECONDITION, "ADDRESS_UNREACHABLE"),
     errors.PortalClosed: (StatusCode.FAILED_PRECONDITION, "PORTAL_CLOSED"),

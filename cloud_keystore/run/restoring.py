@@ -18,6 +18,7 @@ from cloud_keystore.model.sign_ins import Why
 from cloud_keystore.storage import cards, operations, passcodes, sign_ins
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage import tables as t
+from cloud_keystore.storage.credentials import app_pins
 from cloud_keystore.storage.credentials.phone_codes import phone_code
 from cloud_keystore.storage.credentials.portal.codes import mailed_code
 from cloud_keystore.storage.credentials.unlock_codes import unlock_code
@@ -96,6 +97,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
         voided = tokens.void_all(connection, now)
         notifications.cancel_all(connection, WHY, now)
         passcodes.leave_one_try(connection)
+        app_pins.leave_one_try(connection)
         connection.execute(DropTable(_MARK, if_exists=True))
         restored = entries.about_keystore(Kind.KEYSTORE_RESTORED, now, DATA_FOLDER, details)
         journal.append(connection, restored)

@@ -9,8 +9,6 @@ from http import HTTPStatus
 from typing import NamedTuple
 from uuid import UUID
 
-from pydantic import SecretStr
-
 from cloud_keystore.approval import passkeys
 from cloud_keystore.cards.life import CardListing, Life
 from cloud_keystore.cards.unlocking import Unlocking
@@ -152,22 +150,22 @@ class AuthenticatorCalls:
 
     def choose_passcode(self, serial: str, said: m.Choosing) -> m.Chosen:
         """Set the first passcode of a card."""
-        puk = self.passcodes.set_first(serial, _secret(said.passcode), current().device)
+        puk = self.passcodes.set_first(serial, m.secret(said.passcode), current().device)
         return m.Chosen(puk=puk)
 
     def change_passcode(self, serial: str, said: m.Changing) -> m.Changed:
         """Replace a passcode."""
-        old, new = _secret(said.old_passcode), _secret(said.new_passcode)
+        old, new = m.secret(said.old_passcode), m.secret(said.new_passcode)
         return _changed(self.passcodes.change_own(serial, old, new, current().device))
 
     def reset_passcode(self, serial: str, said: m.Resetting) -> m.Changed:
         """Replace a passcode by the PUK."""
-        puk, new = _secret(said.secret), _secret(said.new_passcode)
+        puk, new = m.secret(said.secret), m.secret(said.new_passcode)
         return _changed(self.passcodes.reset_own(serial, puk, new, current().device))
 
     def use_unlock_code(self, serial: str, said: m.Resetting) -> m.Changed:
         """Replace a passcode by a code that the registration authority has read out."""
-        code, new = _secret(said.secret), _secret(said.new_passcode)
+        code, new = m.secret(said.secret), m.secret(said.new_passcode)
         return _changed(self.unlock_codes.use(serial, code, new, current().device))
 
     def agree_to_unlock(self, serial: str) -> m.Card:
@@ -232,10 +230,6 @@ def _registration(made: m.Passkey) -> passkeys.Registration:
 
 def _assertion(made: m.Assertion) -> Assertion:
     return Assertion(made.authenticator_data, made.client_data, made.credential_id)
-
-
-def _secret(said: SecretStr) -> bytes:
-    return said.get_secret_value().encode()
 
 
 def _card(listing: CardListing, now: datetime) -> m.Card:

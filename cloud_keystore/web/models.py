@@ -39,6 +39,11 @@ Text = Annotated[str, Field(max_length=SHORT)]
 Passcode = Annotated[SecretStr, Field(max_length=LONGEST_PASSCODE)]
 
 
+def secret(said: SecretStr) -> bytes:
+    """What is in it."""
+    return said.get_secret_value().encode()
+
+
 class Said(BaseModel):
     """What is sent has these fields and no others."""
 
@@ -270,8 +275,22 @@ class Ended(BaseModel):
     is_ended: bool
 
 
+class PinAsked(BaseModel):
+    """Whether this phone asks for a PIN, and how many tries it has."""
+
+    is_set: bool
+    tries_left: int
+
+
+class Checking(Said):
+    """A PIN, and the request that is to be approved."""
+
+    pin: Passcode
+    operation_id: Text
+
+
 class Choosing(Said):
-    """The first passcode of a card."""
+    """The first passcode of a card, or PIN of a phone."""
 
     passcode: Passcode
 

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 ENROLMENTS, PASSKEYS, ADDRESSES, SHORT_CODES = (
     f"{CALLS}{each}" for each in ("enrolments", "passkeys", "addresses", "short-codes")
 )
+PIN = f"{CALLS}pin"
 OF_CARD = re.compile(rf"{CALLS}cards/([^/]+)/(first-passcode|passcode|reset|unlock)")
 NONCE = "DPoP-Nonce"
 
@@ -77,6 +78,8 @@ class Proving:
         self.admit("device", fingerprint)
         if (named := OF_CARD.fullmatch(scope["path"])) is not None:
             self.admit("passcode", (named[1], fingerprint))
+        elif scope["path"].startswith(f"{PIN}/"):
+            self.admit("passcode", ("", fingerprint))
         self.nonces.spend(proof)
         return Call(device, fingerprint)
 

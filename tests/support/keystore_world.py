@@ -53,6 +53,7 @@ from cloud_keystore.cards.succession import come_into_use
 from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.custody.backends.keys import Backend, Keys
 from cloud_keystore.custody.backends.software import SoftwareKeys
+from cloud_keystore.custody.credentials.app_pins import AppPins
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys, encipher
 from cloud_keystore.custody.credentials.passcodes import Passcodes
@@ -222,6 +223,7 @@ class World:
     replacing: Replacing
     unlocking: Unlocking
     unlock_codes: UnlockCodes
+    app_pins: AppPins
     feedback: GivingFeedback
     surveys: Surveys
     phones: Phones
@@ -638,6 +640,7 @@ def new_world(
         reports=Reports(database, clock),
         unlocking=Unlocking(database, clock, os.urandom, woken.extend),
         unlock_codes=UnlockCodes(passcodes, woken.extend),
+        app_pins=AppPins(passcodes),
         feedback=GivingFeedback(database, clock, os.urandom),
         surveys=Surveys(database, clock, os.urandom),
         phones=Phones(database, clock, os.urandom, seal),

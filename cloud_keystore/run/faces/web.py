@@ -40,6 +40,7 @@ from cloud_keystore.web.me.views import OwnViews
 from cloud_keystore.web.me.visiting import AREA as OWN_AREA
 from cloud_keystore.web.origins import Origins
 from cloud_keystore.web.pages import Pages
+from cloud_keystore.web.pins import PinCalls
 from cloud_keystore.web.proofs import Nonces
 from cloud_keystore.web.proving import Proving
 from cloud_keystore.web.ra.administration.domains import DomainPages
@@ -139,6 +140,7 @@ def site_of(
         sessions=use_cases.sessions,
         clock=clock,
     )
+    pins = PinCalls(use_cases.app_pins)
     standing = StandingCalls(use_cases.callers, use_cases.renewing, use_cases.surveys, clock)
     streams = Streams(
         ringing, use_cases.alerts, use_cases.assents, wakeups, limiter.stream, limiter.looks
@@ -152,7 +154,7 @@ def site_of(
         Part(views.serve, _visited(use_cases, views, clock)),
         Part(own.serve, _own(use_cases, own)),
     )
-    told = (*calls.rows(), *standing.rows(), *asked.rows())
+    told = (*calls.rows(), *standing.rows(), *asked.rows(), *pins.rows())
     inner = application(told, streams, pages, Assets.read(), parts)
     proven = Proving(inner, use_cases.callers, nonces, limiter.admit)
     holders = Doorkeeper(proven, OWN_AREA, use_cases.portal_visits.find, limiter.admit)

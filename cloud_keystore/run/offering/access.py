@@ -112,6 +112,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "reports.expiring": OPERATOR,
         "people.invite_device": OPERATOR,
         "short_codes.make": OPERATOR,
+        "app_pins.make_code": OPERATOR,
         "people.add_workstation": OPERATOR,
         "people.add_operator": OPERATOR,
         "people.add_auditor": OPERATOR,

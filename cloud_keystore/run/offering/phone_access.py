@@ -13,6 +13,11 @@ PHONES: Mapping[str, Access] = MappingProxyType(
     {
         "admitting.list_open": DEVICE,
         "admitting.end": DEVICE,
+        "app_pins.look": DEVICE,
+        "app_pins.choose": DEVICE,
+        "app_pins.change": DEVICE,
+        "app_pins.check": DEVICE,
+        "app_pins.reset": DEVICE,
         "callers.heard": DEVICE,
         "renewing.renew_same": DEVICE,
         "surveys.find": DEVICE,

@@ -28,6 +28,7 @@ from cloud_keystore.cards.spares import Spares
 from cloud_keystore.cards.spine.tickets import Tickets
 from cloud_keystore.cards.succession import come_into_use
 from cloud_keystore.cards.unlocking import Unlocking
+from cloud_keystore.custody.credentials.app_pins import AppPins
 from cloud_keystore.custody.credentials.data_objects import DataObjects
 from cloud_keystore.custody.credentials.management_keys import ManagementKeys
 from cloud_keystore.custody.credentials.passcodes import Passcodes, new_hasher
@@ -107,6 +108,7 @@ class MainUseCases(PortalUseCases):
     replacing: Replacing
     unlocking: Unlocking
     unlock_codes: UnlockCodes
+    app_pins: AppPins
     alerts: Alerts
     deciding: Deciding
     admitting: Admitting
@@ -247,6 +249,7 @@ def main_use_cases(
         replacing=replacing,
         unlocking=Unlocking(database=database, clock=clock, random=os.urandom, wake=wake),
         unlock_codes=UnlockCodes(passcodes, wake),
+        app_pins=AppPins(passcodes),
         alerts=Alerts(database=database, clock=clock),
         deciding=Deciding(database, seal, clock, wake, os.urandom, parts.authorities),
         admitting=admitting,

@@ -17,6 +17,7 @@ from cloud_keystore.cards.reports import Reports
 from cloud_keystore.cards.requests import Requests
 from cloud_keystore.cards.showing import Showing
 from cloud_keystore.cards.unlocking import Unlocking
+from cloud_keystore.custody.credentials.app_pins import AppPins
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.mail.notifications import Notifications
@@ -75,6 +76,7 @@ class WebUseCases:
     cards: Life
     passcodes: Passcodes
     unlock_codes: UnlockCodes
+    app_pins: AppPins
     unlocking: Unlocking
     sessions: Sessions
     visits: Visits

@@ -246,6 +246,7 @@ def add_services(
             door=operators,
             people=our.people,
             short_codes=our.short_codes,
+            app_pins=our.app_pins,
             devices=our.devices,
             identities=our.identities,
             problems=our.problems,

@@ -14,7 +14,7 @@ from cloud_keystore.storage.contacts import (
     helping,
     memberships,
 )
-from cloud_keystore.storage.credentials import phone_codes, unlock_codes
+from cloud_keystore.storage.credentials import app_pins, phone_codes, unlock_codes
 from cloud_keystore.storage.credentials.portal import (
     assents,
     codes,
@@ -66,6 +66,7 @@ assert helping.help_contact.metadata is METADATA  # noqa: S101
 assert memberships.membership.metadata is METADATA  # noqa: S101
 assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert phone_codes.phone_code.metadata is METADATA  # noqa: S101
+assert app_pins.app_pin.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
 assert assents.assent.metadata is METADATA  # noqa: S101
 assert factors.portal_factor.metadata is METADATA  # noqa: S101

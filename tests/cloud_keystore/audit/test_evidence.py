@@ -221,6 +221,9 @@ TOLD_OF_DIRECTORIES: dict[str, Kind] = {
     "DirectoryService.DecideDifference": Kind.DIRECTORY_DECIDED,
 }
 
+# What is called about a phone that asks for a PIN, which only pages do.
+TOLD_OF_PAGES: dict[str, Kind] = {"IdentityService.CreateAppPinCode": Kind.APP_PIN_CODE_MADE}
+
 UNTOLD: dict[str, str] = {
     "AdministrationService.RequestChallenge": "opens nothing; its answer is told",
     "EnrolmentService.GetPasskeyTerms": "reads; enrolment is told",
@@ -289,7 +292,7 @@ UNDELIVERED = b'"alert":"undelivered"'
 
 def test_every_method_is_in_a_table() -> None:
     methods = {f"{method.containing_service.name}.{method.name}" for method in METHODS}
-    tables = (TOLD, TOLD_LATER, TOLD_OF_FAILED, TOLD_OF_DIRECTORIES, UNTOLD)
+    tables = (TOLD, TOLD_LATER, TOLD_OF_FAILED, TOLD_OF_DIRECTORIES, TOLD_OF_PAGES, UNTOLD)
     assert sorted(methods) == sorted(name for table in tables for name in table)
 
 
@@ -561,6 +564,14 @@ def test_what_is_decided_about_a_directory_is_told(world: World) -> None:
     world.people.change_user(made.id, "Ada Byron", None, actor=OPERATOR)
     world.differences.decide(made.id, "name", take=True, actor=OPERATOR)
     for kind in TOLD_OF_DIRECTORIES.values():
+        assert [entry.actor for entry in world.journal(kind)] == [OPERATOR]
+
+
+def test_codes_for_the_pins_of_pages_are_told(world: World) -> None:
+    _, phone = world.user()
+    world.app_pins.choose(b"246802", phone.identity)
+    world.app_pins.make_code(phone.identity.id, actor=OPERATOR)
+    for kind in TOLD_OF_PAGES.values():
         assert [entry.actor for entry in world.journal(kind)] == [OPERATOR]
 
 

@@ -87,6 +87,7 @@ REASONS: Mapping[str, str] = {
         for verb in ("Create", "Update", "Remove")
     },
     "IdentityService.CreateShortCode": FACE,
+    "IdentityService.CreateAppPinCode": FACE,
     "IdentityService.CreateVisitCode": "it is for the browser of the operator who asks",
     "IdentityService.ListOperators": STAFF,
     "IdentityService.ListAuditors": STAFF,

@@ -114,6 +114,7 @@ NEVER = {
     "DirectoryService.DecideDifference",
     "PeopleService.LeaveOrganisation",  # it is the last one
     "PeopleService.SendAddressLink",  # no address waits
+    "IdentityService.CreateAppPinCode",  # its phones, which are no pages, ask for no PIN
 }
 
 # Calls about one thing, or that make something in an organisation. Those that end things are last.
@@ -208,6 +209,9 @@ THINGS: Mapping[str, Row] = {
     ),
     "IdentityService.GetWorkstationReport": Row(
         Right.VIEW, lambda at: staff.GetWorkstationReportRequest(workstation_id=at.workstation)
+    ),
+    "IdentityService.CreateAppPinCode": Row(
+        Right.DEVICES, lambda at: staff.CreateAppPinCodeRequest(device_id=at.device)
     ),
     "IdentityService.GetDevice": Row(
         Right.VIEW, lambda at: staff.GetDeviceRequest(device_id=at.device)

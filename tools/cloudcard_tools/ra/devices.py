@@ -112,6 +112,27 @@ def device_show(device: str, caller: Caller) -> None:
     caller.print_facts(facts, {**DEVICE_LABELS, "holder": "Holder"})
 
 
+@device.command(
+    "pin-code",
+    epilog="""\b
+Examples:
+  cloudcard ra device pin-code "Ada's phone"
+""",
+)
+@click.argument("device")
+@operator_options
+def device_pin_code(device: str, caller: Caller) -> None:
+    """Print ten digits by which the holder of DEVICE, a phone whose page asks for a PIN, chooses
+    another PIN on it. They are good for an hour and once; the newest ones alone count. DEVICE is
+    its name, its holder's name or e-mail address, an identifier, or the beginning of one.
+    """
+    device_id = find(caller, Sort.DEVICE, device, in_use=True)
+    with caller.service(IdentityServiceStub) as stub:
+        made = stub.CreateAppPinCode(pb.CreateAppPinCodeRequest(device_id=device_id))
+    facts = {"code": made.code, "good_until": when(made.expire_time)}
+    caller.print_facts(facts, {"code": "PIN code", "good_until": "Good until"})
+
+
 @device.command("remove")
 @click.argument("device")
 @click.option("--reason", required=True, help="Why; kept in the journal.")

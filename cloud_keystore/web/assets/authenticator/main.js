@@ -7,6 +7,7 @@ import { enrolled, NoToken, tokenIn } from "./enrolling.js";
 import { remember, showHistory } from "./history.js";
 import { kept } from "./keeping.js";
 import { answered, canMake, NoPasskey } from "./passkeys.js";
+import { Pins } from "./pins.js";
 import { Decision, genuine, NotGenuine, signed, statement, Unreadable } from "./protocol.js";
 import { Questions } from "./questions.js";
 import { Bell, quieten } from "./ringing.js";
@@ -30,6 +31,7 @@ class Authenticator {
   #cards;
   #sessions;
   #survey;
+  #pins;
   #standing;
   #bell;
   #questions;
@@ -41,6 +43,7 @@ class Authenticator {
     const isRemoved = (error) => this.#isRemoved(error);
     this.#cards = new Cards(this.#calls, isRemoved);
     this.#sessions = new Sessions(this.#calls, isRemoved);
+    this.#pins = new Pins(this.#calls, isRemoved);
     this.#survey = new Survey(this.#calls, isRemoved);
     this.#questions = new Questions(this.#calls, isRemoved);
     this.#bell = new Bell(this.#calls, isRemoved);
@@ -72,7 +75,8 @@ class Authenticator {
   // What the keystore offers is shown when it has said so.
   async #stand() {
     await this.#standing.begin();
-    if (shown() === "home") this.#listFurther();
+    await this.#listFurther();
+    if (shown() === "request") this.#askPin();
   }
 
   async #listen() {
@@ -159,9 +163,15 @@ class Authenticator {
     }
   }
 
-  #listFurther() {
+  async #listFurther() {
     this.#sessions.list(this.#standing.offers("sign-ins"));
     if (this.#standing.offers("survey")) this.#survey.list();
+    // A passkey asks for finger, face or PIN by itself.
+    if (this.#standing.offers("pin") && this.#device.passkey === undefined) await this.#pins.list();
+  }
+
+  #askPin() {
+    at("pin-group").hidden = !this.#pins.isSet;
   }
 
   #show(request) {
@@ -181,7 +191,8 @@ class Authenticator {
     at("documents-title").textContent = listed.length === 1 ? "The document" : `The ${listed.length} documents`;
     at("documents").replaceChildren(...listed.map(([text, data]) => element("li", "", text, element("code", "", data))));
     at("documents-group").hidden = listed.length === 0;
-    at("number").value = "";
+    at("number").value = at("pin").value = "";
+    this.#askPin();
     at("number-group").hidden = request.isClaimed;
     show("request");
     at("request-title").focus();
@@ -205,6 +216,14 @@ class Authenticator {
     say("");
     this.#busy(true);
     try {
+      if (decision === Decision.APPROVE && this.#pins.isSet) {
+        const wrong = await this.#pins.wrong(at("pin").value, request.id);
+        at("pin").value = "";
+        if (wrong !== "") {
+          say(wrong);
+          return;
+        }
+      }
       const evidence = await this.#evidence(request, decision, number);
       const said = { decision, number, ...evidence, is_sign_in: request.says.signIn !== null };
       const { state } = await this.#sent(`requests/${encodeURIComponent(request.id)}/decision`, said);
@@ -265,6 +284,8 @@ class Authenticator {
     }
     show("request");
     say(error.message);
+    // Its holder can have chosen a PIN in another tab.
+    if (error.kind === "approval-rejected") this.#listFurther().then(() => this.#askPin());
   }
 
   async #claimed(told) {

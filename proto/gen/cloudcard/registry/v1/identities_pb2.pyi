@@ -675,6 +675,56 @@ class CreateDeviceTokenResponse(_message.Message):
 Global___CreateDeviceTokenResponse: _TypeAlias = CreateDeviceTokenResponse  # noqa: Y015
 
 @_typing.final
+class CreateAppPinCodeRequest(_message.Message):
+    """CreateAppPinCodeRequest names a phone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    device_id: _builtins.str
+    """Identifier of the phone."""
+    def __init__(
+        self,
+        *,
+        device_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateAppPinCodeRequest: _TypeAlias = CreateAppPinCodeRequest  # noqa: Y015
+
+@_typing.final
+class CreateAppPinCodeResponse(_message.Message):
+    """CreateAppPinCodeResponse holds the code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The digits, which are not told again."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When they are good no longer."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateAppPinCodeResponse: _TypeAlias = CreateAppPinCodeResponse  # noqa: Y015
+
+@_typing.final
 class CreateShortCodeRequest(_message.Message):
     """CreateShortCodeRequest names a person."""
 

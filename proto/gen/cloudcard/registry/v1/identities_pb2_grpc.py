@@ -70,6 +70,11 @@ class IdentityServiceStub:
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeResponse.FromString,
                 _registered_method=True)
+        self.CreateAppPinCode = channel.unary_unary(
+                '/cloudcard.registry.v1.IdentityService/CreateAppPinCode',
+                request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAppPinCodeRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAppPinCodeResponse.FromString,
+                _registered_method=True)
         self.ListDevices = channel.unary_stream(
                 '/cloudcard.registry.v1.IdentityService/ListDevices',
                 request_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.ListDevicesRequest.SerializeToString,
@@ -182,6 +187,14 @@ class IdentityServiceServicer:
     def CreateShortCode(self, request, context):
         """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
         typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAppPinCode(self, request, context):
+        """CreateAppPinCode makes ten digits by which the holder of a phone that asks for a PIN chooses another one on it. They are good for
+        an hour and once, and end those of before. FAILED_PRECONDITION (NO_APP_PIN) if the phone asks for no PIN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -311,6 +324,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.CreateShortCode,
                     request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeRequest.FromString,
                     response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeResponse.SerializeToString,
+            ),
+            'CreateAppPinCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAppPinCode,
+                    request_deserializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAppPinCodeRequest.FromString,
+                    response_serializer=cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAppPinCodeResponse.SerializeToString,
             ),
             'ListDevices': grpc.unary_stream_rpc_method_handler(
                     servicer.ListDevices,
@@ -563,6 +581,33 @@ class IdentityService:
             '/cloudcard.registry.v1.IdentityService/CreateShortCode',
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeRequest.SerializeToString,
             cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateShortCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAppPinCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.registry.v1.IdentityService/CreateAppPinCode',
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAppPinCodeRequest.SerializeToString,
+            cloudcard_dot_registry_dot_v1_dot_identities__pb2.CreateAppPinCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,10 @@ class IdentityServiceStub:
     """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
     typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
     """
+    CreateAppPinCode: _grpc.UnaryUnaryMultiCallable[_identities_pb2.CreateAppPinCodeRequest, _identities_pb2.CreateAppPinCodeResponse]
+    """CreateAppPinCode makes ten digits by which the holder of a phone that asks for a PIN chooses another one on it. They are good for
+    an hour and once, and end those of before. FAILED_PRECONDITION (NO_APP_PIN) if the phone asks for no PIN.
+    """
     ListDevices: _grpc.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
     GetDevice: _grpc.UnaryUnaryMultiCallable[_identities_pb2.GetDeviceRequest, _identities_pb2.GetDeviceResponse]
@@ -103,6 +107,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     CreateShortCode: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateShortCodeRequest, _identities_pb2.CreateShortCodeResponse]  # type: ignore[assignment]
     """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
     typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
+    """
+    CreateAppPinCode: _aio.UnaryUnaryMultiCallable[_identities_pb2.CreateAppPinCodeRequest, _identities_pb2.CreateAppPinCodeResponse]  # type: ignore[assignment]
+    """CreateAppPinCode makes ten digits by which the holder of a phone that asks for a PIN chooses another one on it. They are good for
+    an hour and once, and end those of before. FAILED_PRECONDITION (NO_APP_PIN) if the phone asks for no PIN.
     """
     ListDevices: _aio.UnaryStreamMultiCallable[_identities_pb2.ListDevicesRequest, _identities_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """ListDevices lists the devices of a person, oldest first, removed ones included."""
@@ -195,6 +203,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identities_pb2.CreateShortCodeResponse, _abc.Awaitable[_identities_pb2.CreateShortCodeResponse]]:
         """CreateShortCode makes twelve letters that stand for the token of a person's newest open invitation, to be read out or
         typed at the authenticator's page. They are good for half an hour and five tries, and end those made before.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateAppPinCode(
+        self,
+        request: _identities_pb2.CreateAppPinCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identities_pb2.CreateAppPinCodeResponse, _abc.Awaitable[_identities_pb2.CreateAppPinCodeResponse]]:
+        """CreateAppPinCode makes ten digits by which the holder of a phone that asks for a PIN chooses another one on it. They are good for
+        an hour and once, and end those of before. FAILED_PRECONDITION (NO_APP_PIN) if the phone asks for no PIN.
         """
 
     @_abc_1.abstractmethod

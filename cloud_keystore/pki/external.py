@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import (
     Criticality,
@@ -21,7 +22,7 @@ from cryptography.x509.verification import (
 )
 
 from cloud_keystore.model.errors import InvalidInput
-from cloud_keystore.model.pki.external import LARGEST_CERTIFICATE, Csr
+from cloud_keystore.model.pki.external import LARGEST_CERTIFICATE, Csr, ExternalAuthority
 from cloud_keystore.pki import certificates, csrs
 from cloud_keystore.pki.building import CLOCK_TOLERANCE
 
@@ -47,6 +48,7 @@ class Certified:
     named_sha256: bytes
     serial: str
     subject: str
+    chain: Sequence[x509.Certificate]  # from itself to what is below the trusted one
 
 
 def read(der: bytes) -> x509.Certificate:
@@ -122,14 +124,56 @@ def check(
         raise NotCertified(
             "its key usage is that of an authority", "have the key certified as its request asks"
         )
-    _check_chain(certificate, trusted, between, max(now, certificate.not_valid_before_utc))
+    moment = max(now, certificate.not_valid_before_utc)
+    chain = _check_chain(certificate, trusted, between, moment)
     named = certificate.issuer.public_bytes() + certificate.serial_number.to_bytes(21)
     return Certified(
         certificate.not_valid_after_utc,
         sha256(named).digest(),
         f"{certificate.serial_number:x}",
         "" if certificate.subject == subject else certificate.subject.rfc4514_string(),
+        chain,
     )
+
+
+def check_below(der: bytes, others: Sequence[bytes]) -> None:
+    """Raise InvalidInput unless a chain of certificates leads from that of an authority to the
+    first of the others, DER, by way of the rest. Each may have so many authorities below it.
+    """
+    above = [x509.load_der_x509_certificate(each) for each in others]
+    certificate, seen = x509.load_der_x509_certificate(der), 1
+    while seen <= LONGEST_CHAIN:
+        issuer = next((each for each in above if _has_issued(each, certificate, seen)), None)
+        if issuer is None:
+            break
+        if issuer is above[0]:
+            return
+        above.remove(issuer)
+        certificate, seen = issuer, seen + 1
+    raise InvalidInput(
+        f"no chain of certificates leads from it to {above[0].subject.rfc4514_string()}: have the "
+        "authorities between trusted below that one first, or name another one"
+    )
+
+
+def is_below(lower: ExternalAuthority, upper: ExternalAuthority) -> bool:
+    """Whether one authority's certificate was issued by another."""
+    issuer = x509.load_der_x509_certificate(upper.certificate)
+    return _has_issued(issuer, x509.load_der_x509_certificate(lower.certificate), 0)
+
+
+def _has_issued(issuer: x509.Certificate, certificate: x509.Certificate, below: int) -> bool:
+    basic = _extension(issuer, x509.BasicConstraints)
+    usage = _extension(issuer, x509.KeyUsage)
+    if basic is None or not basic.ca or (usage is not None and not usage.key_cert_sign):
+        return False
+    if basic.path_length is not None and basic.path_length < below:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _check_chain(
@@ -137,7 +181,7 @@ def _check_chain(
     trusted: bytes,
     between: Sequence[x509.Certificate],
     now: datetime,
-) -> None:
+) -> Sequence[x509.Certificate]:
     anchor = x509.load_der_x509_certificate(trusted)
     # What is asked of certificates of the web is not asked of these.
     authorities = ExtensionPolicy.permit_all().require_present(
@@ -152,7 +196,7 @@ def _check_chain(
         .build_client_verifier()
     )
     try:
-        verifier.verify(certificate, list(between))
+        return verifier.verify(certificate, list(between)).chain[:-1]
     except VerificationError:
         raise NotCertified(
             f"no chain of valid certificates leads from it to {anchor.subject.rfc4514_string()}",

@@ -254,7 +254,7 @@ def _looked(
         checking.check_waits(card, asked)
         certified = external.check(certificate, asked, authority.certificate, between, now)
         checking.check_number(connection, certified)
-        checking.check_good(connection, authority, certificate)
+        checking.check_good(connection, authority, certified.chain)
         checking.check_longer(card, asked, certified)
     except NotCertified as error:
         reason, fix = str(error), error.fix

@@ -4,6 +4,7 @@ which `pki.external` looks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from cryptography import x509
@@ -54,19 +55,35 @@ def check_number(connection: Connection, certified: Certified) -> None:
 
 
 def check_good(
-    connection: Connection, authority: ExternalAuthority, certificate: x509.Certificate
+    connection: Connection, authority: ExternalAuthority, chain: Iterable[x509.Certificate]
 ) -> None:
-    """Raise NotCertified for what the authority has revoked already, as far as its list is held."""
-    held = external_lists.find(connection, authority.id)
-    issuer = external.read(authority.certificate).subject
-    if held is None or not held.number or certificate.issuer != issuer:
-        return
+    """Raise NotCertified if a certificate, or one of an authority between it and the trusted one,
+    is revoked already, as far as the lists of those that have issued them are held.
+    """
+    issuers = trusted.issuers(connection, authority)
+    subjects = {each.id: external.read(each.certificate).subject for each in issuers}
+    for certificate in chain:
+        for issuer in issuers:
+            if certificate.issuer == subjects[issuer.id] and _is_named(
+                connection, issuer, certificate
+            ):
+                raise NotCertified(
+                    "the authority has revoked it: it is on the revocation list that is held"
+                    if not external.is_authority(certificate)
+                    else f"{certificate.subject.rfc4514_string()}, which has issued it, is on the "
+                    "revocation list that is held",
+                    "have the key certified again",
+                )
+
+
+def _is_named(
+    connection: Connection, issuer: ExternalAuthority, certificate: x509.Certificate
+) -> bool:
+    held = external_lists.find(connection, issuer.id)
+    if held is None or not held.number:
+        return False
     document = external_lists.document(connection, held)
-    if revoked_lists.names(document, certificate.serial_number):
-        raise NotCertified(
-            "the authority has revoked it: it is on the revocation list that is held",
-            "have the key certified again",
-        )
+    return revoked_lists.names(document, certificate.serial_number)
 
 
 def check_longer(card: Card, asked: Csr, certified: Certified) -> None:
@@ -80,9 +97,11 @@ def check_longer(card: Card, asked: Csr, certified: Certified) -> None:
 
 def is_spoilt(connection: Connection, each: Csr, now: datetime) -> bool:
     """Whether a certificate that was kept has ended or was revoked before the others came."""
-    certificate = external.read(each.certificate)
+    certificate, authority = external.read(each.certificate), trusted.of(connection, each)
+    known = [external.read(one.certificate) for one in trusted.issuers(connection, authority)]
+    above = [one for one in known if one.subject == certificate.issuer]
     try:
-        check_good(connection, trusted.of(connection, each), certificate)
+        check_good(connection, authority, [certificate, *above])
     except NotCertified:
         return True
     return certificate.not_valid_after_utc <= now

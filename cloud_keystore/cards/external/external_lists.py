@@ -52,18 +52,18 @@ class ExternalLists:
     hosts: Collection[tuple[str, int]]
 
     def bring(self, name: str, document: bytes, *, actor: Actor) -> Taken:
-        """Take a list of an authority, DER or PEM, in place of the one before; one that is held
-        changes nothing. Raises AuthorityNotFound, InvalidInput, NotAllowed.
+        """Take a list of an authority, or of one below it, DER or PEM, in place of the one before;
+        one that is held changes nothing. Raises AuthorityNotFound, InvalidInput, NotAllowed.
         """
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need(Right.POLICY, ROOT)
-            authority = external.named(by.connection, name)
+            authority = _issuer(by.connection, external.named(by.connection, name), document)
         # Other writers do not wait until a large list is read.
         came = read(authority, document, now)
         with acting.changing(self.database, actor, now) as by:
             by.need(Right.POLICY, ROOT)
-            return take(by.connection, external.named(by.connection, name), came, now, actor)
+            return take(by.connection, _same(by.connection, authority), came, now, actor)
 
     def use(self, name: str, url: str, *, stops: bool, actor: Actor) -> bool:
         """Fetch the lists of an authority at an address from now on, or nowhere if it is empty, and
@@ -76,6 +76,11 @@ class ExternalLists:
             connection, authority = by.connection, external.named(by.connection, name)
             if url:
                 self._check_host(url)
+            if stops and authority.above_id:
+                raise InvalidInput(
+                    f"{name} is below another authority: say for that one that its cards are of no "
+                    "use while its list is stale"
+                )
             before = external_lists.find(connection, authority.id) or ExternalList(authority.id)
             after = replace(before, url=url, stops=stops)
             if after == before:
@@ -117,6 +122,21 @@ class ExternalLists:
                 f"this keystore may not call {host}:{port}: have it started with "
                 f"--ca-host {host}:{port}"
             )
+
+
+def _issuer(
+    connection: Connection, authority: ExternalAuthority, document: bytes
+) -> ExternalAuthority:
+    """Whose list it is: that of an authority, or of one below it."""
+    below = [each for each in external.issuers(connection, authority) if each.above_id]
+    for each in below if not authority.above_id else ():
+        if reading.issued_by(document, each.certificate):
+            return each
+    return authority
+
+
+def _same(connection: Connection, authority: ExternalAuthority) -> ExternalAuthority:
+    return external.known_as(connection, authority.id) or external.named(connection, authority.name)
 
 
 def read(authority: ExternalAuthority, document: bytes, now: datetime) -> Came:

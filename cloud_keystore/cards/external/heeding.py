@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import pairwise
 from types import MappingProxyType
 
 import structlog
@@ -23,6 +24,7 @@ from cloud_keystore.model.errors import RecordDamaged
 from cloud_keystore.model.pki.external import ExternalAuthority
 from cloud_keystore.model.pki.lists import ExternalList, Felt
 from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
+from cloud_keystore.pki import external as external_pki
 from cloud_keystore.pki.revocation import external as reading
 from cloud_keystore.storage import cards
 from cloud_keystore.storage.engine import Database
@@ -35,7 +37,7 @@ log = structlog.get_logger()
 MOST_CARDS = 500  # that feel something in one look, each in a transaction of its own
 MOST_STOPPED = 500  # keys of cards that a stale list stops, in one look
 LARGEST_SERIAL = 1 << 168  # more than certificates have (RFC 5280, 4.1.2.2)
-UNSPECIFIED = RevocationReason.UNSPECIFIED
+UNSPECIFIED, HOLD = RevocationReason.UNSPECIFIED, RevocationReason.CERTIFICATE_HOLD
 WHY: Mapping[CardEvent, str] = MappingProxyType(
     {
         CardEvent.REVOKE: "{who} has revoked a certificate of it",
@@ -65,7 +67,7 @@ class Heeding:
             authority = known.get(each.authority_id)
             try:
                 if authority is not None:
-                    self._see(each, authority, now)
+                    self._see(each, Line.of(authority, known, held), now)
             # Those of the other authorities are seen to all the same.
             except RecordDamaged as error:
                 log.critical("a revocation list cannot be applied", reason=str(error))
@@ -79,34 +81,36 @@ class Heeding:
                 log.critical("a card cannot feel a revocation", card=card_id, reason=str(error))
         return topics
 
-    def _see(self, held: ExternalList, authority: ExternalAuthority, now: datetime) -> None:
-        if held.number != held.applied:
-            self._apply(held, authority)
+    def _see(self, held: ExternalList, line: Line, now: datetime) -> None:
+        authority = line.authority
+        if line.mark != held.applied:
+            self._apply(held, line)
         if held.is_stale(now):
             if held.warn_time is None:
                 self._warn(held, authority, now)
             if held.stops:
                 self._stop(held, now)
 
-    def _apply(self, held: ExternalList, authority: ExternalAuthority) -> None:
-        """Note what a list says of cards' certificates; others are none of ours."""
+    def _apply(self, held: ExternalList, line: Line) -> None:
+        """Note what a list says of cards' certificates; others are none of ours. Where a list above
+        has the authority itself, all that it has issued is as that is.
+        """
+        authority = line.authority
         with self.database.read() as connection:
-            revoked = reading.held(external_lists.document(connection, held))
-            issuer = x509.load_der_x509_certificate(authority.certificate).subject.public_bytes()
-            names = {
-                _named(issuer, serial): each
-                for serial, each in revoked.items()
-                if 0 <= serial < LARGEST_SERIAL
-            }
-            found = felt.named(connection, authority.id, names)
-        said = {each.key_id: replace(each, revoked=names[name]) for name, each in found.items()}
+            said = _said(connection, held, authority)
+            whole = line.revoked(connection)
+            if whole is not None:
+                subject = x509.load_der_x509_certificate(authority.certificate).subject
+                for each in felt.issued(connection, authority, subject.public_bytes()):
+                    if each.key_id not in said or said[each.key_id].is_hold:
+                        said[each.key_id] = replace(each, revoked=whole)
         with self.database.write() as connection:
             now_held = external_lists.find(connection, authority.id)
             if now_held is None or now_held.number != held.number:
                 return
             for each in _changes(felt.of_authority(connection, authority.id), said):
                 felt.put(connection, each)
-            external_lists.put(connection, replace(now_held, applied=held.number))
+            external_lists.put(connection, replace(now_held, applied=line.mark))
         log.info("a revocation list was applied", authority=authority.name, known=len(said))
 
     def _stop(self, held: ExternalList, now: datetime) -> None:
@@ -143,6 +147,77 @@ class Heeding:
             if card is None or not any(each.waits for each in noted):
                 return set()
             return {card.user_id, *_feel(connection, card, noted, known, now)}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An authority, and those above it up to the trusted one, each with its list, if one is held.
+    `mark` says which lists these are.
+    """
+
+    steps: Sequence[tuple[ExternalAuthority, ExternalList | None]]
+
+    @classmethod
+    def of(
+        cls,
+        authority: ExternalAuthority,
+        known: Mapping[str, ExternalAuthority],
+        held: Sequence[ExternalList],
+    ) -> Line:
+        """The line of an authority among those that are known."""
+        lists = {each.authority_id: each for each in held}
+        others = [
+            each
+            for each in known.values()
+            if authority.above_id and authority.chief_id in (each.id, each.above_id)
+        ]
+        steps = [(authority, lists.get(authority.id))]
+        while steps[-1][0].above_id and others:
+            lower = steps[-1][0]
+            others = [each for each in others if each.id != lower.id]
+            above = next((each for each in others if external_pki.is_below(lower, each)), None)
+            if above is None:
+                break
+            steps.append((above, lists.get(above.id)))
+        return cls(steps)
+
+    @property
+    def authority(self) -> ExternalAuthority:
+        """The one that it begins with."""
+        return self.steps[0][0]
+
+    @property
+    def mark(self) -> str:
+        """The numbers of the lists; for one that is below none, that of its own."""
+        numbers = ["" if held is None else held.number for _, held in self.steps]
+        return "/".join(numbers) if any(numbers) else ""
+
+    def revoked(self, connection: Connection) -> Revoked | None:
+        """What the lists above say of the authority, or of one between; None if nothing."""
+        found: list[Revoked] = []
+        for (lower, _), (_, held) in pairwise(self.steps):
+            if held is not None and held.number:
+                serial = x509.load_der_x509_certificate(lower.certificate).serial_number
+                said = reading.held(external_lists.document(connection, held)).get(serial)
+                found += [] if said is None else [said]
+        return min(found, key=lambda each: each.reason is HOLD, default=None)
+
+
+def _said(
+    connection: Connection, held: ExternalList, authority: ExternalAuthority
+) -> dict[str, Felt]:
+    """What an authority's own list says of keys of cards."""
+    if not held.number:
+        return {}
+    revoked = reading.held(external_lists.document(connection, held))
+    issuer = x509.load_der_x509_certificate(authority.certificate).subject.public_bytes()
+    names = {
+        _named(issuer, serial): each
+        for serial, each in revoked.items()
+        if 0 <= serial < LARGEST_SERIAL
+    }
+    found = felt.named(connection, authority, names)
+    return {each.key_id: replace(each, revoked=names[name]) for name, each in found.items()}
 
 
 def _feel(

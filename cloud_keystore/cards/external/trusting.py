@@ -4,7 +4,8 @@ certify.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -21,12 +22,13 @@ from cloud_keystore.model.pki.external import (
     ExternalAuthority,
     IssuerChoice,
 )
+from cloud_keystore.model.pki.lists import ExternalList
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.pki import external as checking
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import csrs, est_servers, external
-from cloud_keystore.storage.revocation import external_lists
+from cloud_keystore.storage.revocation import external_lists, felt
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ class Trusting:
     clock: Clock
     random: Random
 
-    def trust(self, name: str, certificate: bytes, *, actor: Actor) -> bool:
-        """Trust an authority by its certificate, DER, from now on; False if it was before. Raises
-        InvalidInput, NotAllowed.
+    def trust(self, name: str, certificate: bytes, below: str = "", *, actor: Actor) -> bool:
+        """Trust an authority by its certificate, DER, from now on; False if it was before. With
+        `below` it is known as one that issues for cards of that one, so that its revocation list
+        counts for them. Raises AuthorityNotFound, InvalidInput, NotAllowed.
         """
         now = self.clock()
         name = text_field("name", name, LONGEST_LABEL)
@@ -58,16 +61,22 @@ class Trusting:
         with acting.changing(self.database, actor, now) as by:
             by.need(Right.POLICY, ROOT)
             connection, known = by.connection, external.list_all(by.connection)
-            if any((each.name, each.certificate) == (name, certificate) for each in known):
+            same = [each for each in known if (each.name, each.certificate) == (name, certificate)]
+            chief_id = _chief_id(connection, same[0] if same else made, below)
+            if same and chief_id in ("", same[0].above_id):
                 return False
-            if any(each.name == name for each in known):
-                raise InvalidInput(f"another authority is called {name!r}: use another name")
-            if any(each.certificate == certificate for each in known):
-                raise InvalidInput("the authority is trusted under another name")
-            if len(known) >= MOST_AUTHORITIES:
-                raise InvalidInput(f"there are {MOST_AUTHORITIES} external authorities already")
-            external.add(connection, made)
-            said: dict[str, Detail] = {"authority": made.id, "name": name}
+            if not same:
+                _check_other(known, made)
+                external.add(connection, replace(made, above_id=chief_id))
+            else:
+                external.lower(connection, same[0], chief_id)
+            at = same[0] if same else made
+            if chief_id and external_lists.find(connection, at.id) is None:
+                # What lists above say of it is applied by way of its own.
+                external_lists.put(connection, ExternalList(at.id))
+            said: dict[str, Detail] = {"authority": at.id, "name": name}
+            if below:
+                said["below"] = below
             evidence = {"certificate": certificate}
             told = entries.about_keystore(Kind.AUTHORITY_TRUSTED, now, actor, said, evidence)
             journal.append(connection, told)
@@ -87,6 +96,13 @@ class Trusting:
                 raise InvalidInput(f"{name} certifies new cards: choose another authority first")
             if csrs.is_used(connection, found.id):
                 raise InvalidInput(f"{name} certifies cards that there are: it has to stay")
+            below = [
+                each.name for each in external.list_all(connection) if each.above_id == found.id
+            ]
+            if below:
+                raise InvalidInput(f"{below[0]} is below {name}: take that away first")
+            if felt.of_authority(connection, found.id):
+                raise InvalidInput(f"cards have felt what {name} has revoked: it has to stay")
             est_servers.remove(connection, found.id)
             external_lists.remove(connection, found.id)
             external.remove(connection, found)
@@ -142,6 +158,37 @@ class Trusting:
                 for each in external.choices(by.connection)
                 if not each.organisation_id or by.held.sees(each.organisation_id)
             ]
+
+
+def _check_other(known: Sequence[ExternalAuthority], made: ExternalAuthority) -> None:
+    if any(each.name == made.name for each in known):
+        raise InvalidInput(f"another authority is called {made.name!r}: use another name")
+    if any(each.certificate == made.certificate for each in known):
+        raise InvalidInput("the authority is trusted under another name")
+    if len(known) >= MOST_AUTHORITIES:
+        raise InvalidInput(f"there are {MOST_AUTHORITIES} external authorities already")
+
+
+def _chief_id(connection: Connection, made: ExternalAuthority, below: str) -> str:
+    """The identifier of the trusted authority to which one leads; empty if it is to be below none.
+    Raises AuthorityNotFound, InvalidInput.
+    """
+    if not below:
+        return ""
+    others = external.issuers(connection, external.named(connection, below))
+    chief = next(each for each in others if not each.above_id)
+    above = [chief, *(each for each in others if each.id not in (chief.id, made.id))]
+    if made.id == chief.id or any(
+        each.above_id == made.id for each in external.list_all(connection)
+    ):
+        raise InvalidInput(f"{made.name} is above {below}, or is it: name another one")
+    checking.check_below(made.certificate, [each.certificate for each in above])
+    held = external_lists.find(connection, made.id)
+    if held is not None and held.stops:
+        raise InvalidInput(
+            f"cards of {made.name} stop while its list is stale: let them work on first (ca crl)"
+        )
+    return chief.id
 
 
 def _called(connection: Connection, choice: IssuerChoice | None) -> str:

@@ -15,13 +15,20 @@ OWN = "own"  # what the keystore's own authorities are called among the others
 @dataclass(frozen=True, slots=True)
 class ExternalAuthority:
     """An authority that is trusted to certify cards: what it has issued leads to its certificate,
-    DER, by way of others or not.
+    DER, by way of others or not. One that is known to be below another has its own revocation list
+    heeded for cards of that one.
     """
 
     id: str
     name: str
     certificate: bytes
     create_time: datetime
+    above_id: str = ""  # the trusted one to which it leads; empty: none
+
+    @property
+    def chief_id(self) -> str:
+        """The one that is asked for certificates, and by whose certificate they are checked."""
+        return self.above_id or self.id
 
 
 @dataclass(frozen=True, slots=True)

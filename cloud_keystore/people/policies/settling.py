@@ -21,6 +21,8 @@ from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.policies import UNSET
 from cloud_keystore.storage.rights import requests
 
+MOST_INHERITED = 1000  # versions that one change puts in force below, while other writers wait
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -41,7 +43,8 @@ class Change:
 
 def changes(by: Acting, below: str, wanted: PolicyVersion | None = None) -> Sequence[Change]:
     """What has to be put in force for an organisation and those below it (empty: for all): the
-    policy that is wanted, if any, comes first, and what is inherited follows.
+    policy that is wanted, if any, comes first, and what is inherited follows. Raises InvalidInput
+    if that is too much for one transaction.
     """
     connection = by.connection
     said = by_scope(policies.list_all(connection, earlier=False))
@@ -79,6 +82,11 @@ def changes(by: Acting, below: str, wanted: PolicyVersion | None = None) -> Sequ
                 locked=now.locked - over,
             )
             found.append(Change(said[place, profile], before))
+            if len(found) > MOST_INHERITED:
+                raise InvalidInput(
+                    f"more than {MOST_INHERITED} policies of organisations below would change at "
+                    "once: change it for those below it first, one after the other, and here last"
+                )
     return found
 
 

@@ -58,6 +58,17 @@ def read(document: bytes, authority: bytes, now: datetime) -> Read:
     return Read(_number(found), this_time, next_time, _revoked(found))
 
 
+def issued_by(document: bytes, authority: bytes) -> bool:
+    """Whether a list says that it is that of an authority, DER. Raises InvalidInput for what is no
+    list.
+    """
+    if len(document) > LARGEST_FETCHED:
+        return False
+    issuer = x509.load_der_x509_certificate(authority)
+    found = _load(document)
+    return found.issuer == issuer.subject and _is_signed(found, issuer)
+
+
 def held(document: bytes) -> dict[int, Revoked]:
     """What a list says that was read before."""
     return _revoked(x509.load_der_x509_crl(document))
@@ -89,9 +100,8 @@ def _check_issuer(found: x509.CertificateRevocationList, authority: x509.Certifi
     if found.issuer != authority.subject:
         raise InvalidInput(
             f"the revocation list is that of {found.issuer.rfc4514_string()[:100]}, and not of "
-            f"{authority.subject.rfc4514_string()}: if that authority, below the trusted one, "
-            "certifies the cards, trust its own certificate (cloudcard ra ca trust), have it used "
-            "for new cards (ca use), and give the list for it"
+            f"{authority.subject.rfc4514_string()}: if that authority is below this one, let its "
+            "certificate be known (cloudcard ra ca trust FILE --below NAME), and give the list then"
         )
     if isinstance(found.signature_hash_algorithm, BROKEN):
         raise InvalidInput("the revocation list is signed by way of SHA-1 or MD5, which is broken")
@@ -102,14 +112,17 @@ def _check_issuer(found: x509.CertificateRevocationList, authority: x509.Certifi
         signs = True
     if not signs:
         raise InvalidInput("the authority's key signs no revocation lists (its key usage)")
-    try:
-        is_signed = found.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        is_signed = False
-    if not is_signed:
+    if not _is_signed(found, authority):
         raise InvalidInput(
             "the revocation list is not signed by the authority's key: get it from the authority"
         )
+
+
+def _is_signed(found: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+    try:
+        return found.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def _check_whole(found: x509.CertificateRevocationList) -> None:

@@ -43,7 +43,9 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
     ) -> pb.TrustAuthorityResponse:
         added = await self.door.call(
             context,
-            lambda who: self.trusting.trust(request.name, request.certificate, actor=who.actor),
+            lambda who: self.trusting.trust(
+                request.name, request.certificate, request.below, actor=who.actor
+            ),
         )
         return pb.TrustAuthorityResponse(added=added)
 
@@ -61,8 +63,12 @@ class ExternalServicer(external_pb2_grpc.ExternalServiceServicer):
         def found(who: Identity) -> Iterator[pb.ExternalAuthority]:
             servers = self.est_servers.list_all(actor=who.actor)
             lists = self.external_lists.list_all(actor=who.actor)
-            for each in self.trusting.list_all(actor=who.actor):
-                yield _authority(each, servers.get(each.name), lists.get(each.name))
+            known = self.trusting.list_all(actor=who.actor)
+            names = {each.id: each.name for each in known}
+            for each in known:
+                message = _authority(each, servers.get(each.name), lists.get(each.name))
+                message.below = names.get(each.above_id, "")
+                yield message
 
         async for some in self.door.listed(context, found):
             yield pb.ListExternalAuthoritiesResponse(authorities=some)

@@ -18,6 +18,8 @@ external_authority = authentic(
     Column("name", String, nullable=False, unique=True),
     Column("certificate", LargeBinary, nullable=False),
     Column("create_time", Instant, nullable=False),
+    # Of another row; empty: it is below none
+    Column("above_id", String, nullable=False, server_default=""),
 )
 issuer_choice = authentic(
     "issuer_choice",
@@ -58,6 +60,17 @@ def known_as(connection: Connection, authority_id: str) -> ExternalAuthority | N
     """The authority with an identifier."""
     row = rows.one(connection, external_authority, id=authority_id)
     return None if row is None else _to_authority(row)
+
+
+def issuers(connection: Connection, authority: ExternalAuthority) -> list[ExternalAuthority]:
+    """Those that issue for an authority, as far as they are known: itself, and those below it."""
+    own = authority.chief_id
+    return [each for each in list_all(connection) if own in (each.id, each.above_id)]
+
+
+def lower(connection: Connection, authority: ExternalAuthority, above_id: str) -> None:
+    """Let an authority be below another one."""
+    rows.change(connection, external_authority, [a.id == authority.id], {"above_id": above_id})
 
 
 def remove(connection: Connection, authority: ExternalAuthority) -> None:

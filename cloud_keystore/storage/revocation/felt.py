@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from cryptography import x509
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     RowMapping,
@@ -18,7 +20,7 @@ from sqlalchemy import (
 )
 
 from cloud_keystore.model.cards import IN_USE, CardState
-from cloud_keystore.model.pki.external import Standing
+from cloud_keystore.model.pki.external import ExternalAuthority, Standing
 from cloud_keystore.model.pki.lists import Felt
 from cloud_keystore.model.pki.revocation import RevocationReason, Revoked
 from cloud_keystore.storage import tables as t
@@ -71,7 +73,7 @@ def put(connection: Connection, felt: Felt) -> None:
     """Keep what a card feels of a key in place of what it felt before."""
     values = _from_felt(felt)
     if not rows.change(connection, felt_revocation, [f.key_id == felt.key_id], values):
-        named = {"key_id": felt.key_id, "card_id": felt.card_id, "authority_id": felt.authority_id}
+        named = {"key_id": felt.key_id, "card_id": felt.card_id}
         rows.add(connection, felt_revocation, {**named, **values})
 
 
@@ -85,18 +87,40 @@ def waiting(connection: Connection, most: int) -> Sequence[str]:
     return connection.execute(query).scalars().all()
 
 
-def named(connection: Connection, authority_id: str, names: Iterable[bytes]) -> dict[bytes, Felt]:
-    """Present keys of an authority's cards whose certificates have come, by the SHA-256 of what
-    names these.
+def named(
+    connection: Connection, authority: ExternalAuthority, names: Iterable[bytes]
+) -> dict[bytes, Felt]:
+    """Present keys of an authority's cards, or of those of the one above it, whose certificates
+    have come, by the SHA-256 of what names these.
     """
-    c, found, wanted = card_csr.c, dict[bytes, Felt](), list(names)
+    found, wanted = dict[bytes, Felt](), list(names)
     for at in range(0, len(wanted), MOST):
-        query = select(card_csr).where(c.named_sha256.in_(wanted[at : at + MOST]))
-        # A card that was renewed does not feel what becomes of certificates of before.
-        query = query.where(c.authority_id == authority_id, c.standing == Standing.PRESENT)
-        for row in rows.read(connection, card_csr, query):
-            found[row["named_sha256"]] = _of_csr(row)
+        query = select(card_csr).where(card_csr.c.named_sha256.in_(wanted[at : at + MOST]))
+        for row in rows.read(connection, card_csr, query.where(_present(authority))):
+            found[row["named_sha256"]] = _of_csr(row, authority.id)
     return found
+
+
+def issued(connection: Connection, authority: ExternalAuthority, subject: bytes) -> Iterator[Felt]:
+    """Present keys of cards whose certificates an authority of a name, DER, has issued."""
+    c, last = card_csr.c, ""
+    while True:
+        query = select(card_csr).where(_present(authority), c.certificate.is_not(None))
+        query = query.where(c.key_id > last).order_by(c.key_id).limit(MOST)
+        found = rows.read(connection, card_csr, query)
+        for row in found:
+            certificate = x509.load_der_x509_certificate(row["certificate"])
+            if certificate.issuer.public_bytes() == subject:
+                yield _of_csr(row, authority.id)
+        if len(found) < MOST:
+            return
+        last = found[-1]["key_id"]
+
+
+def _present(authority: ExternalAuthority) -> ColumnElement[bool]:
+    """A card that was renewed does not feel what becomes of certificates of before."""
+    c, of = card_csr.c, {authority.id, authority.chief_id}
+    return and_(c.authority_id.in_(of), c.standing == Standing.PRESENT)
 
 
 def untouched(connection: Connection, authority_id: str, most: int) -> list[Felt]:
@@ -107,16 +131,17 @@ def untouched(connection: Connection, authority_id: str, most: int) -> list[Felt
     where = and_(c.authority_id == authority_id, c.card_id.in_(active), c.key_id.not_in(felt))
     where = and_(where, c.standing == Standing.PRESENT)
     query = select(card_csr).where(where).order_by(c.key_id).limit(most)
-    return [_of_csr(row) for row in rows.read(connection, card_csr, query)]
+    return [_of_csr(row, authority_id) for row in rows.read(connection, card_csr, query)]
 
 
-def _of_csr(row: RowMapping) -> Felt:
+def _of_csr(row: RowMapping, authority_id: str) -> Felt:
     unknown = Revoked(RevocationReason.UNSPECIFIED, row["create_time"])
-    return Felt(row["key_id"], row["card_id"], row["authority_id"], unknown)
+    return Felt(row["key_id"], row["card_id"], authority_id, unknown)
 
 
 def _from_felt(felt: Felt) -> Values:
     return {
+        "authority_id": felt.authority_id,
         "reason": felt.revoked.reason,
         "revoke_time": felt.revoked.time,
         "invalid_time": felt.revoked.invalid_time,

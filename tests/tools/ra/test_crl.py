@@ -163,3 +163,20 @@ def test_health_tells_of_a_list_that_does_not_come(
     assert said() == "ready\nthe revocation list of Other CA has never come\n"
     assert run(keystore, "ca", "crl", "Other CA", "--off").exit_code == 0
     assert said() == "ready\n"
+
+
+def test_the_list_of_an_authority_below_is_taken(
+    keystore: KeystoreProcess, ca: ExternalCa, tmp_path: Path
+) -> None:
+    """Brought for the trusted one, it is kept for the one that has signed it."""
+    below, path = new_ca(tmp_path / "below", "Issuing CA", ca), tmp_path / "issuing.crl"
+    path.write_bytes(below.revocations())
+    refused = run(keystore, "ca", "crl", NAME, path)
+    assert refused.exit_code == 1
+    assert "--below NAME" in refused.output
+    done = run(keystore, "ca", "trust", below.pem, "--below", NAME, "--json")
+    assert (json.loads(done.stdout)["below"], json.loads(done.stdout)["is_new"]) == (NAME, True)
+    assert run(keystore, "ca", "crl", NAME, path).exit_code == 0
+    listed = json.loads(run(keystore, "ca", "external", "--json").stdout)
+    (found,) = (each for each in listed if each["name"] == "Issuing CA")
+    assert (found["below"], found["list_number"]) == (NAME, "1000")

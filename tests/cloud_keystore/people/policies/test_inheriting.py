@@ -20,6 +20,7 @@ from cloud_keystore.model.policies import Policy, PolicyVersion, Term, decode
 from cloud_keystore.model.rights.requests import HighRisk
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.model.terms.resolving import Origin
+from cloud_keystore.people.policies import settling
 from cloud_keystore.people.policies.explaining import Source
 from cloud_keystore.storage import policies
 from support.keystore_world import OPERATOR, SECOND, World
@@ -147,6 +148,25 @@ def test_nothing_is_written_where_nothing_changes(tree: Tree, world: World) -> N
     assert not world.journal(Kind.POLICY_INHERITED)
     tree.set("", Policy(largest_batch=5))
     assert tree.holds(tree.ward).largest_batch == 4
+
+
+def test_one_change_writes_a_bounded_number_of_versions(
+    tree: Tree, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be too much for one transaction is refused whole, by a place and by a policy."""
+    monkeypatch.setattr(settling, "MOST_INHERITED", 3)
+    tree.set(tree.region, Policy(largest_batch=4), BATCH)
+    low = [tree.add(f"Ward {each}", tree.trust) for each in range(2)]
+    told = len(world.journal(Kind.POLICY_SET, Kind.POLICY_INHERITED))
+    with pytest.raises(InvalidInput, match="more than 3 policies of organisations below"):
+        tree.set(tree.region, Policy(largest_batch=5), BATCH)
+    assert tree.holds(tree.region) == tree.holds(low[0]) == Policy(largest_batch=4)
+    with pytest.raises(InvalidInput, match="change it for those below it first"):
+        world.organisations.change(tree.trust, parent_id=tree.other, actor=OPERATOR)
+    assert len(world.journal(Kind.POLICY_SET, Kind.POLICY_INHERITED)) == told
+    monkeypatch.setattr(settling, "MOST_INHERITED", 5)
+    tree.set(tree.region, Policy(largest_batch=5), BATCH)
+    assert tree.holds(low[1]) == Policy(largest_batch=5)
 
 
 def test_where_each_term_is_from(tree: Tree, world: World) -> None:

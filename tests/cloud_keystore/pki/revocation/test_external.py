@@ -120,7 +120,7 @@ REFUSED: Mapping[str, tuple[Callable[[], bytes], str]] = {
             .sign(OTHER.private, SHA256())
             .public_bytes(Encoding.DER)
         ),
-        "that of CN=other.* trust its own certificate",
+        r"that of CN=other.* let its certificate be known \(cloudcard ra ca trust FILE",
     ),
     "forged": (
         lambda: builder().sign(OTHER.private, SHA256()).public_bytes(Encoding.DER),

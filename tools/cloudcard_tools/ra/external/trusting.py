@@ -27,6 +27,7 @@ LABELS = {
     "name": "External CA",
     "subject": "Subject",
     "expires": "Expires",
+    "below": "Below",
     "used_for": "Certifies",
     "est": "Asked at",
     "list_number": "List number",
@@ -43,8 +44,13 @@ ALL = "all"
 @click.command("trust")
 @click.argument("path", metavar="FILE", type=FILE)
 @click.option("--name", default="", help="What to call it; by default its common name.")
+@click.option(
+    "--below",
+    default="",
+    help="Name of a trusted authority for which it issues, so that its revocation lists count.",
+)
 @operator_options
-def ca_trust(path: Path, name: str, caller: Caller) -> None:
+def ca_trust(path: Path, name: str, below: str, caller: Caller) -> None:
     """Trust the external authority whose certificate is in FILE (PEM or DER) to certify cards. It
     can be the one that issues, or one above it. It does so when it was chosen: `ca use`.
     """
@@ -55,11 +61,13 @@ def ca_trust(path: Path, name: str, caller: Caller) -> None:
             "those between come with the cards' certificates"
         )
     name = name or _common_name(found[0])
-    request = pb.TrustAuthorityRequest(name=name, certificate=found[0].public_bytes(Encoding.DER))
+    certificate = found[0].public_bytes(Encoding.DER)
+    request = pb.TrustAuthorityRequest(name=name, certificate=certificate, below=below)
     with caller.service(ExternalServiceStub) as stub:
         added = stub.TrustAuthority(request).added
-    facts = {**_authority(name, found[0]), "is_new": added}
-    caller.print_facts(facts, {key: LABELS[key] for key in ("name", "subject", "expires")})
+    facts = {**_authority(name, found[0]), "below": below or None, "is_new": added}
+    shown = ("name", "subject", "expires", *(["below"] if below else []))
+    caller.print_facts(facts, {key: LABELS[key] for key in shown})
     if not added and not caller.as_json:
         click.echo("It was trusted before.", err=True)
 
@@ -94,6 +102,7 @@ def ca_external(caller: Caller) -> None:
     rows = [
         {
             **_authority(each.name, x509.load_der_x509_certificate(each.certificate)),
+            "below": each.below or None,
             "used_for": used.get(each.name, []),
             "est": each.est.url or None,
             "est_user": each.est.user or None,
@@ -103,7 +112,7 @@ def ca_external(caller: Caller) -> None:
         for each in found
     ]
     nothing = "No external authorities: the keystore certifies all cards."
-    spare = ("fix", "reason", "list_url", "when_stale", "est", "list_number")
+    spare = ("below", "fix", "reason", "list_url", "when_stale", "est", "list_number")
     caller.print_rows(rows, LABELS, nothing, spare=spare)
 
 

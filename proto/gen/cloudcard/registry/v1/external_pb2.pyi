@@ -63,10 +63,13 @@ class ExternalAuthority(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EST_FIELD_NUMBER: _builtins.int
     LIST_FIELD_NUMBER: _builtins.int
+    BELOW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What operators call it."""
     certificate: _builtins.bytes
     """Its certificate, DER."""
+    below: _builtins.str
+    """Name of the trusted authority to which it leads; empty if it is below none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it is trusted."""
@@ -87,10 +90,11 @@ class ExternalAuthority(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         est: Global___EstServer | None = ...,
         list: Global___ExternalList | None = ...,
+        below: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "est", b"est", "list", b"list"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "create_time", b"create_time", "est", b"est", "list", b"list", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "certificate", b"certificate", "create_time", b"create_time", "est", b"est", "list", b"list", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -443,19 +447,23 @@ class TrustAuthorityRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
+    BELOW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What it is to be called."""
     certificate: _builtins.bytes
     """Its certificate, DER."""
+    below: _builtins.str
+    """Name of a trusted authority below which it issues certificates of cards; may be empty."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         certificate: _builtins.bytes = ...,
+        below: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "certificate", b"certificate", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,6 +25,7 @@ from cloud_keystore.model.rights.requests import HighRisk
 from cloud_keystore.model.rights.roles import FORMER, Assignment, Right
 from cloud_keystore.people import roles
 from cloud_keystore.people.policies import card_profiles, settling
+from cloud_keystore.people.programs import moving
 from cloud_keystore.storage import organisations, policies
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import custom_profiles
@@ -83,6 +84,9 @@ class Migrating:
                 found.note(sort, belonging.count(connection, sort, organisation_id))
             below = _below(connection, organisation_id)
             found.note("organisations", len(below))
+            groups = moving.movable(by, organisation_id, to or ROOT)
+            found.kept += groups.kept
+            found.note("groups", len(groups.mappings) + len(groups.persons))
             found.note("roles", len(_movable(by, organisation_id, to, now, found)))
             found.note("profiles", len(_profiles(connection, organisation_id, to, found)))
             if with_policies:
@@ -93,9 +97,9 @@ class Migrating:
         self, organisation_id: str, to: str, *, with_policies: bool, operator: Identity
     ) -> Migrated:
         """Move the next portion of what belongs to an organisation into another one: people with
-        their cards, workstations, operators and auditors, roles, organisations below it, its card
-        profiles, and its policies if the other one has none; nothing if all is done. Raises
-        InvalidInput, OrganisationNotFound, NotAllowed.
+        their cards, workstations, operators and auditors, roles, what groups give, organisations
+        below it, its card profiles, and its policies if the other one has none; nothing if all is
+        done. Raises InvalidInput, OrganisationNotFound, NotAllowed, LastOperator.
         """
         now = self.clock()
         with acting.changing(self.database, operator.actor, now) as by:
@@ -127,7 +131,14 @@ class Migrating:
                     told.append(entries.about_keystore(Kind.POLICY_SET, now, by.actor, about))
                     told += settling.put(by, inherited, first.version.name)
                     done.note("policies")
-            for identity, granted in _movable(by, organisation_id, to, now, done)[: done.left]:
+            groups = moving.movable(by, organisation_id, to or ROOT)
+            done.kept += groups.kept
+            if done.left > 0:
+                moving.move(by, groups, to or ROOT, self.random)
+                done.note("groups", len(groups.mappings) + len(groups.persons))
+            for identity, granted in _movable(by, organisation_id, to, now, done)[
+                : max(done.left, 0)
+            ]:
                 self._regrant(by, identity, granted, to, now)
                 done.note("roles")
             for sort, kind in TOLD.items():
@@ -225,11 +236,13 @@ def _movable(
 ) -> list[tuple[Identity, Assignment]]:
     """The roles in an organisation that the actor may grant in the other one."""
     found: list[tuple[Identity, Assignment]] = []
+    by_groups = moving.given(by, organisation_id)
     every = [each for kind in FORMER for each in assignments.list_all(by.connection, kind)]
     own = [
         (identity, granted)
         for identity, granted in every
         if granted.organisation_id == organisation_id
+        and granted.id not in by_groups
         and not granted.has_ended(now)
         and identity.state is not IdentityState.REMOVED
     ]

@@ -76,7 +76,7 @@ class Mappings:
             raise InvalidInput("until_time is past: give a later one")
         with acting.changing(self.database, actor, now) as by:
             place = by.place(Right.ROLES, wanted.organisation_id)
-            client = _directory(by, wanted.client_id)
+            client = directory(by, wanted.client_id)
             role = roles.grantable(by, wanted.role, Role.OPERATOR, place)
             role.check_end(wanted.until_time, place)
             own, until = new_id(now, self.random), wanted.until_time
@@ -85,7 +85,7 @@ class Mappings:
             )
             there = mappings.of_client(by.connection, client.id)
             for each in there:
-                if _terms(each) == _terms(made):
+                if terms_of(each) == terms_of(made):
                     return _listing(by, each)
             if len(there) >= MOST_MAPPINGS:
                 raise InvalidInput(
@@ -94,7 +94,7 @@ class Mappings:
                 )
             by.need_second({HighRisk.GRANT_ROLE}, _deed(made, role), self.second)
             mappings.add(by.connection, made)
-            _tell(by, Kind.GROUP_MAPPED, made)
+            tell(by, Kind.GROUP_MAPPED, made)
             giving.settle(by, self.random)
             return _listing(by, made)
 
@@ -126,10 +126,10 @@ def drop(by: Acting, mapping: GroupMapping) -> None:
     for each in mappings.given_by(by.connection, mapping.id):
         giving.take(by, each, forget=True)
     mappings.drop(by.connection, mapping.id)
-    _tell(by, Kind.GROUP_UNMAPPED, mapping)
+    tell(by, Kind.GROUP_UNMAPPED, mapping)
 
 
-def _directory(by: Acting, client_id: str) -> Identity:
+def directory(by: Acting, client_id: str) -> Identity:
     """A directory that the actor sees; raises IdentityNotFound."""
     found = people.find_identity(by.connection, client_id)
     if (
@@ -149,7 +149,7 @@ def _named_by(text: str) -> NamedBy:
         raise InvalidInput(f"named_by is {text[:32]!r}: give one of {', '.join(NamedBy)}") from None
 
 
-def _terms(mapping: GroupMapping) -> dict[str, str]:
+def terms_of(mapping: GroupMapping) -> dict[str, str]:
     """What makes a mapping, as the journal and requests have it."""
     terms = {
         "directory": mapping.client_id,
@@ -163,12 +163,13 @@ def _terms(mapping: GroupMapping) -> dict[str, str]:
 
 def _deed(mapping: GroupMapping, role: Grantable) -> Deed:
     custom = {} if role.id in RIGHTS else {"role_name": role.name}
-    terms = {**_terms(mapping), **custom}
+    terms = {**terms_of(mapping), **custom}
     return Deed(Action.MAP_GROUP, Right.ROLES, mapping.organisation_id, mapping.name, terms)
 
 
-def _tell(by: Acting, kind: Kind, mapping: GroupMapping) -> None:
-    said = {"mapping": mapping.id, **_terms(mapping)}
+def tell(by: Acting, kind: Kind, mapping: GroupMapping) -> None:
+    """Write into the journal what was done with a mapping."""
+    said = {"mapping": mapping.id, **terms_of(mapping)}
     if mapping.role not in RIGHTS:
         name = custom_roles.names(by.connection, [mapping.role]).get(mapping.role, mapping.role)
         said |= {"role": name, "role_id": mapping.role}

@@ -75,7 +75,7 @@ class Operators:
             own = new_id(now, self.random)
             said = OperatorPerson(own, operator.id, user.id, place, end, str(actor), now)
             mappings.identify(by.connection, said)
-            _tell(by, Kind.OPERATOR_IDENTIFIED, said, operator)
+            tell(by, Kind.OPERATOR_IDENTIFIED, said, operator)
             giving.settle(by, self.random, [user.id])
             return _listing(by, said)
 
@@ -97,7 +97,7 @@ class Operators:
             for each in mappings.given_to(by.connection, operator.id):
                 giving.take(by, each, forget=True)
             mappings.forget(by.connection, operator.id)
-            _tell(by, Kind.OPERATOR_FORGOTTEN, said, operator)
+            tell(by, Kind.OPERATOR_FORGOTTEN, said, operator)
         return listing
 
     def list_all(self, *, actor: Actor) -> list[OperatorListing]:
@@ -121,7 +121,8 @@ def _operator(by: Acting, operator_id: str) -> Identity:
     return found
 
 
-def _tell(by: Acting, kind: Kind, said: OperatorPerson, operator: Identity) -> None:
+def tell(by: Acting, kind: Kind, said: OperatorPerson, operator: Identity) -> None:
+    """Write into the journal what was said of an operator."""
     facts = {
         "identity": said.identity_id,
         "user": said.user_id,

@@ -28,6 +28,7 @@ MIGRATED_LABELS = {
     "workstations": "Workstations",
     "staff": "Operators and auditors",
     "roles": "Roles",
+    "groups": "Roles by groups",
     "organisations": "Organisations below",
     "profiles": "Card profiles",
     "policies": "Policies",
@@ -135,8 +136,8 @@ def organisation_migrate(  # one argument for each option
     organisation: str, to: str, policies: bool, dry_run: bool, yes: bool, caller: Caller
 ) -> None:
     """Move all that belongs to ORGANISATION into the organisation TO: people, cards, workstations,
-    operators, auditors, roles, organisations below it, and its card profiles. After an
-    interruption, give the same command again.
+    operators, auditors, roles, also those that groups give, organisations below it, and its card
+    profiles. After an interruption, give the same command again.
     """
     request = pb.MigrateOrganisationRequest(
         organisation_id=find(caller, Sort.ORGANISATION, organisation),

@@ -405,3 +405,55 @@ def test_mappings_are_bounded_and_repeated_without_effect(
     (listing,) = ward.world.operators.list_all(actor=OPERATOR)
     assert (listing.operator.id, listing.user.id) == (ward.olga.id, ward.person)
     assert len(ward.world.journal(Kind.OPERATOR_IDENTIFIED, Kind.GROUP_MAPPED)) == 2
+
+
+def test_groups_give_their_roles_where_their_organisation_goes(ward: Ward, world: World) -> None:
+    """USER-25: mappings, and who an operator is, come into the other organisation, and nobody is
+    without a role in between; a second time moves nothing.
+    """
+    join_last(ward)
+    admin = world.operator().identity
+    to = world.organisations.add("St Elsewhere", admin).id
+
+    def moved(*, foresee: bool = False) -> int:
+        migrate = world.migrating.foresee if foresee else world.migrating.migrate
+        found = migrate(ward.place, to, with_policies=False, operator=admin)
+        assert found.kept == ()
+        return found.moved["groups"]
+
+    assert moved(foresee=True) == moved() == 2
+    assert moved(foresee=True) == moved() == 0
+    assert ward.roles() == [AGENT]
+    (listing,) = world.mappings.list_all(actor=OPERATOR)
+    assert (listing.organisation_name, listing.operators) == ("St Elsewhere", 1)
+    (said,) = world.operators.list_all(actor=OPERATOR)
+    assert said.organisation_name == "St Elsewhere"
+    now = world.clock()
+    assert all(
+        each.assignment.organisation_id == to
+        for each in world.roles.list_all(actor=OPERATOR)
+        if each.identity.id == ward.olga.id and each.assignment.is_in_force(now)
+    )
+    # The directory keeps its own place: it says nothing of people elsewhere until it may.
+    ward.say()
+    assert ward.roles() == [AGENT]
+    world.roles.grant(Wish(ward.directory.id, BuiltIn.RA_AGENT_ADVANCED, to), actor=OPERATOR)
+    ward.say(ward.person)
+    ward.say()
+    assert ward.roles() == []
+
+
+def test_groups_stay_where_another_operator_decides(ward: Ward, world: World) -> None:
+    """USER-25: with a line of the report for each."""
+    join_last(ward)
+    admin = world.operator().identity
+    to = world.organisations.add("St Elsewhere", admin).id
+    world.four_eyes.require([HighRisk.GRANT_ROLE], to, actor=OPERATOR)
+    found = world.migrating.migrate(ward.place, to, with_policies=False, operator=admin)
+    assert found.moved["groups"] == 0
+    assert [each.partition(":")[0] for each in found.kept][:2] == [
+        "group RA agents with the role ra-agent",
+        "person of the operator Olga Hopper",
+    ]
+    assert all("another operator has to approve" in each for each in found.kept)
+    assert ward.roles() == [AGENT]

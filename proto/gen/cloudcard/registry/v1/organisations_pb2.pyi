@@ -454,8 +454,8 @@ class MigrateOrganisationResponse(_message.Message):
     KEPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def moved(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """How many of "people", "cards", "workstations", "staff", "roles", "organisations", "profiles" and "policies". None was
-        moved if all is done.
+        """How many of "people", "cards", "workstations", "staff", "roles", "groups", "organisations", "profiles" and
+        "policies". None was moved if all is done.
         """
 
     @_builtins.property

@@ -17,6 +17,7 @@ from cloud_keystore.web.ra.visiting import AREA, AT, LOG_IN
 _PERSON, _OWN = f"{AT}/people/{{user_id}}", f"{AT}/my-log-in"
 _CARD = f"{_PERSON}/cards/{{serial}}"
 _ASKING = (  # which ask before they do something
+    f"{AT}/several",
     f"{_PERSON}/close",
     *(f"{_CARD}/{act}" for act in ("revoke", "resume")),
     *(f"{AT}/grants/add", f"{AT}/grants/{{grant_id}}/withdraw"),

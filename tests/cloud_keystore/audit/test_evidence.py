@@ -280,8 +280,6 @@ UNTOLD: dict[str, str] = {
     **{f"RoleService.List{name}": "reads" for name in ("Roles", "Assignments")},
     "ProfileService.ListCustomProfiles": "reads",
     "IdentityService.GetDevice": "reads",
-    "IdentityService.GetWorkstationReport": "reads",
-    "WorkstationService.ReportProblems": "what a workstation says of itself decides nothing",
     **{
         f"IdentityService.List{name}": "reads"
         for name in ("Workstations", "Devices", "Operators", "Auditors")

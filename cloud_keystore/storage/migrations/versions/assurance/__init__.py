@@ -1,0 +1,1 @@
+"""The steps for authorities outside of the keystore, and for what proves who somebody is."""

@@ -1,1 +1,0 @@
-"""The steps for authorities outside of the keystore, and what follows them."""

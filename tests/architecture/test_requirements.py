@@ -14,7 +14,7 @@ from architecture.imports import ROOT
 AREAS: Mapping[str, range] = {
     "CARD": range(1, 15),
     "USER": range(1, 27),
-    "AUTH": range(8, 15),
+    "AUTH": range(8, 16),
     "DEV": range(1, 5),
     "COM": range(1, 8),
     "CIS": range(1, 2),

@@ -53,6 +53,7 @@ def test_who_gets_another_card_in_time_is_not_reminded(told: Told, world: World)
     card = holder_of(told)
     days_until(told, 89)
     world.prolonging.renew(card.serial, None, actor=OPERATOR)
+    assert [letter.subject for letter in told.send()] == ["Your card was renewed"]
     assert reminders(told) == []
     days_until(told, 90)
     assert reminders(told) == ["90"]

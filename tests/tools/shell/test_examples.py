@@ -20,8 +20,9 @@ EXAMPLES = sorted(
 )
 # Where an example goes on in the next line.
 MORE = re.compile(r"\\\n\s*")
-# What follows an example in its line: words about it, another program, a file for what is printed.
-REST = re.compile(r" {3,}.*| [|>] .*")
+# What follows an example in its line: words about it, another program, a file for what is read or
+# printed.
+REST = re.compile(r" {3,}.*| [|<>] .*")
 
 
 @pytest.fixture

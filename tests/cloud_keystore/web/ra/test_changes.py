@@ -255,6 +255,7 @@ def test_elsewhere_nothing_can_be_done(
     before = len(world.journal())
     own, device = f"/ra/people/{ada.id}", world.phone_of(ada).id
     said = {"reason": "x", "code": "superseded", "name": r"CORP\ada", "request_id": "00" * 16}
+    said |= {"known_end": world.clock().isoformat(), "why": "damaged"}
     for path in (
         *(f"{own}/cards/{serial}/{name}" for name in ACTS),
         *(f"{own}/{each}" for each in ("issue", "invite", "close", "accounts/add")),

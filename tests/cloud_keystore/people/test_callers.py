@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 
+import pytest
+
+from cloud_keystore.model.errors import IdentityRejected
 from cloud_keystore.model.fields.software import Contact, Software
 from cloud_keystore.model.people import Role
 from cloud_keystore.model.rights.roles import BuiltIn
@@ -63,3 +69,24 @@ def test_only_those_whom_an_operator_sees_are_told(world: World) -> None:
     assert not world.identities.contacts(ids, actor=elsewhere)
     assert world.identities.contacts(ids, actor=OPERATOR).keys() == set(ids)
     assert not world.identities.list_of(Role.WORKSTATION, actor=elsewhere)
+
+
+@pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True)
+def test_who_is_removed_while_being_heard_stays_removed(world: World) -> None:
+    """Calls that were let in before bring nobody back, and none of them fails."""
+    pc, begun = world.workstation(), threading.Barrier(2)
+
+    def beat() -> None:
+        begun.wait()
+        for each in range(20):
+            world.callers.heard(f"cloudcard/1.{each} (linux 6)", pc.identity)
+            world.clock.forward(minutes=2)
+
+    with ThreadPoolExecutor(1) as program:
+        beats = program.submit(beat)
+        begun.wait()
+        world.identities.remove(Role.WORKSTATION, pc.identity.id, "lost", world.operator().identity)
+        beats.result()
+    world.callers.heard(NEW, pc.identity)
+    with pytest.raises(IdentityRejected, match="removed"):
+        world.callers.identify(sha256(pc.certificate).digest(), Role.WORKSTATION)

@@ -37,6 +37,16 @@ class Sentence:
 
     time: datetime
     text: str
+    person: str = ""
+    """The name of whom it is about; empty for nobody, and for who is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Entries in words, the newest first, and the place of the last if there are older ones."""
+
+    sentences: tuple[Sentence, ...]
+    older: Place | None = None
 
 
 class Finding(Protocol):
@@ -90,16 +100,22 @@ class Reading:
         with self.database.read() as connection:
             return rows.search(connection, query, before, most + 1)
 
-    def sentences(self, reader: Identity, since: datetime, until: datetime) -> list[Sentence]:
-        """What happened from one time to before another, the newest first: the last MOST_ENTRIES,
-        and one more if there are more. Raises NotAllowed, InvalidInput.
+    def sentences(
+        self, reader: Identity, query: Query, card_serial: str, before: Place | None
+    ) -> Told:
+        """What happened, in words: of the entries that search finds, at most MOST_ENTRIES. Raises
+        CardNotFound, UserNotFound, NotAllowed, InvalidInput.
         """
-        query = Query(since=since, until=until)
-        found = self.search(reader, query, "", None, MOST_ENTRIES)
-        known = [decode(row.entry) for row in found]
+        found = self.search(reader, query, card_serial, before, MOST_ENTRIES)
+        shown = found[:MOST_ENTRIES]
+        known = [decode(row.entry) for row in shown]
         with self.database.read() as connection:
             called = naming.names(connection, known)
-        return [Sentence(each.time, words.sentence(each, called)) for each in known]
+        told = tuple(
+            Sentence(each.time, words.sentence(each, called), called.get(each.user_id or "", ""))
+            for each in known
+        )
+        return Told(told, (shown[-1].time, shown[-1].id) if len(found) > len(shown) else None)
 
     def find(self, auditor: Identity, sort: Sort, text: str) -> list[Findable]:
         """What a text names, among that which entries can be about; raises InvalidInput."""

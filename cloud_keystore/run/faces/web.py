@@ -57,6 +57,7 @@ from cloud_keystore.web.ra.importing import ImportPages
 from cloud_keystore.web.ra.overviews.alerts import AlertPages
 from cloud_keystore.web.ra.overviews.counting import CountPages
 from cloud_keystore.web.ra.overviews.feedback import FeedbackPages
+from cloud_keystore.web.ra.overviews.journal import JournalPages
 from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
 from cloud_keystore.web.ra.overviews.workstations import WorkstationPages
 from cloud_keystore.web.ra.own.passkeys import PasskeyPages
@@ -193,9 +194,8 @@ def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row
             use_cases.reports,
             use_cases.notifications,
             use_cases.people,
-            use_cases.reading,
-            clock,
         ).rows(),
+        *JournalPages(views, use_cases.reading, clock).rows(),
         *ImportPages(views, use_cases.importing).rows(),
         *_administration(use_cases, views, clock),
         *_overviews(use_cases, views, clock),

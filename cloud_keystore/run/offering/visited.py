@@ -44,6 +44,7 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "notifications.list_all": OPERATOR,
         "notifications.retry": OPERATOR,
         "importing.import_users": OPERATOR,
+        "reading.find": OPERATOR,
         "reading.sentences": OPERATOR,
         "organisations.add": OPERATOR,
         "organisations.change": PROVEN,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -12,11 +11,9 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cloud_keystore.audit.reading import MOST_ENTRIES, Reading
 from cloud_keystore.cards.expiring import Expiring
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.mail.notifications import NotificationListing, Notifications
-from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import LARGEST_PAGE, Page
 from cloud_keystore.people.listing import UserListing
@@ -24,11 +21,10 @@ from cloud_keystore.people.people import People
 from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.files import csv_file
 from cloud_keystore.web.ra.people import PEOPLE, Asked, shown_state
-from cloud_keystore.web.ra.views import EXPIRING, JOURNAL, MAIL, Views
+from cloud_keystore.web.ra.views import EXPIRING, MAIL, Views
 from cloud_keystore.web.rows import Row, see
 from cloud_keystore.web.visiting import current, given
 
-DAY = timedelta(days=1)
 DAYS = 90
 PAGE = 50
 SORTS: Mapping[str, str] = MappingProxyType(
@@ -62,8 +58,6 @@ class ReportPages:
     reports: Reports
     notifications: Notifications
     people: People
-    reading: Reading
-    clock: Clock
 
     def rows(self) -> tuple[Row, ...]:
         """Its pages."""
@@ -71,7 +65,6 @@ class ReportPages:
             Row("GET", EXPIRING, self.show_expiring),
             Row("GET", MAIL, self.show_mail),
             Row("POST", MAIL, self.retry),
-            Row("GET", JOURNAL, self.show_journal),
             Row("GET", f"{PEOPLE}.csv", self.export),
         )
 
@@ -109,25 +102,6 @@ class ReportPages:
             raise InvalidInput("user_id is missing: open the page again")
         self.notifications.retry(given("user_id"), actor=current().visitor.actor)
         return see(f"{MAIL}?done=retried")
-
-    def show_journal(self, request: Request) -> Response:
-        """What happened on one day, the newest first."""
-        now = self.clock()
-        said = request.query_params.get("day", f"{now:%Y-%m-%d}")
-        try:
-            begin = datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC)
-            before, after = begin - DAY, begin + DAY
-        except (ValueError, OverflowError):
-            raise InvalidInput("day is none: write it as 2026-11-30") from None
-        found = self.reading.sentences(current().visitor, begin, after)
-        return self.views.page(
-            "journal",
-            day=begin,
-            events=found[:MOST_ENTRIES],
-            more=len(found) > MOST_ENTRIES,
-            before=f"{JOURNAL}?day={before:%Y-%m-%d}",
-            after=f"{JOURNAL}?day={after:%Y-%m-%d}" if after <= now else "",
-        )
 
     def export(self, request: Request) -> Response:
         """Everybody whom the list shows for this address, in the same order, as CSV."""

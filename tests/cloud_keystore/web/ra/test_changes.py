@@ -327,24 +327,6 @@ def test_rows_that_cannot_be_read_say_so(visitor: Visitor, rows: str, why: str) 
     assert why in text(told).lower()
 
 
-def test_the_journal_of_a_day_is_in_words(
-    world: World, application: ASGIApp, visitor: Visitor, serial: str, olga: Identity
-) -> None:
-    """BUG-31: a day without entries says so. Who may not read the whole is not shown the way."""
-    shown = text(visitor.get("/ra/journal"))
-    assert "Olga logged in to the pages." in shown
-    assert f"card {serial}" in shown
-    assert "Nothing happened on this day." in text(visitor.get("/ra/journal?day=2020-02-29"))
-    for wrong in ("x", "2026-02-30", "0001-01-01", "9999-12-31"):
-        assert visitor.get(f"/ra/journal?day={wrong}").status == 422
-    place = world.organisations.add("Theirs", olga).id
-    token = world.people.add_operator("Ida", BuiltIn.RA_MANAGER, place, actor=OPERATOR)
-    ida = Visitor.of(world, application, world.enrol(token.text).identity)
-    assert "/ra/journal" in text(visitor.get("/ra/people"))
-    assert "/ra/journal" not in text(ida.get("/ra/people"))
-    assert ida.get("/ra/journal").status == 403
-
-
 def test_a_card_is_issued_of_a_profile_that_an_organisation_has_defined(
     world: World, visitor: Visitor, ada: User
 ) -> None:

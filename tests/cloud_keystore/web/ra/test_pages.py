@@ -107,6 +107,25 @@ def test_a_person_is_found_and_looked_at(registry: Registry) -> None:
         check(page)
 
 
+def test_the_journal_is_searched(registry: Registry) -> None:
+    """Of a day, about somebody, and of a day on which nothing happened."""
+    with registry.page() as page:
+        page.get_by_role("link", name="Journal").click()
+        expect(page.get_by_text("logged in to the pages").first).to_be_visible()
+        check(page)
+        page.get_by_label("Person, card or workstation").fill("ada byron")
+        page.get_by_label("What").select_option("Phones and workstations")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_text("About Ada Byron.")).to_be_visible()
+        expect(page.get_by_text("logged in to the pages")).to_be_hidden()
+        check(page)
+        page.get_by_label("First day").fill("2020-02-29")
+        page.get_by_label("Last day").fill("2020-03-01")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_text("Nothing happened on these days.")).to_be_visible()
+        check(page)
+
+
 def test_every_column_sorts_both_ways_and_the_address_says_how(registry: Registry) -> None:
     with registry.page() as page:
         heads = page.get_by_role("columnheader")

@@ -88,6 +88,7 @@ REASONS: Mapping[str, str] = {
     },
     "IdentityService.CreateShortCode": FACE,
     "IdentityService.CreateAppPinCode": FACE,
+    "IdentityService.GetWorkstationReport": "it is read by whoever mends the workstation",
     "IdentityService.CreateVisitCode": "it is for the browser of the operator who asks",
     "IdentityService.ListOperators": STAFF,
     "IdentityService.ListAuditors": STAFF,

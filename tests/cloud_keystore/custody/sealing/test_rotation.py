@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import LargeBinary, update
 
 from card_os.piv.names import ObjectTag
+from cloud_keystore.cards.spine.tickets import Tickets
 from cloud_keystore.custody.sealing import envelope, rotation
 from cloud_keystore.custody.sealing.envelope import KeyEncryptionKey
 from cloud_keystore.custody.sealing.seal import Seal, SealBroken, SealingKeyError
@@ -110,6 +111,8 @@ def test_every_sealed_value_of_a_keystore_changes(
     asked = EstServer("https://est.example.org", b"", "hospital", b"", any_subject=False)
     world.est_servers.use("trust", asked, Credentials("secret"), actor=OPERATOR)
     world.bells.hang(PushBrowser().address("https://push.apple.com/x"), ada[1].identity)
+    tickets = Tickets(world.database, world.clock, os.urandom, world.seal, is_asked=True)
+    tickets.report(serial, "AQIC5wTicket@AAJTSQ=#", pc.identity)
     before = sealed_values(world.database)
     assert all(before.values())  # there is one of each kind
 

@@ -296,6 +296,7 @@ def test_whoever_moves_a_card_moves_its_certificates() -> None:
     others = {
         "cloud_keystore.custody.credentials.passcodes",
         "cloud_keystore.cards.external.certifying",
+        "cloud_keystore.cards.external.renewing",
         "cloud_keystore.cards.prolonging",
         "cloud_keystore.run.restoring",
     }

@@ -69,7 +69,7 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "spine": Row(
         "cloudcard_tools.spine.command:spine",
-        "Log in at a simulated session broker with a card in a reader.",
+        "Log in at a simulated session broker with a card in a reader, and check its tickets.",
         extra="spine",
     ),
     "doctor": Row(

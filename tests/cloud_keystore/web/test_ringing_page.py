@@ -105,9 +105,13 @@ def deliver(context: BrowserContext, origin: str, content: str) -> None:
     while not found:
         page.wait_for_timeout(50)
     sent = {"origin": origin, "registrationId": found[0], "data": content}
-    session.send("ServiceWorker.deliverPushMessage", sent)
+    # A worker that is being replaced loses a message, which a push service would send again.
     while not page.evaluate(SHOWN):
-        page.wait_for_timeout(50)
+        session.send("ServiceWorker.deliverPushMessage", sent)
+        for _ in range(40):
+            if page.evaluate(SHOWN):
+                break
+            page.wait_for_timeout(50)
     page.close()
 
 

@@ -258,7 +258,7 @@ def test_what_an_external_authority_revokes_is_taken_out(
     registry.TrustAuthority(
         external_pb2.TrustAuthorityRequest(name=ca.name, certificate=ca.certificate)
     )
-    user, phone = place.keystore.holder("grace", "grace@example.org")
+    user, phone = place.keystore.holder("hedy", "hedy@example.org")
     for authority in (ca.name, ""):
         choice = external_pb2.IssuerChoice(authority=authority)
         registry.ChooseIssuer(external_pb2.ChooseIssuerRequest(choice=choice))

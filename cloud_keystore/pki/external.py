@@ -183,8 +183,12 @@ def _check_chain(
     now: datetime,
 ) -> Sequence[x509.Certificate]:
     anchor = x509.load_der_x509_certificate(trusted)
-    # What is asked of certificates of the web is not asked of these.
-    authorities = ExtensionPolicy.permit_all().require_present(
+    # What is asked of certificates of the web is not asked of these. Policies are for whoever relies
+    # on a card, and are often critical.
+    anybody = ExtensionPolicy.permit_all().may_be_present(
+        x509.CertificatePolicies, Criticality.AGNOSTIC, None
+    )
+    authorities = anybody.require_present(
         x509.BasicConstraints, Criticality.AGNOSTIC, _is_of_authority
     )
     verifier = (
@@ -192,7 +196,7 @@ def _check_chain(
         .store(Store([anchor]))
         .time(now)
         .max_chain_depth(LONGEST_CHAIN)
-        .extension_policies(ca_policy=authorities, ee_policy=ExtensionPolicy.permit_all())
+        .extension_policies(ca_policy=authorities, ee_policy=anybody)
         .build_client_verifier()
     )
     try:

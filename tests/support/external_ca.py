@@ -44,6 +44,12 @@ authorityKeyIdentifier = keyid
 basicConstraints = critical,CA:TRUE
 [bare]
 authorityKeyIdentifier = keyid
+[policy]
+basicConstraints = critical,CA:FALSE
+certificatePolicies = critical,1.3.6.1.4.1.55555.1
+[unknown]
+basicConstraints = critical,CA:FALSE
+1.3.6.1.4.1.55555.2 = critical,ASN1:NULL
 """
 
 

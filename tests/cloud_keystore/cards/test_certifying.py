@@ -114,6 +114,16 @@ def test_requests_are_signed_by_the_keys_that_they_name(
     assert world.find(serial).card.state is CardState.PENDING
 
 
+def test_policies_can_be_critical(
+    world: World, trusting: ExternalCa, ada: tuple[User, Enrolled]
+) -> None:
+    """As those of the NHS are: whoever relies on a card looks at them, and not the keystore."""
+    serial = issue(world, ada[0])
+    requests = world.certifying.waiting(actor=OPERATOR)
+    assert bring(world, [trusting.certify(each.csr, extensions="policy") for each in requests]).done
+    assert world.find(serial).card.state is CardState.PENDING
+
+
 def test_intermediate_authorities_come_along(
     world: World, trusting: ExternalCa, ada: tuple[User, Enrolled], tmp_path: Path
 ) -> None:
@@ -159,6 +169,10 @@ WRONG: Mapping[str, tuple[Callable[[ExternalCa, bytes], bytes], str]] = {
     "without usage": (lambda ca, csr: ca.certify(csr, copy=False), "lacks the key usage"),
     "over": (lambda ca, csr: ca.certify(csr, *PAST), "ended on 2021-01-01"),
     "not yet": (lambda ca, csr: ca.certify(csr, *FUTURE), "not valid before 2090"),
+    "with what nobody knows": (
+        lambda ca, csr: ca.certify(csr, extensions="unknown"),
+        "no chain of valid",
+    ),
     "nonsense": (lambda _, csr: csr, "not one of X.509"),
 }
 

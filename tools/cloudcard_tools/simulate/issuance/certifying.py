@@ -60,8 +60,7 @@ class Authority:
             .not_valid_before(start)
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            # Those of the NHS are critical, which the keystore's checks of chains do not take.
-            .add_extension(_policies(), critical=False)
+            .add_extension(_policies(), critical=True)
             .add_extension(_access(self.issuer_url), critical=False)
             .add_extension(_points(self.list_url), critical=False)
             .add_extension(

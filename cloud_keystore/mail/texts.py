@@ -174,6 +174,18 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ),
             "How to use the code",
         ),
+        Template.APP_PIN_CODE: Text(
+            "A code was made for the PIN of your phone",
+            (
+                "Your registration authority has made a code for the PIN of your phone "
+                '"{device}" at {time}, and tells you the code itself. With it you choose another '
+                "PIN on that phone, until {until}.",
+                "Nobody needs to know the PIN that you choose, and nobody may ask you for the "
+                "code.",
+                NOT_YOURS,
+            ),
+            "How to use the code",
+        ),
         Template.CODE_USED_UP: Text(
             "Wrong unlock codes were given for your card",
             (

@@ -183,8 +183,8 @@ def _check_chain(
     now: datetime,
 ) -> Sequence[x509.Certificate]:
     anchor = x509.load_der_x509_certificate(trusted)
-    # What is asked of certificates of the web is not asked of these. Policies are for whoever relies
-    # on a card, and are often critical.
+    # What is asked of certificates of the web is not asked of these. Policies are for whoever
+    # relies on a card, and are often critical.
     anybody = ExtensionPolicy.permit_all().may_be_present(
         x509.CertificatePolicies, Criticality.AGNOSTIC, None
     )

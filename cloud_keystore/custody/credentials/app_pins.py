@@ -38,11 +38,13 @@ from cloud_keystore.model.fields.app_pins import (
     Tried,
 )
 from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.passcodes import new_code, violated_rule
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.storage import people
 from cloud_keystore.storage.credentials import app_pins
+from cloud_keystore.storage.outbox import notifications as outbox
 
 NO_CODE = "there is no code that is still good: ask your registration authority for another one"
 
@@ -116,6 +118,10 @@ class AppPins:
             hashed = self._hashed_code(code_id, code.encode())
             app_pins.add_code(by.connection, device_id, code_id, hashed, CODE_TRIES, end)
             self._tell(by.connection, Kind.APP_PIN_CODE_MADE, found, actor, now)
+            facts = {"device": found.display_name, "until": f"{end:%Y-%m-%d %H:%M} UTC"}
+            outbox.put(
+                by.connection, Template.APP_PIN_CODE, found.user_id, now, code_id, facts=facts
+            )
         return PinCode(code, end)
 
     def reset(self, code: bytes, new: bytes, device: Identity) -> Tried:

@@ -30,6 +30,7 @@ class Template(StrEnum):
     UNLOCK_ASKED = "unlock-asked"
     UNLOCKED = "unlocked"
     UNLOCK_CODE = "unlock-code"  # was made
+    APP_PIN_CODE = "app-pin-code"  # was made
     CODE_USED_UP = "code-used-up"  # an unlock code, by wrong ones
     PASSCODE_CHANGED = "passcode-changed"
     SUSPENDED = "suspended"

@@ -40,6 +40,7 @@ NAMELESS = {Template.TEST, Template.FEEDBACK}  # to nobody who is known
 CODE = {"code": "12345678", "until": "29 November 2026, 14:20 UTC"}
 UNTIL = {
     Template.UNLOCK_CODE: {"until": "2026-11-29 15:05 UTC"},
+    Template.APP_PIN_CODE: {"until": "2026-11-29 15:05 UTC"},
     Template.CARD_ENDS: {"days": "89", "until": "27 February 2027, 14:04 UTC"},
     Template.CARD_RENEWED: {"until": "28 November 2028"},
     Template.ADDRESS_CODE: CODE,

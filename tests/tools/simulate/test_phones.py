@@ -176,6 +176,15 @@ def test_another_browser_does_not_go_on(ward: Ward) -> None:
     assert told(ward.again(browser, page))["code"]
 
 
+def test_at_the_end_all_cards_are_given_back(ward: Ward) -> None:
+    browser = Browser(ward.town)
+    ward.ring(browser, acr_values="AAL3_ANY")
+    ward.approve(ward.phones.last.sign_in_id)
+    assert ward.state() == pb.SIGN_IN_STATE_OPEN
+    ward.phones.leave_all()
+    assert ward.state() == pb.SIGN_IN_STATE_ENDED
+
+
 def test_nobody_is_rung_without_a_keystore() -> None:
     browser = Browser(Town())
     page = browser.go(authorize_url(browser.town.at, acr_values="AAL2_ANY"))

@@ -166,6 +166,7 @@ def nhs(
     trust = ssl.create_default_context()
     trust.load_verify_locations(trusted)
     own_list = partial(_with_own, Lists(lists, trust).read, issuer)
+    phones = None if workstation is None else _phones(workstation)
     simulators = Simulators(
         at,
         registered,
@@ -173,17 +174,18 @@ def nhs(
         new_key(),
         partial(outgoing.get, tls=trust),
         wrong,
-        None if workstation is None else _phones(workstation),
+        phones,
         authority=issuer,
     )
     ports = Ports((main, contexts[0]), (cards, server_keys.asking_for_cards(contexts[1], known)))
     told = {**simulators.facts(), "trust": str(trusted)}
     logs.configure(logging.INFO, "json" if as_json else "text")
-    asyncio.run(
-        _serve(
-            Serving(simulators, trust), ports, lambda: print_facts(told, LABELS, as_json=as_json)
-        )
-    )
+    shown = partial(print_facts, told, LABELS, as_json=as_json)
+    try:
+        asyncio.run(_serve(Serving(simulators, trust), ports, shown))
+    finally:
+        if phones is not None:
+            phones.leave_all()
 
 
 async def _serve(serving: Serving, ports: Ports, ready: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from cloud_keystore.model.operations import Decision, Operation, State
 from cloud_keystore.model.people import User
 from cloud_keystore.storage.credentials import app_pins
 from support.keystore_world import OPERATOR, Enrolled, World
+from support.outbox import Told
 
 PIN, OTHER, WRONG = b"246802", b"135791", b"975310"
 RIGHT = Tried(is_right=True, tries_left=PIN_TRIES)
@@ -133,6 +134,22 @@ def test_only_the_newest_code_counts_and_once(
     ]
     for secret in (PIN, OTHER, WRONG, first, third):
         assert secret.decode() not in str(made)
+
+
+def test_the_holder_is_told_of_each_code(world: World) -> None:
+    """COM-02: of what staff make, and never the code itself."""
+    told = Told(world)
+    _, token = told.person()
+    phone = world.enrol(token)
+    world.app_pins.choose(PIN, phone.identity)
+    told.send()
+    made = [code(world, phone).decode() for _ in range(2)]
+    letters = told.send()
+    subject = "A code was made for the PIN of your phone"
+    assert [each.subject for each in letters] == [subject, subject]
+    for letter in letters:
+        assert phone.identity.display_name in letter.text
+        assert not any(each in letter.text for each in made)
 
 
 def test_a_code_ends_after_an_hour_and_after_five_tries(world: World, phone: Enrolled) -> None:

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -25,7 +24,7 @@ from cloudcard_tools.bench import families
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.exports import audited
-from support.keystore_process import Workstation
+from support.keystore_process import Workstation, code
 from support.polling import until
 from support.postgres import Server
 from support.replicas import Replicas, Ward
@@ -148,15 +147,18 @@ def test_a_stopped_replica_stops_no_other(replicas: Replicas, ward: Ward) -> Non
     tries: it held the lock of writers.
     """
     done, made = threading.Event(), Counter[int]()  # changes, by who makes them
+    refused = Counter[tuple[int, grpc.StatusCode]]()
 
     def write(who: int) -> None:
         """Make changes until told to stop."""
         with identity.channel(replicas.at(ward.pc, int(who in OTHERS))) as channel:
             stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
             while not done.is_set():
-                with suppress(grpc.RpcError):
+                try:
                     Workstation(stub, ward.serial).proof()
                     made[who] += 1
+                except grpc.RpcError as error:
+                    refused[who, code(error)] += 1
 
     def others_go_on_after() -> float:
         """Seconds for which the others stand still while the first is stopped."""
@@ -177,6 +179,7 @@ def test_a_stopped_replica_stops_no_other(replicas: Replicas, ward: Ward) -> Non
             assert statistics.median(took) < OTHERS_GO_ON  # a busy computer is slow at times
         finally:
             done.set()
+            print(f"made: {made}, refused: {refused}")  # shown if it fails
         for each in writing:
             each.result()
     assert isinstance(ward.sign(lambda *asked: ignore(ward.approve(*asked)), replica=0), bytes)

@@ -1,8 +1,9 @@
-"""The stage waits for what belongs to the request in hand."""
+"""The stage waits for what belongs to the request in hand, and has ports of its own."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from cloud_keystore.model.operations import QUIET_TIME
 from cloudcard_tools.demo.programs import Ended
-from cloudcard_tools.demo.stage import Stage
+from cloudcard_tools.demo.stage import Stage, free_ports
 from cloudcard_tools.demo.timeline import Declined, StepFailed
 from cloudcard_tools.shared.processes import Nursery
 
@@ -52,3 +53,15 @@ def test_a_key_that_was_just_refused_is_left_in_peace(tmp_path: Path) -> None:
         assert stage.declined > time.monotonic() - QUIET_TIME.total_seconds()
         stage.leave_in_peace()
         assert stage.declined <= time.monotonic() - QUIET_TIME.total_seconds()
+
+
+def test_two_processes_have_no_port_in_common(tmp_path: Path) -> None:
+    """Nobody has bound them yet, so that each port looks free to both."""
+    ask = "import json, sys; from cloudcard_tools.demo.stage import free_ports as free;"
+    ask += "print(json.dumps({'ports': free(60)}), flush=True); sys.stdin.read()"
+    with Nursery(tmp_path) as nursery:
+        others = [nursery.start(name, sys.executable, "-c", ask) for name in ("one", "another")]
+        found = [each.wait_for_json()["ports"] for each in others]
+        own = free_ports(60)
+    theirs = [port for ports in found if isinstance(ports, list) for port in ports]
+    assert len({*map(str, own), *map(str, theirs)}) == 180

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,8 @@ VPCD_PORT = 35963
 # Below those that the kernel gives: Linux begins at 32768. A keystore's further processes show
 # health and metrics on the ports that follow, which are for nobody else.
 PORTS = range(12_000, 32_000, 8)
+BLOCK = 50  # of these ports, which a process claims at once
+LOOPBACK = "127.0.0.1"
 INSERTED_OR_WHY_NOT = ("inserted", "refused", "port_busy", "pcscd_not_running")  # events of readers
 PROMPT_SECONDS = 30.0
 TICK_SECONDS = 0.2  # between two looks whether the application still runs
@@ -278,21 +279,36 @@ def wait_for_card(slot: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback address on which nobody listens now. A process is given each but
-    once, and the kernel gives none of them to whoever does not care.
+    """TCP ports of the loopback address on which nobody listens now. No other process is given them
+    while this one lives, and the kernel gives none of them to whoever does not care.
     """
-    return list(islice(filter(_is_free, islice(_candidates(), len(PORTS))), count))
+    return list(islice(filter(_is_free, islice(_own_ports(), len(PORTS))), count))
 
 
 @cache
-def _candidates() -> Iterator[int]:
-    """All ports, one by one; each process begins elsewhere."""
-    return islice(cycle(PORTS), os.getpid() * 1009 % len(PORTS), None)
+def _own_ports() -> Iterator[int]:
+    """Ports, one by one, and then from the beginning again. A block of them belongs to the process
+    that has bound a UDP socket to its first number: a listener may take seconds until it binds its
+    port, or may be started again, and nobody else must find the port free meanwhile.
+    """
+    claims, own = list[socket.socket](), list[int]()
+    for start in range(0, len(PORTS), BLOCK):
+        block = PORTS[start : start + BLOCK]
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind((LOOPBACK, block[0]))
+        except OSError:
+            claim.close()
+            continue
+        claims.append(claim)
+        own += block
+        yield from block
+    yield from cycle(own)
 
 
 def _is_free(port: int) -> bool:
     try:
-        socket.create_server(("127.0.0.1", port)).close()
+        socket.create_server((LOOPBACK, port)).close()
     except OSError:
         return False
     return True

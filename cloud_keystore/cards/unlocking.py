@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from card_os.piv.names import KeyRef
 from cloud_keystore.audit import acting, alerts, entries, journal
 from cloud_keystore.cards.life import CardListing, listing_of
+from cloud_keystore.custody.credentials import app_pins
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.clock import Clock, Random
@@ -75,7 +76,8 @@ class Unlocking:
     def agree(self, serial: str, device: Identity) -> CardListing:
         """Agree, as the card's holder, to the unlock for which an operator has asked.
 
-        Raises CardNotFound, and IllegalCardChange if no operator has asked lately.
+        Raises CardNotFound, IllegalCardChange if no operator has asked lately, and ApprovalRejected
+        without the PIN that the phone asks for.
         """
         with self.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
@@ -87,6 +89,7 @@ class Unlocking:
                 raise IllegalCardChange(
                     f"nobody has asked to unlock card {serial}: ask your registration authority"
                 )
+            app_pins.check_given(connection, device, serial, now)
             self._unlock(connection, card, waiting, now, device.actor)
             listing = listing_of(connection, card)
         self.wake([card.user_id])

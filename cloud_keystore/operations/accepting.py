@@ -15,7 +15,6 @@ from cloud_keystore.model.operations import Approval, Assertion
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.storage import approval_keys, people
-from cloud_keystore.storage.credentials import app_pins
 
 
 def check_number_form(number: str) -> None:
@@ -67,13 +66,6 @@ def check_policy(policy: Policy, key: ApprovalKey) -> None:
         raise ApprovalRejected(
             "this card is not used by passkeys that several devices keep: approve on another device"
         )
-
-
-def check_app_pin(connection: Connection, device: Identity, request_id: str, now: datetime) -> None:
-    """Raise ApprovalRejected if a device asks for a PIN, and it was not given for this request."""
-    pin = app_pins.find(connection, device.id)
-    if pin is not None and not pin.permits(request_id, now):
-        raise ApprovalRejected("this phone asks for its PIN first: give it, and approve again")
 
 
 def count_use(connection: Connection, device: Identity, assertion: Assertion) -> None:

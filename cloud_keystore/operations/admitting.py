@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.approval import qr, statement
 from cloud_keystore.audit import alerts, entries, journal
+from cloud_keystore.custody.credentials import app_pins
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_sign_ins
 from cloud_keystore.model.alerts import AlertKind
@@ -167,7 +168,7 @@ class Admitting:
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
                 accepting.check_policy(in_force.policy, key)
-                accepting.check_app_pin(connection, device, sign_in_id, now)
+                app_pins.check_given(connection, device, sign_in_id, now)
                 if card.state is not CardState.ACTIVE:
                     raise CardNotInUse(f"card {card.serial} is {card.state}")
             if agrees:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.approval import qr, statement
 from cloud_keystore.audit import alerts, entries, journal
+from cloud_keystore.custody.credentials import app_pins
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.alerts import AlertKind
@@ -171,7 +172,7 @@ class Deciding:
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
                 accepting.check_policy(in_force.policy, key)
-                accepting.check_app_pin(connection, device, operation_id, now)
+                app_pins.check_given(connection, device, operation_id, now)
             now = self.clock()
             if not operations.decide(connection, operation_id, event, approval, now):
                 found = operations.find(connection, operation_id) or operation

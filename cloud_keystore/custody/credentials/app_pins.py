@@ -21,6 +21,7 @@ from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import (
+    ApprovalRejected,
     DeviceNotFound,
     IdentityRejected,
     InvalidInput,
@@ -47,6 +48,13 @@ from cloud_keystore.storage.credentials import app_pins
 from cloud_keystore.storage.outbox import notifications as outbox
 
 NO_CODE = "there is no code that is still good: ask your registration authority for another one"
+
+
+def check_given(connection: Connection, device: Identity, request_id: str, now: datetime) -> None:
+    """Raise ApprovalRejected if a device asks for a PIN, and it was not given for this request."""
+    pin = app_pins.find(connection, device.id)
+    if pin is not None and not pin.permits(request_id, now):
+        raise ApprovalRejected("this phone asks for its PIN first: give it, and approve again")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from hmac import compare_digest
 from sqlalchemy import Connection
 
 from cloud_keystore.audit import entries, journal
+from cloud_keystore.custody.credentials import app_pins
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
     InvalidInput,
@@ -113,7 +114,8 @@ class Assents:
     ) -> AssentState:
         """Take the answer of a phone; only the first one counts, and a number that is not the
         portal's is a no. If it was not the holder, everybody is logged out at the portal. Raises
-        OperationNotFound, OperationClosed, IdentityRejected.
+        OperationNotFound, OperationClosed, IdentityRejected, and ApprovalRejected for a yes without
+        the PIN that the phone asks for.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -123,6 +125,8 @@ class Assents:
                 raise OperationNotFound("you are asked no such thing")
             if made.state_at(now) is not AssentState.WAITING:
                 raise OperationClosed("too late: begin again at the portal")
+            if agrees and is_me:
+                app_pins.check_given(connection, device, assent_id, now)
             fits = compare_digest(made.number.encode(), number.encode(errors="replace"))
             state = AssentState.AGREED if agrees and is_me and fits else AssentState.DENIED
             if not assents.move(connection, made, state, device.id):

@@ -8,7 +8,7 @@ import pytest
 
 from card_os.piv.names import KeyRef
 from cloud_keystore.model.alerts import AlertKind
-from cloud_keystore.model.errors import CardNotFound, IllegalCardChange
+from cloud_keystore.model.errors import ApprovalRejected, CardNotFound, IllegalCardChange
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.passcodes import Mismatch
 from cloud_keystore.model.people import User
@@ -68,6 +68,21 @@ def test_a_device_alone_unlocks_nothing(
     with pytest.raises(CardNotFound):
         world.unlocking.agree(serial, stranger.identity)
     assert tries(world, serial) == 0
+
+
+def test_a_phone_agrees_to_no_unlock_without_its_pin(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+) -> None:
+    """The attack: an operator and the finder of a phone would have more tries together."""
+    lock(world, serial, pc)
+    world.unlocking.ask(serial, actor=OPERATOR)
+    phone = ada[1].identity
+    assert world.app_pins.choose(b"246802", phone).is_right
+    with pytest.raises(ApprovalRejected, match="asks for its PIN"):
+        world.unlocking.agree(serial, phone)
+    assert tries(world, serial) == 0
+    assert world.app_pins.check(b"246802", serial, phone).is_right
+    assert world.unlocking.agree(serial, phone).passcode_state == "ok"
 
 
 def test_nobody_agrees_to_what_was_asked_long_ago(

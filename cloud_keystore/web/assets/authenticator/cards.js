@@ -15,12 +15,14 @@ const IN_USE = ["pending", "active", "suspended"];
 export class Cards {
   #calls;
   #isRemoved;
+  #pins;
   #rule = "";
   #chosen = null; // the card and the way of the form
 
-  constructor(calls, isRemoved) {
+  constructor(calls, isRemoved, pins) {
     this.#calls = calls;
     this.#isRemoved = isRemoved;
+    this.#pins = pins;
     at("passcode-form").addEventListener("submit", (event) => this.#submitted(event));
     at("passcode-back").addEventListener("click", () => this.#close());
   }
@@ -49,13 +51,19 @@ export class Cards {
       element("h3", "nhsuk-heading-s", `Card ${card.serial}`),
       element("p", "", `It is ${cardState(card)}. ${cardEnd(card)}`),
       ...ways.map((name) => button(WAYS[name].title, () => this.#open(card.serial, WAYS[name]))),
-      ...(ways.length > 0 && card.passcode_state === "locked" ? [button("Agree to an unlock", () => this.#agree(card.serial))] : []));
+      ...(ways.length > 0 && card.passcode_state === "locked" ? this.#unlock(card.serial) : []));
+  }
+
+  #unlock(serial) {
+    const pin = this.#pins.field(`unlock-${serial}`);
+    return [pin, button("Agree to an unlock", () => this.#agree(serial, pin))];
   }
 
   // The registration authority has asked for it; the passcode stays the same, and gets new tries.
-  async #agree(serial) {
+  async #agree(serial, pin) {
     say("");
     try {
+      if (!await this.#pins.permits(pin, serial)) return;
       await this.#calls.ask("POST", `cards/${encodeURIComponent(serial)}/unlock-agreement`);
       done("Card unlocked", `The passcode of card ${serial} is the same as before, and can be tried again.`);
     } catch (error) {

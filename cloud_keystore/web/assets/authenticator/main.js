@@ -41,11 +41,11 @@ class Authenticator {
     this.#calls = new Calls(device);
     this.#standing = new Standing(this.#calls, device);
     const isRemoved = (error) => this.#isRemoved(error);
-    this.#cards = new Cards(this.#calls, isRemoved);
-    this.#sessions = new Sessions(this.#calls, isRemoved);
     this.#pins = new Pins(this.#calls, isRemoved);
+    this.#cards = new Cards(this.#calls, isRemoved, this.#pins);
+    this.#sessions = new Sessions(this.#calls, isRemoved);
     this.#survey = new Survey(this.#calls, isRemoved);
-    this.#questions = new Questions(this.#calls, isRemoved);
+    this.#questions = new Questions(this.#calls, isRemoved, this.#pins);
     this.#bell = new Bell(this.#calls, isRemoved);
     new Claims(this.#calls, this.#cards, scanner, {
       claimed: (told) => this.#claimed(told),

@@ -1,7 +1,7 @@
 // A PIN that this phone asks for before it approves, if its holder wants that. The keystore compares it:
 // nothing in this browser helps to guess it.
 import { OutOfReach, Refused } from "./calls.js";
-import { at, done, say, show } from "./screen.js";
+import { at, done, element, field, say, show } from "./screen.js";
 
 // What can be done about it: where it is sent, and what is asked for beside the new one.
 const WAYS = {
@@ -46,8 +46,29 @@ export class Pins {
 
   // What is wrong with the PIN for a request, or nothing.
   async wrong(pin, operationId) {
+    if (pin === "") return "Type the PIN of this phone.";
     const tried = await this.#calls.ask("POST", "pin/check", { pin, operation_id: operationId });
     return tried.is_set ? "" : this.#text(tried);
+  }
+
+  // Where the PIN is typed for what no workstation asks.
+  field(id) {
+    const input = element("input", "nhsuk-input nhsuk-input--width-10", "");
+    Object.assign(input, { id: `pin-${id}`, type: "password", inputMode: "numeric", autocomplete: "off", maxLength: 64 });
+    const made = field("PIN of this phone", input);
+    made.hidden = !this.isSet;
+    return made;
+  }
+
+  // Whether the PIN in a field permits what has this id; if not, the page says why.
+  async permits(made, id) {
+    if (!this.isSet) return true;
+    made.hidden = false; // the PIN can have been chosen since
+    const input = made.querySelector("input");
+    const wrong = await this.wrong(input.value, id);
+    input.value = "";
+    if (wrong !== "") say(wrong);
+    return wrong === "";
   }
 
   #text({ rule, tries_left: left }) {

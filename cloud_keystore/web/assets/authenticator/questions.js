@@ -1,7 +1,7 @@
 // What the holder does at the portal and the phone has to agree to: the number that the portal shows
 // is typed here, so that nobody agrees to what somebody else does there.
 import { OutOfReach, Refused } from "./calls.js";
-import { at, button, element, say } from "./screen.js";
+import { at, button, element, field, say } from "./screen.js";
 
 const WORDS = new Map([
   ["log-in", () => ["Log in to the portal?", "Somebody has given your password at the page where you look after your card."]],
@@ -13,10 +13,12 @@ const WORDS = new Map([
 export class Questions {
   #calls;
   #isRemoved;
+  #pins;
 
-  constructor(calls, isRemoved) {
+  constructor(calls, isRemoved, pins) {
     this.#calls = calls;
     this.#isRemoved = isRemoved;
+    this.#pins = pins;
   }
 
   // Those that this page knows: to others it says neither yes nor no.
@@ -28,38 +30,49 @@ export class Questions {
 
   #question({ id, subject, card_serial: card }) {
     const [title, text] = WORDS.get(subject)(card);
-    const label = element("label", "nhsuk-label", "Number that the portal shows");
     const number = element("input", "nhsuk-input nhsuk-input--width-3 cloudcard-number", "");
-    label.htmlFor = number.id = `number-${id}`;
-    Object.assign(number, { inputMode: "numeric", autocomplete: "off", maxLength: 2 });
-    const yes = button("Yes, it is me", () => this.#answer(id, true, true, number.value.trim()));
+    Object.assign(number, { id: `number-${id}`, inputMode: "numeric", autocomplete: "off", maxLength: 2 });
+    const pin = this.#pins.field(id);
+    const yes = button("Yes, it is me", () => this.#agree(id, number, pin));
     yes.classList.remove("nhsuk-button--secondary");
     return element("section", "cloudcard-thing", "",
       element("h2", "nhsuk-heading-s", title),
       element("p", "", text),
-      element("div", "nhsuk-form-group", "", label, number),
+      field("Number that the portal shows", number),
+      pin,
       element("div", "cloudcard-decisions", "", yes,
         button("No", () => this.#answer(id, false, true, "")),
         button("This wasn’t me", () => this.#answer(id, false, false, ""))));
   }
 
+  async #agree(id, number, pin) {
+    const typed = number.value.trim();
+    say("");
+    if (!/^\d\d$/.test(typed)) return say("Type the number of two digits that the portal shows.");
+    if (await this.#heard(() => this.#pins.permits(pin, id))) await this.#answer(id, true, true, typed);
+    return undefined;
+  }
+
   async #answer(id, agrees, isMe, number) {
     say("");
-    if (agrees && !/^\d\d$/.test(number)) return say("Type the number of two digits that the portal shows.");
+    const said = await this.#heard(() =>
+      this.#calls.ask("POST", `assents/${encodeURIComponent(id)}`, { agrees, is_me: isMe, number }));
+    if (said === undefined) return;
+    at("questions").replaceChildren();
+    at("questions-said").textContent = said.state === "agreed"
+      ? "You have agreed. Go on at the portal."
+      : isMe ? (agrees ? "That was another number: it counts as a no. Begin again at the portal." : "You have said no.")
+        : "Everybody is logged out at the portal. Somebody knows your password: set another one, and tell your registration authority.";
+  }
+
+  // What a call answers, or nothing if it was refused, which is told.
+  async #heard(call) {
     try {
-      const said = await this.#calls.ask("POST", `assents/${encodeURIComponent(id)}`, { agrees, is_me: isMe, number });
-      this.#say(said.state === "agreed"
-        ? "You have agreed. Go on at the portal."
-        : isMe ? (agrees ? "That was another number: it counts as a no. Begin again at the portal." : "You have said no.")
-          : "Everybody is logged out at the portal. Somebody knows your password: set another one, and tell your registration authority.");
+      return await call();
     } catch (error) {
       if (!(error instanceof Refused || error instanceof OutOfReach)) throw error;
       if (!this.#isRemoved(error)) say(error.message);
+      return undefined;
     }
-  }
-
-  #say(text) {
-    at("questions").replaceChildren();
-    at("questions-said").textContent = text;
   }
 }

@@ -30,6 +30,12 @@ export function button(text, act) {
   return made;
 }
 
+export function field(text, input) {
+  const label = element("label", "nhsuk-label", text);
+  label.htmlFor = input.id;
+  return element("div", "nhsuk-form-group", "", label, input);
+}
+
 export function done(heading, text) {
   say("");
   at("done-title").textContent = heading;

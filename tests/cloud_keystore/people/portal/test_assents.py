@@ -8,6 +8,7 @@ import pytest
 
 from cloud_keystore.model.errors import (
     AddressUnreachable,
+    ApprovalRejected,
     IdentityRejected,
     InvalidInput,
     OperationClosed,
@@ -116,6 +117,28 @@ def test_a_wrong_number_is_a_no(world: World, by_phone: Portal) -> None:
     world.portal_visits.again(step)
     assert agree(world, by_phone, world.portal_visits.needed(step).number) is AssentState.AGREED
     assert world.portal_visits.begin(step, "").secret
+
+
+def test_a_phone_with_a_pin_says_no_yes_without_it(world: World, by_phone: Portal) -> None:
+    """The attack: a found phone, which is unlocked, agrees to a log-in at the portal. A no needs no
+    PIN, and the PIN for one question is good for no other.
+    """
+    phone = by_phone.phone.identity
+    assert world.app_pins.choose(b"246802", phone).is_right
+    step = step_of(world)
+    number = world.portal_visits.needed(step).number
+    with pytest.raises(ApprovalRejected, match="asks for its PIN"):
+        agree(world, by_phone, number)
+    assert world.app_pins.check(b"246802", "another", phone).is_right
+    with pytest.raises(ApprovalRejected):
+        agree(world, by_phone, number)
+    question = asked(world, by_phone)
+    assert world.app_pins.check(b"246802", question.id, phone).is_right
+    assert agree(world, by_phone, number) is AssentState.AGREED
+    step_of(world)
+    question = asked(world, by_phone)
+    state = world.assents.answer(question.id, "", phone, agrees=False, is_me=True)
+    assert state is AssentState.DENIED
 
 
 def test_not_me_logs_everybody_out(world: World, holder: Identity, by_phone: Portal) -> None:

@@ -21,6 +21,8 @@ from support.portal import EMAIL, PASSWORD, code_in
 
 SUBJECT = "Your code to log in"
 
+APP_PIN = "246802"  # of a phone
+
 
 @dataclass
 class Ada:
@@ -82,7 +84,9 @@ def ada(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ada]:
 
 
 def asks_the_phone(ada: Ada, phone: Page, email: str) -> None:
-    """AUTH-07: a holder lets each log-in need the phone, which shows what it is asked."""
+    """AUTH-07: a holder lets each log-in need the phone, which shows what it is asked, and asks for
+    the PIN that was chosen there.
+    """
     with ada.page(email=email) as page:
         page.goto(f"{ada.site.origin}/me/log-in-by")
         check(page)
@@ -90,6 +94,7 @@ def asks_the_phone(ada: Ada, phone: Page, email: str) -> None:
         page.get_by_role("button", name="Go on").click()
         check(page)
         agree(phone, page, "Ask this phone at each log-in?")
+        choose_pin(phone)
         code = ada.code("Your code to change how you log in")
         page.get_by_label("Code from the e-mail").fill(code)
         page.get_by_role("button", name="Change it").click()
@@ -100,9 +105,26 @@ def asks_the_phone(ada: Ada, phone: Page, email: str) -> None:
         expect(page.get_by_role("heading", name="Agree on your phone")).to_be_visible()
         page.get_by_role("button", name="I have agreed on the phone").click()
         expect(page.get_by_role("alert")).to_contain_text("has not agreed yet")
+        number = page.locator("#number").inner_text()
+        pin = phone.locator("#questions").get_by_label("PIN of this phone")
+        expect(pin).to_be_visible()
+        phone.get_by_label("Number that the portal shows").fill(number)
+        for typed, said in (("", "Type the PIN of this phone."), ("975310", "That was wrong.")):
+            pin.fill(typed)
+            phone.get_by_role("button", name="Yes, it is me").click()
+            expect(phone.get_by_text(said)).to_be_visible()
+        pin.fill(APP_PIN)
         agree(phone, page, "Log in to the portal?")
         page.get_by_role("button", name="I have agreed on the phone").click()
         expect(page.get_by_role("heading", name="Your cards")).to_be_visible()
+
+
+def choose_pin(phone: Page) -> None:
+    phone.get_by_role("button", name="Choose a PIN").click()
+    for label in ("New PIN", "New PIN once more"):
+        phone.get_by_label(label, exact=True).fill(APP_PIN)
+    phone.get_by_role("button", name="Save the PIN").click()
+    phone.get_by_role("button", name="Done").click()
 
 
 def agree(phone: Page, page: Page, title: str) -> None:

@@ -19,6 +19,7 @@ STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
 ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
 RENEWAL_DOMAIN = b"cloudcard renewal v1\0"
+ASSENT_DOMAIN = b"cloudcard assent v1\0"
 LARGEST_PUBLIC_KEY = 256  # of a native key, DER
 
 
@@ -30,6 +31,14 @@ def statement(payload: bytes, decision: Decision, number: str) -> bytes:
     """
     digits = number.encode("ascii")
     return STATEMENT_DOMAIN + bytes((decision, len(digits))) + digits + payload
+
+
+def assent(assent_id: str, number: str) -> bytes:
+    """Return the bytes to which a passkey answers that agrees to what is done at the portal:
+    domain, the number as one byte of length and its digits, and the question's id.
+    """
+    digits = number.encode("ascii")
+    return ASSENT_DOMAIN + bytes((len(digits),)) + digits + assent_id.encode("ascii")
 
 
 def request(payload: bytes) -> bytes:

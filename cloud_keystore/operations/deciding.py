@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.approval import qr, statement
 from cloud_keystore.audit import alerts, entries, journal
-from cloud_keystore.custody.credentials import app_pins
+from cloud_keystore.custody.credentials import accepting, app_pins
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.alerts import AlertKind
@@ -36,7 +36,6 @@ from cloud_keystore.model.operations import (
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.operations import accepting
 from cloud_keystore.operations.asking import number_salt, qr_secret
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.pki.revocation import recording

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from cloud_keystore.people.portal.assents import Assents, Question
-from cloud_keystore.web.authenticator import Row
+from cloud_keystore.web.authenticator import Row, assertion
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
-from cloud_keystore.web.models import Said, Text
+from cloud_keystore.web.models import Assertion, Said, Sent, Text
 
 
 class Answering(Said):
-    """What a holder answers."""
+    """What a holder answers, with what the passkey has signed of a phone that has one."""
 
     agrees: bool
     is_me: bool
     number: Text
+    signature: Sent = b""
+    assertion: Assertion | None = None
 
 
 class Answered(BaseModel):
@@ -57,7 +59,13 @@ class AssentCalls:
     def answer(self, assent_id: str, said: Answering) -> Answered:
         """Take an answer."""
         state = self.assents.answer(
-            assent_id, said.number, current().device, agrees=said.agrees, is_me=said.is_me
+            assent_id,
+            said.number,
+            current().device,
+            agrees=said.agrees,
+            is_me=said.is_me,
+            signature=said.signature,
+            assertion=None if said.assertion is None else assertion(said.assertion),
         )
         return Answered(state=str(state))
 

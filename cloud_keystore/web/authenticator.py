@@ -138,7 +138,7 @@ class AuthenticatorCalls:
             said.number,
             said.signature,
             said.is_sign_in,
-            None if said.assertion is None else _assertion(said.assertion),
+            None if said.assertion is None else assertion(said.assertion),
         )
         return m.Decided(state=state_name(self.ringing.decide(answered, current().device)))
 
@@ -228,7 +228,8 @@ def _registration(made: m.Passkey) -> passkeys.Registration:
     return passkeys.Registration(made.attestation_object, made.client_data, tuple(made.transports))
 
 
-def _assertion(made: m.Assertion) -> Assertion:
+def assertion(made: m.Assertion) -> Assertion:
+    """What a passkey has signed."""
     return Assertion(made.authenticator_data, made.client_data, made.credential_id)
 
 

@@ -10,16 +10,20 @@ from hmac import compare_digest
 
 from sqlalchemy import Connection
 
+from cloud_keystore.approval import passkeys, statement
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.custody.credentials import app_pins
+from cloud_keystore.custody.credentials import accepting, app_pins
+from cloud_keystore.model.approval_keys import Passkey
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
+    ApprovalRejected,
     InvalidInput,
     OperationClosed,
     OperationNotFound,
     TooManyCalls,
 )
 from cloud_keystore.model.journal import Detail, Kind
+from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.portal.assents import (
     MOST,
@@ -110,12 +114,20 @@ class Assents:
             )
 
     def answer(
-        self, assent_id: str, number: str, device: Identity, *, agrees: bool, is_me: bool
+        self,
+        assent_id: str,
+        number: str,
+        device: Identity,
+        *,
+        agrees: bool,
+        is_me: bool,
+        signature: bytes = b"",
+        assertion: Assertion | None = None,
     ) -> AssentState:
         """Take the answer of a phone; only the first one counts, and a number that is not the
         portal's is a no. If it was not the holder, everybody is logged out at the portal. Raises
-        OperationNotFound, OperationClosed, IdentityRejected, and ApprovalRejected for a yes without
-        the PIN that the phone asks for.
+        InvalidInput, OperationNotFound, OperationClosed, IdentityRejected, and ApprovalRejected for
+        a yes without the PIN for which the phone asks, or without its passkey's signature.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -127,6 +139,7 @@ class Assents:
                 raise OperationClosed("too late: begin again at the portal")
             if agrees and is_me:
                 app_pins.check_given(connection, device, assent_id, now)
+                _check_passkey(connection, made, number, device, signature, assertion)
             fits = compare_digest(made.number.encode(), number.encode(errors="replace"))
             state = AssentState.AGREED if agrees and is_me and fits else AssentState.DENIED
             if not assents.move(connection, made, state, device.id):
@@ -181,6 +194,29 @@ def _phone_owner(connection: Connection, device: Identity, now: datetime) -> Use
     if device.role is not Role.DEVICE:
         raise OperationNotFound("you are asked no such thing")
     return owner(connection, device, now)
+
+
+def _check_passkey(
+    connection: Connection,
+    made: Assent,
+    number: str,
+    device: Identity,
+    signature: bytes,
+    assertion: Assertion | None,
+) -> None:
+    """Raise ApprovalRejected unless a phone that decides by its passkey has done so. The key of any
+    other has signed the call.
+    """
+    key = accepting.key_of(connection, device)
+    if not isinstance(key, Passkey):
+        return
+    if assertion is None:
+        raise ApprovalRejected("this phone agrees by its passkey alone: load the page again")
+    accepting.check_number_form(number)
+    accepting.check_credential(key, assertion)
+    signed = statement.assent(made.id, number)
+    passkeys.verify(key, statement.challenge(signed), assertion, signature)
+    accepting.count_use(connection, device, assertion)
 
 
 def _question(connection: Connection, made: Assent) -> Question:

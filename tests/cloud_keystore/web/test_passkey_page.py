@@ -4,58 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import cast
 
 import pytest
-from playwright.sync_api import CDPSession, Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from cloud_keystore.web.proofs import decoded
 from cloudcard.registry.v1 import identities_pb2
+from support.fingers import BY_PASSKEY, SET_UP, Finger, enrol
 from support.page_holders import DIGEST, begun
 from support.pages import Site, serving
-
-BY_PASSKEY = "Approve by fingerprint, face or this phone"
-SET_UP = "Set up this phone"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with serving(tmp_path_factory.mktemp("passkeys"), passkeys=True) as site:
         yield site
-
-
-@dataclass(frozen=True)
-class Finger:
-    """What the authenticator of a page takes for its holder."""
-
-    session: CDPSession
-    authenticator: str
-
-    @classmethod
-    def on(cls, page: Page) -> Finger:
-        session = page.context.new_cdp_session(page)
-        session.send("WebAuthn.enable")
-        options = {
-            "protocol": "ctap2",
-            "transport": "internal",
-            "hasUserVerification": True,
-            "isUserVerified": True,
-            "hasResidentKey": True,
-        }
-        made = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-        return cls(session, cast(str, made["authenticatorId"]))
-
-    def is_right(self, right: bool) -> None:
-        said = {"authenticatorId": self.authenticator, "isUserVerified": right}
-        self.session.send("WebAuthn.setUserVerified", said)
-
-
-def enrol(page: Page, site: Site, token: str) -> None:
-    page.goto(f"{site.origin}/authenticator#{token}")
-    page.get_by_label(BY_PASSKEY).check()
-    page.get_by_role("button", name=SET_UP).click()
-    expect(page.get_by_text("This phone is connected.")).to_be_visible()
 
 
 def devices(site: Site, user_id: str) -> list[identities_pb2.Device]:

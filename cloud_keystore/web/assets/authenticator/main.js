@@ -45,7 +45,7 @@ class Authenticator {
     this.#cards = new Cards(this.#calls, isRemoved, this.#pins);
     this.#sessions = new Sessions(this.#calls, isRemoved);
     this.#survey = new Survey(this.#calls, isRemoved);
-    this.#questions = new Questions(this.#calls, isRemoved, this.#pins);
+    this.#questions = new Questions(this.#calls, isRemoved, this.#pins, this.#device.passkey);
     this.#bell = new Bell(this.#calls, isRemoved);
     new Claims(this.#calls, this.#cards, scanner, {
       claimed: (told) => this.#claimed(told),

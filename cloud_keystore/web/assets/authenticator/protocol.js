@@ -4,6 +4,7 @@ import { toDer, toRaw } from "./der.js";
 import { decodePayload, Unreadable } from "./payload.js";
 
 const STATEMENT_DOMAIN = utf8("cloudcard statement v1\0");
+const ASSENT_DOMAIN = utf8("cloudcard assent v1\0");
 const REQUEST_DOMAIN = utf8("cloudcard request v1\0");
 const CODE_DOMAIN = utf8("cloudcard check code v1\0");
 const CODE_ITERATIONS = 10000, CODE_BITS = 40;
@@ -42,6 +43,12 @@ export function statement(request, decision, number) {
   const digits = utf8(number);
   const head = Uint8Array.from([decision, digits.length]);
   return concat(STATEMENT_DOMAIN, head, digits, request.payload);
+}
+
+// What a passkey answers to that agrees to a question of the portal.
+export function assent(id, number) {
+  const digits = utf8(number);
+  return concat(ASSENT_DOMAIN, Uint8Array.of(digits.length), digits, utf8(id));
 }
 
 // The signature of this browser's key over a decision.

@@ -1,6 +1,8 @@
 // What the holder does at the portal and the phone has to agree to: the number that the portal shows
 // is typed here, so that nobody agrees to what somebody else does there.
 import { OutOfReach, Refused } from "./calls.js";
+import { answered, NoPasskey } from "./passkeys.js";
+import { assent } from "./protocol.js";
 import { at, button, element, field, say } from "./screen.js";
 
 const WORDS = new Map([
@@ -14,11 +16,13 @@ export class Questions {
   #calls;
   #isRemoved;
   #pins;
+  #passkey; // of this phone, if it has one
 
-  constructor(calls, isRemoved, pins) {
+  constructor(calls, isRemoved, pins, passkey) {
     this.#calls = calls;
     this.#isRemoved = isRemoved;
     this.#pins = pins;
+    this.#passkey = passkey;
   }
 
   // Those that this page knows: to others it says neither yes nor no.
@@ -49,14 +53,16 @@ export class Questions {
     const typed = number.value.trim();
     say("");
     if (!/^\d\d$/.test(typed)) return say("Type the number of two digits that the portal shows.");
-    if (await this.#heard(() => this.#pins.permits(pin, id))) await this.#answer(id, true, true, typed);
+    if (!await this.#heard(() => this.#pins.permits(pin, id))) return undefined;
+    const evidence = this.#passkey === undefined ? {} : await this.#heard(() => answered(this.#passkey, assent(id, typed)));
+    if (evidence !== undefined) await this.#answer(id, true, true, typed, evidence);
     return undefined;
   }
 
-  async #answer(id, agrees, isMe, number) {
+  async #answer(id, agrees, isMe, number, evidence = {}) {
     say("");
     const said = await this.#heard(() =>
-      this.#calls.ask("POST", `assents/${encodeURIComponent(id)}`, { agrees, is_me: isMe, number }));
+      this.#calls.ask("POST", `assents/${encodeURIComponent(id)}`, { agrees, is_me: isMe, number, ...evidence }));
     if (said === undefined) return;
     at("questions").replaceChildren();
     at("questions-said").textContent = said.state === "agreed"
@@ -70,7 +76,7 @@ export class Questions {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof Refused || error instanceof OutOfReach)) throw error;
+      if (![Refused, OutOfReach, NoPasskey].some((each) => error instanceof each)) throw error;
       if (!this.#isRemoved(error)) say(error.message);
       return undefined;
     }

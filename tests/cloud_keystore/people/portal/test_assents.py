@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from cloud_keystore.approval import statement
 from cloud_keystore.model.errors import (
     AddressUnreachable,
     ApprovalRejected,
@@ -17,12 +18,13 @@ from cloud_keystore.model.errors import (
     TooManyCalls,
 )
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.operations import Decision
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.portal.assents import ANSWER_TIME, MOST, USE_TIME, AssentState, Subject
 from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.model.rights.visits import OWN_PREFIX, text_sha256
 from cloud_keystore.people.portal.assents import Question
-from support.keystore_world import World
+from support.keystore_world import OPERATOR, World
 from support.outbox import Told
 from support.portal import EMAIL, PASSWORD, Portal, other_than
 
@@ -139,6 +141,39 @@ def test_a_phone_with_a_pin_says_no_yes_without_it(world: World, by_phone: Porta
     question = asked(world, by_phone)
     state = world.assents.answer(question.id, "", phone, agrees=False, is_me=True)
     assert state is AssentState.DENIED
+
+
+def test_a_phone_with_a_passkey_says_no_yes_without_it(
+    world: World, portal: Portal, holder: Identity
+) -> None:
+    """The attack: malware in a page has the key that signs calls, and no finger. An answer for
+    another question or another number is none.
+    """
+    invited = world.people.invite_device(portal.user.id, actor=OPERATOR)
+    phone = world.enrol_passkey(invited.text)
+    number = world.log_in_factors.ask(Factor.PHONE, holder).number
+    wrong = "10" if number != "10" else "11"
+    question = asked(world, portal)
+
+    def say_yes(signed: bytes | None) -> AssentState:
+        signature, assertion = (b"", None) if signed is None else phone.evidence(signed)
+        return world.assents.answer(
+            *(question.id, number, phone.identity),
+            agrees=True,
+            is_me=True,
+            signature=signature,
+            assertion=assertion,
+        )
+
+    for signed in (
+        None,
+        statement.assent("another question", number),
+        statement.assent(question.id, wrong),
+        statement.statement(question.id.encode(), Decision.APPROVE, number),
+    ):
+        with pytest.raises(ApprovalRejected):
+            say_yes(signed)
+    assert say_yes(statement.assent(question.id, number)) is AssentState.AGREED
 
 
 def test_not_me_logs_everybody_out(world: World, holder: Identity, by_phone: Portal) -> None:

@@ -12,9 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
-from cloudcard.registry.v1 import organisations_pb2, people_pb2
+from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
 from cloudcard_tools.shared import identity
 from support import mail_server
+from support.fingers import Finger, enrol
 from support.mail_server import MailServer, options_to
 from support.pages import DESK, PHONE, Site, serving
 from support.portal import EMAIL, PASSWORD, code_in
@@ -32,6 +33,7 @@ class Ada:
     mail: MailServer
     serial: str
     phone: identity.Identity
+    user_id: str
     _read: int = field(default=0)
 
     def code(self, subject: str) -> str:
@@ -64,7 +66,7 @@ class Ada:
 def ada(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ada]:
     with (
         mail_server.serving(MailServer()) as mail,
-        serving(tmp_path_factory.mktemp("me"), options_to(mail)) as site,
+        serving(tmp_path_factory.mktemp("me"), options_to(mail), passkeys=True) as site,
     ):
         keystore = site.keystore
         is_not_offered(site)
@@ -72,7 +74,7 @@ def ada(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ada]:
         asked = organisations_pb2.SetPolicyRequest(policy=policy)
         keystore.registry.organisations.SetPolicy(asked)
         user_id, phone = keystore.holder("Ada Byron", EMAIL)
-        made = Ada(site, mail, keystore.card(user_id, phone), phone)
+        made = Ada(site, mail, keystore.card(user_id, phone), phone, user_id)
         with identity.channel(phone) as channel:
             holder = holder_pb2_grpc.HolderServiceStub(channel)
             holder.SendAddressCode(holder_pb2.SendAddressCodeRequest())
@@ -198,6 +200,27 @@ def test_a_holder_looks_after_their_own(ada: Ada) -> None:
         expect(page.get_by_text("The phone is removed.")).to_be_visible()
         expect(page.get_by_text("You have no phone.")).to_be_visible()
         check(page)
+
+
+def test_a_phone_with_a_passkey_agrees_by_it_alone(ada: Ada) -> None:
+    """AUTH-06: also to what is done at the portal, each time by its holder's finger."""
+    identities = ada.site.keystore.registry.identities
+    asked = identities_pb2.CreateDeviceTokenRequest(user_id=ada.user_id)
+    title = "Ask this phone at each log-in?"
+    with ada.site.page() as phone, ada.page() as page:
+        finger = Finger.on(phone)
+        enrol(phone, ada.site, identities.CreateDeviceToken(asked).device_token.text)
+        finger.is_right(False)
+        page.goto(f"{ada.site.origin}/me/log-in-by")
+        page.get_by_label("A yes of my authenticator").check()
+        page.get_by_role("button", name="Go on").click()
+        expect(phone.get_by_role("heading", name=title)).to_be_visible()
+        number = page.locator("#number").inner_text()
+        phone.get_by_label("Number that the portal shows").fill(number)
+        phone.get_by_role("button", name="Yes, it is me").click()
+        expect(phone.get_by_text("It needs your finger, face or PIN.")).to_be_visible()
+        finger.is_right(True)
+        agree(phone, page, title)
 
 
 def test_it_is_whole_without_scripts(ada: Ada) -> None:

@@ -23,9 +23,10 @@ def family(pid: int) -> list[int]:
 
 def resident_mib(pid: int) -> float:
     """The memory of a process in MiB (Linux: proc(5), VmRSS); 0 of one that has ended."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
     return 0.0
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPSConnection
 from queue import Queue
 from socket import SHUT_RDWR
-from threading import Thread
+from threading import Event, Thread
 
 from card_os.piv.names import KeyRef
 from card_os.uses import REQUEST_ID_BYTES
@@ -39,32 +41,48 @@ class Desk:
     device: PageDevice
     serial: str
     proof: bytes  # of the passcode
-    _rings: Queue[Rung] = field(default_factory=Queue)
+    rings: Queue[Rung | Exception] = field(default_factory=Queue)  # or why there are no more
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Keep the page open, until the end of the block."""
-        opened: Queue[None] = Queue()
+        opened: Future[None] = Future()
+        leaving = Event()
         connection = self.device.browser.connection()
 
         def listen() -> None:
-            for name, said in self.device.events(connection):
-                if name == "request":
-                    ring = Rung(time.perf_counter(), said["operation_id"], decoded(said["payload"]))
-                    self._rings.put(ring)
-                elif not name:
-                    opened.put(None)
+            try:
+                self._listen(connection, opened)
+            # Also what a connection says that is closed while an event comes: that is no fault
+            except Exception as error:
+                why = error
+            else:
+                why = RuntimeError("the keystore has ended the stream of a page")
+            if not leaving.is_set():
+                self.rings.put(why)
+                if not opened.done():
+                    opened.set_exception(why)
 
         thread = Thread(target=listen, daemon=True)
         thread.start()
         try:
-            opened.get(timeout=SECONDS)
+            opened.result(SECONDS)
             yield
         finally:
+            leaving.set()
             if connection.sock is not None:
-                connection.sock.shutdown(SHUT_RDWR)
+                with suppress(OSError):  # the keystore has ended it
+                    connection.sock.shutdown(SHUT_RDWR)
             thread.join(SECONDS)
             connection.close()
+
+    def _listen(self, connection: HTTPSConnection, opened: Future[None]) -> None:
+        for name, said in self.device.events(connection):
+            if name == "request":
+                ring = Rung(time.perf_counter(), said["operation_id"], decoded(said["payload"]))
+                self.rings.put(ring)
+            elif not name and not opened.done():
+                opened.set_result(None)
 
     def approve(self) -> tuple[float, float]:
         """Ask for a signature, and approve it. Returns the seconds from the request to the ring,
@@ -81,24 +99,33 @@ class Desk:
         )
         begun = time.perf_counter()
         operation = self.stub.CreateOperation(asked, timeout=SECONDS).operation
-        ring = self._rings.get(timeout=SECONDS)
+        ring = self.rings.get(timeout=SECONDS)
+        if isinstance(ring, Exception):
+            raise ring
         if ring.operation_id != operation.id:
             raise RuntimeError("another request has rung")
-        waits: Queue[None] = Queue()
-        signed: Queue[float] = Queue()
+        waits: Future[None] = Future()
+        signed: Future[float] = Future()
         Thread(target=self._perform, args=(operation.id, waits, signed), daemon=True).start()
-        waits.get(timeout=SECONDS)
+        waits.result(SECONDS)
         tapped = time.perf_counter()
         self.device.approve(operation.id, ring.payload, operation.number)
-        return ring.time - begun, signed.get(timeout=SECONDS) - tapped
+        return ring.time - begun, signed.result(SECONDS) - tapped
 
-    def _perform(self, operation_id: str, waits: Queue[None], signed: Queue[float]) -> None:
+    def _perform(self, operation_id: str, waits: Future[None], signed: Future[float]) -> None:
         """Wait for the approval as the reader does, and use the key."""
         watched = pb.WatchOperationRequest(operation_id=operation_id)
-        for told in self.stub.WatchOperation(watched, timeout=SECONDS):
-            if told.operation.state != approval_pb2.OPERATION_STATE_PENDING:
-                break
-            waits.put(None)
-        performed = pb.PerformOperationRequest(operation_id=operation_id, inputs=[DIGEST])
-        self.stub.PerformOperation(performed, timeout=SECONDS)
-        signed.put(time.perf_counter())
+        try:
+            for told in self.stub.WatchOperation(watched, timeout=SECONDS):
+                if told.operation.state != approval_pb2.OPERATION_STATE_PENDING:
+                    break
+                if not waits.done():
+                    waits.set_result(None)
+            performed = pb.PerformOperationRequest(operation_id=operation_id, inputs=[DIGEST])
+            self.stub.PerformOperation(performed, timeout=SECONDS)
+            signed.set_result(time.perf_counter())
+        # Whoever waits is told, whatever it is.
+        except Exception as error:
+            for each in (waits, signed):
+                if not each.done():
+                    each.set_exception(error)

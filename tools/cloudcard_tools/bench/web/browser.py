@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.client import HTTPSConnection, RemoteDisconnected
+from http.client import HTTPSConnection
 from urllib.parse import urlencode, urljoin
 
 from cloudcard_tools.bench.certificates import HOST
@@ -19,6 +19,9 @@ from cloudcard_tools.bench.certificates import HOST
 SECONDS = 120.0  # for an answer, on a busy computer
 FORM = "application/x-www-form-urlencoded"
 AUTHENTICATOR = "/authenticator"
+# The keystore closes connections over which nothing has come for a while, of which it has read
+# nothing then. On a busy computer a handshake can last longer than it waits.
+CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 # What a page, a style or a script names that belongs to it
 NAMED = re.compile(r"""["'(](/assets/[\w./-]+|\./[\w.-]+\.js)["')]""")
 
@@ -62,8 +65,7 @@ class Browser:
         sent = {"Origin": self.origin, "Accept-Encoding": "gzip", **(fields or {})}
         if self.cookie:
             sent["Cookie"] = self.cookie
-        # The keystore closes connections over which nothing has come for a while.
-        with suppress(RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        with suppress(*CLOSED):
             return self._sent(method, path, body, sent)
         self.close()
         return self._sent(method, path, body, sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import socket
 import ssl
@@ -13,14 +14,16 @@ from dataclasses import dataclass, replace
 import click
 
 from cloudcard_tools.bench.certificates import HOST
-from cloudcard_tools.bench.web.browser import SECONDS
-from cloudcard_tools.bench.web.device import CALLS, REQUESTS, PageDevice
+from cloudcard_tools.bench.web.browser import CLOSED, SECONDS
+from cloudcard_tools.bench.web.device import CALLS, REQUESTS, TIMES, PageDevice
 
 AT_ONCE = 16  # that open
 PORTION = 200  # streams for which one nonce is asked
 OWN_FILES = 1000  # of a process, besides a connection for each stream
 BEAT = b":\n\n"
 LONGEST = 65536
+# The answer to a proof whose nonce is too old
+OLD = re.compile(rb"HTTP/1\.1 401 .*\r\ndpop-nonce: ([\w-]+)\r\n", re.DOTALL | re.IGNORECASE)
 
 
 def allow_files(streams: int) -> None:
@@ -71,21 +74,41 @@ def waiting(
 
 
 def _opened(device: PageDevice) -> ssl.SSLSocket:
-    """A stream, when it has told all that waits."""
+    """A stream, when it has told all that waits. Raises RuntimeError if it does not, nor when it is
+    asked again because its nonce is too old, or the keystore has not waited for a busy computer.
+    """
+    for _ in range(TIMES):
+        try:
+            stream, told = _asked(device)
+        except CLOSED as error:
+            told = repr(error).encode()
+            continue
+        if BEAT in told:
+            return stream
+        stream.close()
+        if (refused := OLD.match(told)) is None:
+            break
+        device.nonce = refused[1].decode()
+    raise RuntimeError(f"a stream was not opened: {told.decode(errors='replace')}")
+
+
+def _asked(device: PageDevice) -> tuple[ssl.SSLSocket, bytes]:
+    """A stream that was asked for, and what it has told until it waits, or ends."""
     plain = socket.create_connection((HOST, device.browser.port), SECONDS)
-    made = device.browser.trust.wrap_socket(plain, server_hostname=HOST)
+    stream = device.browser.trust.wrap_socket(plain, server_hostname=HOST)
     head = (
         f"GET {REQUESTS} HTTP/1.1\r\nHost: {HOST}:{device.browser.port}\r\n"
-        f"DPoP: {device.proof('GET', REQUESTS)}\r\n\r\n"
+        f"DPoP: {device.proof('GET', REQUESTS)}\r\nConnection: close\r\n\r\n"
     )
-    made.sendall(head.encode())
     told = b""
-    while BEAT not in told:
-        read = made.recv(LONGEST)
-        if not read or len(told) > LONGEST:
-            raise RuntimeError(f"a stream was not opened: {told.decode(errors='replace')}")
-        told += read
-    return made
+    try:
+        stream.sendall(head.encode())
+        while BEAT not in told and len(told) < LONGEST and (read := stream.recv(LONGEST)):
+            told += read
+    except BaseException:
+        stream.close()
+        raise
+    return stream, told
 
 
 def _is_open(stream: ssl.SSLSocket) -> bool:

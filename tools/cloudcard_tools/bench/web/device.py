@@ -24,6 +24,7 @@ from cloudcard_tools.shared.identity import Identity
 CALLS = "/authenticator/v1/"
 REQUESTS = f"{CALLS}requests"
 NONCE = "dpop-nonce"
+TIMES = 3  # to bring a nonce that is not too old, on a computer that is perhaps paused
 COORDINATE_BYTES = 32
 
 
@@ -60,9 +61,10 @@ class PageDevice:
     def call(self, method: str, path: str, said: object = None) -> Answer:
         """Make a call; raises RuntimeError if it is refused."""
         body = b"" if said is None else json.dumps(said).encode()
-        answer = self._answer(method, path, body)
-        if answer.status == HTTPStatus.UNAUTHORIZED:  # its nonce was old
+        for _ in range(TIMES):
             answer = self._answer(method, path, body)
+            if answer.status != HTTPStatus.UNAUTHORIZED:  # its nonce was not old
+                break
         if answer.status != HTTPStatus.OK:
             raise RuntimeError(f"{path} was answered by {answer.status}: {answer.text()}")
         return answer
@@ -82,8 +84,13 @@ class PageDevice:
     def events(self, connection: HTTPSConnection) -> Iterator[tuple[str, dict[str, str]]]:
         """What the stream tells over a connection, until it ends; beats are ("", {})."""
         self.call("GET", f"{CALLS}cards")  # for a nonce
-        connection.request("GET", REQUESTS, headers={"DPoP": self.proof("GET", REQUESTS)})
-        response = connection.getresponse()
+        for _ in range(TIMES):
+            connection.request("GET", REQUESTS, headers={"DPoP": self.proof("GET", REQUESTS)})
+            response = connection.getresponse()
+            if response.status != HTTPStatus.UNAUTHORIZED:
+                break
+            self.nonce = response.headers.get(NONCE, self.nonce)
+            response.read()
         if response.status != HTTPStatus.OK:
             raise RuntimeError(f"a stream was answered by {response.status}")
         name = ""

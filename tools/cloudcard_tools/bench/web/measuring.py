@@ -104,7 +104,7 @@ def measure(folder: Path, task: Task, done: Callable[[int], None]) -> Figures:
     """
     allow_files(task.streams)
     (port,) = free_ports(1)
-    trust = _certify(folder)
+    trust = certify(folder)
     options = (
         *LIMITS,
         *("--web", f"{HOST}:{port}"),
@@ -142,7 +142,7 @@ def measure(folder: Path, task: Task, done: Callable[[int], None]) -> Figures:
     return Figures(measured, streams, lists, timing.machine())
 
 
-def _certify(folder: Path) -> ssl.SSLContext:
+def certify(folder: Path) -> ssl.SSLContext:
     """Make a certificate of the pages. Returns what trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = own_certificate(key).public_bytes(Encoding.PEM)
@@ -157,7 +157,7 @@ def _lists(town: Town, browser: Browser, calls: int) -> dict[str, float]:
     """How long 95 of 100 calls of each list take at most, in ms."""
     chosen = random.Random(SEED)  # noqa: S311 (no secret)
     with service(town.operator, IdentityServiceStub) as identities:
-        made = identities.CreateVisitCode(identities_pb2.CreateVisitCodeRequest())
+        made = identities.CreateVisitCode(identities_pb2.CreateVisitCodeRequest(), timeout=SECONDS)
     browser.log_in("/ra/log-in", made.code)
     with service(town.operator, PeopleServiceStub) as people:
         request = pb.ListUsersRequest(page_size=PAGE_SIZE)

@@ -13,16 +13,16 @@ from hashlib import sha256
 from typing import TypeAlias
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from cloud_keystore.web.proofs import decoded, encoded
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote import check_code
 from support.keystore_process import PASSCODE
+from support.looking import check
 from support.page_holders import DIGEST, Holder, held
-from support.pages import DESK, PHONE, Site, serving
+from support.pages import Site, serving
 
 KEPT_NOTHING = """async () => {
   const { kept } = await import('/assets/authenticator/keeping.js');
@@ -96,7 +96,7 @@ def test_each_document_is_listed_and_can_be_read_by_keys_alone(
         rows = page.locator("#documents li")
         expect(rows).to_have_count(250)
         expect(rows.last).to_have_text(f"<b>250 items</b>{sha256(inputs[-1]).hexdigest()[:16]}…")
-        assert accessible(page) == []
+        check(page)
         region = page.get_by_role("region", name="The 250 documents")
         region.focus()
         page.keyboard.press("End")
@@ -311,47 +311,35 @@ def test_a_passcode_is_chosen_changed_and_reset_on_the_page(new_holder: NewHolde
         expect(page.get_by_text("It is in use.")).to_be_visible()
 
 
-def accessible(page: Page) -> list[str]:
-    """What axe finds wrong on the page by WCAG 2.2 AA, at both widths; and text that is cut off."""
-    wrong: list[str] = []
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-        wrong += [f"{size['width']}: {each['id']}" for each in found.response["violations"]]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wrong.append(f"{size['width']}: it scrolls sideways")
-    return wrong
-
-
 def test_everybody_can_use_the_pages(site: Site, new_holder: NewHolder) -> None:
     with site.page() as page:
         for path in ("/", "/nothing", "/authenticator", "/address"):
             page.goto(f"{site.origin}{path}")
             expect(page.get_by_role("heading", level=1).first).to_be_visible()
-            assert accessible(page) == []
+            check(page)
     with new_holder("Liv Lee-Longstocking of the Outpatients Department") as liv:
         page = liv.page
         page.reload()
         page.get_by_text("What was decided on this phone").click()
         page.get_by_text("Enter the code that a workstation shows").click()
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="Scan a workstation").click()
         expect(page.locator("#camera-problem")).to_be_visible()
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="Go back").click()
         page.get_by_role("button", name="Change the passcode").click()
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="Go back").click()
         liv.ask()
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="Approve").click()
-        assert accessible(page) == []  # with the problem on it
+        check(page)  # with the problem on it
         page.get_by_role("button", name=NOT_ME).click()
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="Go back").click()
         page.get_by_role("button", name="Deny").click()
         expect(page.get_by_role("heading", name="Denied")).to_be_visible()
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="Done").click()
         expect(
             page.get_by_text("Denied: Sign once, for PC of Liv Lee-Longstocking")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2
+from support.looking import check
 from support.page_holders import DIGEST, held
-from support.pages import DESK, PHONE, Site, serving
+from support.pages import Site, serving
 
 PIN, OTHER = "246802", "135791"
 
@@ -20,18 +20,6 @@ PIN, OTHER = "246802", "135791"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with serving(tmp_path_factory.mktemp("pins")) as site:
         yield site
-
-
-def accessible(page: Page) -> list[str]:
-    """What axe finds wrong at both widths; and text that is cut off."""
-    wrong: list[str] = []
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-        wrong += [f"{size['width']}: {each['id']}" for each in found.response["violations"]]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wrong.append(f"{size['width']}: it scrolls sideways")
-    return wrong
 
 
 def choose(page: Page, *values: str) -> None:
@@ -55,16 +43,16 @@ def test_a_phone_asks_for_its_pin_and_a_code_replaces_it(site: Site) -> None:
         page, identities = ada.page, site.keystore.registry.identities
         page.reload()
         page.get_by_role("button", name="Choose a PIN").click()
-        assert accessible(page) == []
+        check(page)
         choose(page, "123456")
         expect(page.get_by_text("The new PIN must be")).to_be_visible()
-        assert accessible(page) == []
+        check(page)
         choose(page, PIN)
         expect(page.get_by_role("heading", name="PIN chosen")).to_be_visible()
         page.get_by_role("button", name="Done").click()
         expect(page.get_by_text("This phone asks for its PIN before it approves.")).to_be_visible()
         made = ada.ask()
-        assert accessible(page) == []
+        check(page)
         for left in (4, 3, 2, 1):
             approve(page, made.number, "975310")
             expect(page.get_by_text(f"That was wrong. {left} tries are left.")).to_be_visible()

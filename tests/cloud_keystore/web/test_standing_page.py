@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2
+from support.looking import check
 from support.page_holders import DIGEST, held
-from support.pages import DESK, PHONE, Site, serving
+from support.pages import Site, serving
 
 FINGERPRINT = """async () => {
   const { kept } = await import('/assets/authenticator/keeping.js');
@@ -48,18 +48,6 @@ def told(page: Page, call: str, change: Change) -> Iterator[None]:
     page.route(f"**/authenticator/v1/{call}", changed)
     yield
     page.unroute_all(behavior="wait")
-
-
-def accessible(page: Page) -> list[str]:
-    """What axe finds wrong at both widths; and text that is cut off."""
-    wrong: list[str] = []
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-        wrong += [f"{size['width']}: {each['id']}" for each in found.response["violations"]]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wrong.append(f"{size['width']}: it scrolls sideways")
-    return wrong
 
 
 def test_the_certificate_is_renewed_and_the_key_goes_on(site: Site) -> None:
@@ -102,7 +90,7 @@ def test_a_phone_that_was_removed_keeps_nothing_at_its_next_launch(site: Site) -
         page.goto(f"{site.origin}/authenticator")
         expect(page.get_by_text("no longer yours to approve with")).to_be_visible()
         page.wait_for_function(KEEPS_NOTHING)
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="I have a new link or code").click()
         expect(page.get_by_role("heading", name="Set up this phone")).to_be_visible()
 
@@ -126,7 +114,7 @@ def test_holders_are_asked_what_they_think_and_told_when_a_card_ends(site: Site)
         expect(question).to_be_visible()
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_text("Choose a number from 0 to 10")).to_be_visible()
-        assert accessible(page) == []
+        check(page)
         page.get_by_label("9", exact=True).check()
         page.get_by_label("Why?").fill("It is quick.")
         page.get_by_role("button", name="Send").click()
@@ -149,7 +137,7 @@ def test_a_page_that_is_too_old_says_so(site: Site) -> None:
         with told(page, "terms", lambda said: {**said, "is_outdated": True}):
             page.reload()
             expect(page.get_by_role("heading", name="This page is too old")).to_be_visible()
-        assert accessible(page) == []
+        check(page)
         page.get_by_role("button", name="Get the newest version").click()
         expect(page.get_by_text("This phone is connected.")).to_be_visible()
 

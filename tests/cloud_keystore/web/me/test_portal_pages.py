@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
@@ -16,8 +15,9 @@ from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
 from cloudcard_tools.shared import identity
 from support import mail_server
 from support.fingers import Finger, enrol
+from support.looking import check
 from support.mail_server import MailServer, options_to
-from support.pages import DESK, PHONE, Site, serving
+from support.pages import DESK, Site, serving
 from support.portal import EMAIL, PASSWORD, code_in
 
 SUBJECT = "Your code to log in"
@@ -133,8 +133,7 @@ def agree(phone: Page, page: Page, title: str) -> None:
     """Type the number on the phone that the portal's page shows."""
     number = page.locator("#number").inner_text()
     expect(phone.get_by_role("heading", name=title)).to_be_visible()
-    found = Axe().run(phone)
-    assert found.violations_count == 0, found.generate_report()
+    check(phone)
     phone.get_by_label("Number that the portal shows").fill(number)
     phone.get_by_role("button", name="Yes, it is me").click()
     expect(phone.get_by_text("You have agreed. Go on at the portal.")).to_be_visible()
@@ -156,15 +155,6 @@ def is_not_offered(site: Site) -> None:
             page.get_by_text("ask your registration authority to allow passwords")
         ).to_be_visible()
         check(page)
-
-
-def check(page: Page) -> None:
-    """Let axe look, at the width of a phone and of a desk; nothing goes sideways."""
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 def test_a_holder_looks_after_their_own(ada: Ada) -> None:

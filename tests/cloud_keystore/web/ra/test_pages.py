@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cloudcard.registry.v1 import accounts_pb2, identities_pb2
-from support.pages import DESK, PHONE, Site, serving
+from support.looking import check
+from support.pages import DESK, Site, serving
 
 LONG = "Wolfeschlegelsteinhausenbergerdorffvoralternwaren"
 
@@ -58,15 +58,6 @@ def with_nobody(site: Site) -> None:
     with Registry(site, "", "").page() as page:
         expect(page.get_by_text("There are no people yet.")).to_be_visible()
         check(page)
-
-
-def check(page: Page) -> None:
-    """Let axe look, at the width of a phone and of a desk; nothing goes sideways."""
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 def test_a_person_is_found_and_looked_at(registry: Registry) -> None:

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import CDPSession, Page, expect
 
 from cloudcard.registry.v1 import identities_pb2
-from support.pages import DESK, PHONE, Site, serving
+from support.looking import check
+from support.pages import DESK, Site, serving
 
 AUTHENTICATOR = {
     "protocol": "ctap2",
@@ -46,14 +46,6 @@ class Desk:
         said = {"authenticatorId": self.authenticator, "isUserVerified": verified}
         self.cdp.send("WebAuthn.setUserVerified", said)
 
-    def check(self) -> None:
-        """Let axe look, at the width of a phone and of a desk; nothing goes sideways."""
-        for size in (PHONE, DESK):
-            self.page.set_viewport_size(size)  # type: ignore[arg-type]
-            found = Axe().run(self.page)
-            assert found.violations_count == 0, found.generate_report()
-            assert self.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -77,19 +69,19 @@ def test_a_passkey_is_added_and_logs_in(site: Site) -> None:
         own.log_in()
         page.get_by_role("link", name="My log-in").click()
         expect(page.get_by_text("You have no passkeys yet.")).to_be_visible()
-        own.check()
+        check(page)
         page.get_by_label("Name").fill("Key on my key ring")
         page.get_by_role("button", name="Add a passkey").click()
         expect(page.get_by_text("The passkey is added")).to_be_visible()
         expect(page.get_by_text("Not used yet.")).to_be_visible()
-        own.check()
+        check(page)
         page.get_by_label("Name").fill("The same")
         page.get_by_role("button", name="Add a passkey").click()
         expect(page.get_by_text("has a passkey of yours already")).to_be_visible()
 
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
-        own.check()
+        check(page)
         page.goto(f"{site.origin}/ra/people?q=ada")
         page.get_by_role("button", name="Use a passkey").click()
         page.wait_for_url(f"{site.origin}/ra/people?q=ada")
@@ -99,12 +91,12 @@ def test_a_passkey_is_added_and_logs_in(site: Site) -> None:
         expect(page.get_by_text("Used last")).to_be_visible()
         page.get_by_role("link", name="Remove Key on my key ring").click()
         expect(page.get_by_role("heading", name="Remove the passkey")).to_be_visible()
-        own.check()
+        check(page)
         page.get_by_role("button", name="Remove the passkey").click()
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         page.get_by_role("button", name="Use a passkey").click()
         expect(page.get_by_text("unknown here or was removed")).to_be_visible()
-        own.check()
+        check(page)
 
 
 def test_who_does_not_verify_the_person_is_not_let_in(site: Site) -> None:

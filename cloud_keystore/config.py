@@ -221,6 +221,7 @@ class Web:
     listen: Address
     certificate: Path | None = None  # PEM, its own first; None: the keystore issues one
     private: Path | None = None  # its key, PEM
+    cards: Address | None = None  # where operators show their cards, with TLS always
 
     def __post_init__(self) -> None:
         if (self.certificate is None) is not (self.private is None):
@@ -294,9 +295,8 @@ class Settings:
                 f"{status_url!r} is longer than an address that others are put behind: give host "
                 "and port, and a path at most, such as http://pki.example.org"
             )
-        if len(self.public_addresses) > 1:
-            for each in self.public_addresses:
-                _check_number(each)
+        for each in self.public_addresses if len(self.public_addresses) > 1 else ():
+            _check_number(each)
         _check(self.relying_party)
 
     @property

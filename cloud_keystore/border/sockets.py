@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 SECRET_BYTES = 32
-SOCKETS = ("custody", "enrolment", "status", "mail", "rest", "outside", "web", "est")
+SOCKETS = ("custody", "enrolment", "status", "mail", "rest", "outside", "web", "est", "cards")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Sockets:
     outside: Socket
     web: Socket
     est: Socket
+    cards: Socket
 
     def only(self, own: Socket) -> Socket:
         """Keep one, in a process that is to ask there alone, and give up the others."""

@@ -119,6 +119,7 @@ class Listener:
     tls: ssl.SSLContext | None
     places: Places
     kind: type[Connection] = Connection
+    handshake_seconds: float = HANDSHAKE_SECONDS
     _server: asyncio.Server | None = field(default=None, init=False)
     _state: ServerState = field(default_factory=ServerState, init=False)
 
@@ -152,7 +153,7 @@ class Listener:
             self.address.host,
             self.address.port,
             ssl=self.tls,
-            ssl_handshake_timeout=None if self.tls is None else HANDSHAKE_SECONDS,
+            ssl_handshake_timeout=None if self.tls is None else self.handshake_seconds,
         )
 
     @property

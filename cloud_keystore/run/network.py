@@ -26,6 +26,8 @@ from cloud_keystore.rpc.health import Health
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.est import EstPort
 from cloud_keystore.run.faces.status import listen
+from cloud_keystore.run.offering import hosts
+from cloud_keystore.run.offering.card_log_ins import CardUseCases
 from cloud_keystore.run.offering.rest import RestUseCases
 from cloud_keystore.run.offering.use_cases import (
     EnrolmentUseCases,
@@ -70,6 +72,8 @@ class Network:
     est: EstUseCases | None = None
     web: WebUseCases | None = None
     web_tls: ssl.SSLContext | None = None  # of a certificate that an operator gave
+    cards: CardUseCases | None = None
+    cards_tls: ssl.SSLContext | None = None  # of the same, and another one
 
     async def serve(
         self,
@@ -107,6 +111,11 @@ class Network:
 
             given = self.settings, self.web, self.web_tls
             faces.append(await Site.start(*given, limiter, metrics, self.clock, wakeups))
+        if self.cards is not None and hosts.cards_origin(self.settings):
+            from cloud_keystore.run.faces.cards import CardPort  # late, as above
+
+            shown = self.settings, self.cards, self.cards_tls
+            faces.append(await CardPort.start(*shown, limiter, metrics, self.clock))
         if self.status is not None:
             listener = await listen(self.settings.status_listen, self.status, limiter, self.clock)
         if self.enrolment is not None:

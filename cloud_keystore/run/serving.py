@@ -45,6 +45,7 @@ from cloud_keystore.run.mailing import keep_sending
 from cloud_keystore.run.network import Network
 from cloud_keystore.run.offering import access, hosts, sending, use_cases
 from cloud_keystore.run.offering.calling import keep_calling
+from cloud_keystore.run.offering.card_log_ins import CARDS, CardUseCases
 from cloud_keystore.run.offering.rest import RestUseCases, rest_use_cases
 from cloud_keystore.run.offering.sending import MailUseCases, OutsideUseCases
 from cloud_keystore.run.offering.use_cases import (
@@ -60,13 +61,12 @@ from cloud_keystore.run.opening import Parts
 from cloud_keystore.run.presence import Presence
 from cloud_keystore.run.stopping import told_to_stop
 from cloud_keystore.run.timekeeping import start_clock
-from cloud_keystore.run.upkeep import Upkeep
+from cloud_keystore.run.upkeep import Upkeep, keep_up
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-UPKEEP_SECONDS = 1.0
 STATUS_CALLS = 2  # of strangers at the same time, so that there is room for those with an identity
 MAIL_CALLS = 3  # the process that sends makes one after another: for people, webhooks and pages
 OUTSIDE_CALLS = 1  # so does the one that calls authorities
@@ -100,10 +100,12 @@ async def serve(parts: Parts, ready: Callable[[], None]) -> None:
         est=use_cases.est_use_cases(main, enrolment),
         web=web_use_cases(main, enrolment.enrolment),
         web_tls=certificate(parts.settings.web),
+        cards=CardUseCases.of(main),
+        cards_tls=certificate(parts.settings.web),
     )
     relaying = asyncio.create_task(_keep_relaying(parts, wakeups))
     with keeping.presence.told():
-        tasks = [asyncio.create_task(_keep_up(keeping.upkeep, wakeups.wake, wakeups.wake_own))]
+        tasks = [asyncio.create_task(keep_up(keeping.upkeep, wakeups.wake, wakeups.wake_own))]
         if parts.settings.sends:
             send = keep_sending(sending.mail_use_cases(parts), parts.settings)
             tasks.append(asyncio.ensure_future(send(stop)))
@@ -155,6 +157,9 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
     if settings.web is not None:
         web = web_use_cases(cases, newcomers.enrolment)
         answered.append(answering(sockets.web, web, access.WEB, caller=web.identify))
+        if settings.web.cards is not None:
+            shown, few = CardUseCases.of(cases), BoundedSemaphore(STATUS_CALLS)
+            answered.append(answering(sockets.cards, shown, CARDS, few))
     if settings.sends:
         letters, one = sending.mail_use_cases(parts), BoundedSemaphore(MAIL_CALLS)
         answered.append(answering(sockets.mail, letters, access.MAIL, one))
@@ -168,7 +173,7 @@ async def keep_custody(parts: Parts, sockets: Sockets, siblings: Siblings) -> No
         siblings.tell_ready()
         telling.wake(left)
         tasks = [
-            asyncio.create_task(_keep_up(keeping.upkeep, telling.wake, siblings.tell)),
+            asyncio.create_task(keep_up(keeping.upkeep, telling.wake, siblings.tell)),
             asyncio.create_task(siblings.keep_telling()),
         ]
         await stop.wait()
@@ -227,6 +232,14 @@ async def face_people(settings: Settings, custody: Socket, siblings: Siblings) -
     await _face(settings, siblings, web=cases, web_tls=tls)
 
 
+async def face_cards(settings: Settings, custody: Socket, siblings: Siblings) -> None:
+    """Serve the port at which operators show their cards, as a process of its own, without a key
+    of the keystore. Raises as `face_people` does.
+    """
+    tls = certificate(settings.web)
+    await _face(settings, siblings, cards=_asked(CardUseCases, CARDS, custody), cards_tls=tls)
+
+
 async def send_mail(settings: Settings, custody: Socket, siblings: Siblings) -> None:
     """Send what people, pages and webhooks are told, as a process without a key of the keystore,
     which nobody can call.
@@ -280,6 +293,8 @@ async def _face(
     est: EstUseCases | None = None,
     web: WebUseCases | None = None,
     web_tls: ssl.SSLContext | None = None,
+    cards: CardUseCases | None = None,
+    cards_tls: ssl.SSLContext | None = None,
     named: Named | None = None,
     ask_uses: Ask[UseRequest, Used] | None = None,
 ) -> None:
@@ -292,8 +307,8 @@ async def _face(
     with ExitStack() as closing:
         traces = from_environment(os.environ)
         closing.callback(traces.close)
-        clock, ports = start_clock(), (main, enrolment, status)
-        network = Network(settings, clock, traces, *ports, named, ask_uses, rest, est, web, web_tls)
+        grpc = (settings, start_clock(), traces, main, enrolment, status, named, ask_uses)
+        network = Network(*grpc, rest, est, web, web_tls, cards, cards_tls)
         await network.serve(wakeups, stop, siblings.tell_ready, siblings)
         telling.cancel()
         siblings.tell_end()
@@ -379,18 +394,3 @@ async def _keep_relaying(parts: Parts, wakeups: Wakeups | Telling) -> None:
         relay = Relay(parts.database.parameters, wakeups)
         wakeups.tell_others = relay.tell
         await relay.run()
-
-
-async def _keep_up(
-    upkeep: Upkeep,
-    wake: Callable[[Iterable[str]], None],
-    wake_here: Callable[[Iterable[str]], None],
-) -> None:
-    while True:
-        await asyncio.sleep(UPKEEP_SECONDS)
-        for task in upkeep.tasks(wake, wake_here):
-            try:
-                await asyncio.to_thread(task)
-            # The next run can succeed; no decision depends on the upkeep.
-            except Exception:
-                log.exception("the upkeep failed")

@@ -4,7 +4,8 @@ journal's new entries into its tree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -41,6 +42,8 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.past import removing
 
 log = structlog.get_logger()
+
+UPKEEP_SECONDS = 1.0
 
 MOST_PORTIONS = 10  # of old rows that one process removes, or bundles, in a second
 
@@ -174,3 +177,19 @@ class Upkeep:
             # The token's keys are destroyed when it is available again.
             except KeyBackendUnavailable as error:
                 log.warning("the token was not swept", reason=str(error))
+
+
+async def keep_up(
+    upkeep: Upkeep,
+    wake: Callable[[Iterable[str]], None],
+    wake_here: Callable[[Iterable[str]], None],
+) -> None:
+    """Do what has to be done every second, until cancelled."""
+    while True:
+        await asyncio.sleep(UPKEEP_SECONDS)
+        for task in upkeep.tasks(wake, wake_here):
+            try:
+                await asyncio.to_thread(task)
+            # The next run can succeed; no decision depends on the upkeep.
+            except Exception:
+                log.exception("the upkeep failed")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TypeAlias
@@ -75,7 +75,8 @@ class Gate:
     """An ASGI application in front of the pages.
 
     `admit` counts a request against a limit, `held` holds a place for it, and `place_of` says what
-    counts as one place for an address.
+    counts as one place for an address. Forms can come to some paths from another origin too, which
+    is `foreign`.
     """
 
     behind: ASGIApp
@@ -85,6 +86,8 @@ class Gate:
     held: Callable[[], AbstractContextManager[None]]
     place_of: Callable[[str], Hashable]
     metrics: Metrics
+    fields: Mapping[str, str] = field(default_factory=lambda: FIELDS)
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -93,12 +96,12 @@ class Gate:
         structlog.contextvars.bind_contextvars(trace_id=request_id)
         fields = Headers(scope=scope)
         origin = self.origins.asked(fields.get("host", ""))
-        answer = Answer(send, _fields(request_id, origin), NOT_KEPT)
+        answer = Answer(send, self._fields(request_id, origin), NOT_KEPT)
         try:
             place = scope["cloudcard.place"] = self.place_of(_address(scope, fields))
             self.admit("web", place)
             with self.held():
-                scope["cloudcard.origin"] = _checked(scope, fields, origin)
+                scope["cloudcard.origin"] = self._checked(scope, fields, origin)
                 body = await read(scope, receive)
                 await self.behind(scope, replayed(body, receive), answer.send)
         except Exception as error:
@@ -116,6 +119,23 @@ class Gate:
                 status=answer.status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
             )
+
+    def _checked(self, scope: Scope, fields: Headers, origin: str | None) -> str:
+        """The origin that a request is for; raises Refused for what no page of ours sends."""
+        if origin is None:
+            raise Refused(HTTPStatus.MISDIRECTED_REQUEST)
+        if scope["method"] not in METHODS:
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
+        foreign = self.foreign.get(scope["path"], origin)
+        if not is_own(scope["method"], origin, fields) and fields.get("origin") != foreign:
+            raise Refused(HTTPStatus.FORBIDDEN)
+        return origin
+
+    def _fields(self, request_id: str, origin: str | None) -> dict[str, str]:
+        fields = {"X-Request-Id": request_id, **self.fields}
+        if origin is not None and origin.startswith("https://"):
+            fields["Strict-Transport-Security"] = STRICT_TRANSPORT
+        return fields
 
 
 def told(pages: Pages, scope: Scope, problem: Problem, request_id: str) -> Response:
@@ -137,29 +157,11 @@ def problem_of(error: Exception) -> Problem:
     return of_error(error)
 
 
-def _checked(scope: Scope, fields: Headers, origin: str | None) -> str:
-    """The origin that a request is for; raises Refused for what no page of ours sends."""
-    if origin is None:
-        raise Refused(HTTPStatus.MISDIRECTED_REQUEST)
-    if scope["method"] not in METHODS:
-        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
-    if not is_own(scope["method"], origin, fields):
-        raise Refused(HTTPStatus.FORBIDDEN)
-    return origin
-
-
 def _asked(scope: Scope) -> str:
     """The page that was asked for, of this host whatever it is called."""
     path = "/" + quote(scope["path"]).lstrip("/")
     query = scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query else path
-
-
-def _fields(request_id: str, origin: str | None) -> dict[str, str]:
-    fields = {"X-Request-Id": request_id, **FIELDS}
-    if origin is not None and origin.startswith("https://"):
-        fields["Strict-Transport-Security"] = STRICT_TRANSPORT
-    return fields
 
 
 def _address(scope: Scope, fields: Headers) -> str:

@@ -78,6 +78,7 @@ def _environment() -> Environment:
 class Pages:
     """Renders pages."""
 
+    by_card: bool = False  # whether operators can log in by their cards
     _environment: Environment = field(default_factory=_environment)
 
     def page(

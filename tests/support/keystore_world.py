@@ -130,6 +130,7 @@ from cloud_keystore.people.programs.operators import Operators
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing, take_next
+from cloud_keystore.people.rights.card_log_ins import CardLogIns
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
@@ -281,6 +282,7 @@ class World:
     memberships: Memberships
     visits: Visits
     log_in_passkeys: LogInPasskeys
+    card_log_ins: CardLogIns
     assents: Assents
     log_in_factors: LogInFactors
     portal_visits: PortalVisits
@@ -675,6 +677,7 @@ def new_world(
         memberships=Memberships(database, clock, os.urandom),
         visits=(visits := Visits(database, clock, os.urandom, LOG_IN_PAGE)),
         log_in_passkeys=LogInPasskeys(visits, seal, RELYING_PARTY),
+        card_log_ins=CardLogIns(visits, seal, authority),
         notifications=Notifications(database, clock, sends=True),
         four_eyes=four_eyes,
         requests=Requests(

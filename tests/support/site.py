@@ -21,10 +21,11 @@ from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.rpc.limits import Limiter
-from cloud_keystore.run.faces.web import site_of
+from cloud_keystore.run.faces.web import NO_CARDS, site_of
 from cloud_keystore.run.offering.web import WebUseCases
 from cloud_keystore.web.origins import Origins
 from cloud_keystore.web.proofs import encoded
+from cloud_keystore.web.ra.own.cards import CardPlaces
 from support.keystore_world import RELYING_PARTY, Enrolled, World
 from support.rest import Answer, asked
 
@@ -47,12 +48,13 @@ def use_cases(world: World) -> WebUseCases:
     return WebUseCases(**found, announcing=announcing)
 
 
-def site(world: World, limits: Limits | None = None) -> ASGIApp:
+def site(world: World, limits: Limits | None = None, cards: CardPlaces = NO_CARDS) -> ASGIApp:
     """The pages in front of a world's use cases."""
     metrics = Metrics()
     limiter = Limiter(limits or Limits(), lambda: 0.0, metrics)
     origins = Origins.of({ORIGIN, "http://localhost:8080"})
-    return site_of(use_cases(world), origins, limiter, metrics, world.clock, cast(Wakeups, None))
+    wakeups = cast(Wakeups, None)
+    return site_of(use_cases(world), origins, limiter, metrics, world.clock, wakeups, cards)
 
 
 def ask(

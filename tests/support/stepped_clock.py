@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.clock import utc_now
-from cloud_keystore.run import ends, serving
+from cloud_keystore.run import ends, serving, upkeep
 from cloud_keystore.run.opening import open_keystore
 from cloud_keystore.run.owning import own
 from cloudcard.audit.v1 import audit_pb2, audit_pb2_grpc
@@ -98,7 +98,7 @@ def serve(folder: str, listen: str, enrol_listen: str) -> None:
         look(seen)
         looked.set()
 
-    ends.LOOK_SECONDS, serving.UPKEEP_SECONDS = 0.0, 0.1
+    ends.LOOK_SECONDS, upkeep.UPKEEP_SECONDS = 0.0, 0.1
     ends.Ends.look = looking  # type: ignore[method-assign]
     threading.Thread(target=_follow, args=(looked,), daemon=True).start()
     with closing(own(settings)) as hold, open_keystore(settings, hold, utc_now) as parts:

@@ -204,7 +204,7 @@ class LogInPasskeys:
         Raises TokenRejected, and IntegrityError, for an answer that was taken before.
         """
         if rows.count_use(by.connection, passkey, sign_count, by.now):
-            said: dict[str, Detail] = {"passkey": passkey.id}
+            said: dict[str, Detail] = {"by": "passkey", "passkey": passkey.id}
             return enter(by, self.visits.random, operator, _digest(challenge), said)
         if visits.by_code(by.connection, Role.OPERATOR, _digest(challenge)) is not None:
             raise TokenRejected(LATE)

@@ -101,9 +101,8 @@ class Visits:
                 )
             if not visits.begin(connection, made, sha256_of(SECRET_PREFIX, secret), now):
                 raise TokenRejected("this code was used meanwhile: get another one")
-            begun = entries.about_keystore(
-                Kind.VISIT_BEGUN, now, operator.actor, {"visit": made.id}
-            )
+            facts = {"visit": made.id, "by": "code"}
+            begun = entries.about_keystore(Kind.VISIT_BEGUN, now, operator.actor, facts)
             journal.append(connection, begun)
             end_oldest(connection, made, now)
         return secret

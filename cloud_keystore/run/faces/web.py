@@ -21,6 +21,7 @@ from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.run.faces.own_tls import OwnTls
 from cloud_keystore.run.faces.rest import opened
+from cloud_keystore.run.offering import hosts
 from cloud_keystore.run.offering.web import WebUseCases
 from cloud_keystore.web.application import application
 from cloud_keystore.web.assents import AssentCalls
@@ -60,19 +61,21 @@ from cloud_keystore.web.ra.overviews.feedback import FeedbackPages
 from cloud_keystore.web.ra.overviews.journal import JournalPages
 from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
 from cloud_keystore.web.ra.overviews.workstations import WorkstationPages
+from cloud_keystore.web.ra.own.cards import CardLogInPages, CardPlaces
 from cloud_keystore.web.ra.own.passkeys import PasskeyPages
 from cloud_keystore.web.ra.people import PeoplePages
 from cloud_keystore.web.ra.person import PersonPages
 from cloud_keystore.web.ra.reports import ReportPages
 from cloud_keystore.web.ra.several import ACTS, SeveralPages
 from cloud_keystore.web.ra.views import Views
-from cloud_keystore.web.ra.visiting import AREA
+from cloud_keystore.web.ra.visiting import AREA, CARD_CODE
 from cloud_keystore.web.rows import Part, Row
 from cloud_keystore.web.standing import StandingCalls
 from cloud_keystore.web.streams import Streams
 from cloud_keystore.web.visiting import Doorkeeper
 
 SECRET_BYTES = 32
+NO_CARDS = CardPlaces("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,8 @@ class Site:
         assert web is not None  # noqa: S101 (who has no port opens none)
         own = None if tls is not None or web.is_plain else OwnTls.of(use_cases.announcing, clock)
         origins = Origins.of(settings.web_origins)
-        site = site_of(use_cases, origins, limiter, metrics, clock, wakeups)
+        cards = CardPlaces(hosts.cards_origin(settings), hosts.log_in_origin(settings))
+        site = site_of(use_cases, origins, limiter, metrics, clock, wakeups, cards)
         limits = settings.limits
         places = Places(_place, limits.connections, limits.connections_of_address)
         listener = Listener(web.listen, site, tls if own is None else own.context, places)
@@ -124,6 +128,7 @@ def site_of(
     metrics: Metrics,
     clock: Clock,
     wakeups: Wakeups,
+    cards: CardPlaces = NO_CARDS,
 ) -> ASGIApp:
     """The pages behind their gate."""
     ringing = Ringing(use_cases.deciding, use_cases.admitting, clock)
@@ -147,12 +152,12 @@ def site_of(
         ringing, use_cases.alerts, use_cases.assents, wakeups, limiter.stream, limiter.looks
     )
     asked = AssentCalls(use_cases.assents)
-    pages = Pages()
+    pages = Pages(by_card=bool(cards.cards))
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
     views = Views(pages, use_cases.visits)
     own = OwnViews(pages, use_cases.holdings, clock)
     parts = (
-        Part(views.serve, _visited(use_cases, views, clock)),
+        Part(views.serve, _visited(use_cases, views, clock, cards)),
         Part(own.serve, _own(use_cases, own)),
     )
     told = (*calls.rows(), *standing.rows(), *asked.rows(), *pins.rows())
@@ -167,14 +172,18 @@ def site_of(
         held=limiter.call,
         place_of=lambda host: network(packed(host)),
         metrics=metrics,
+        foreign={CARD_CODE: cards.cards} if cards.cards else {},
     )
 
 
-def _visited(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[Row]:
+def _visited(
+    use_cases: WebUseCases, views: Views, clock: Clock, cards: CardPlaces
+) -> Sequence[Row]:
     """The pages of operators."""
     return (
         *Entering(views.pages, use_cases.visits).rows(),
         *PasskeyPages(views, use_cases.log_in_passkeys).rows(),
+        *CardLogInPages(views, use_cases.card_log_ins, cards, os.urandom).rows(),
         *PeoplePages(views, use_cases.people, use_cases.reports, ACTS).rows(),
         *SeveralPages(
             views, use_cases.showing, use_cases.people, use_cases.cards, use_cases.leaving

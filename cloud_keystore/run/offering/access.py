@@ -360,6 +360,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         **PHONES,
         "log_in_passkeys.ask": NOBODY,
         "log_in_passkeys.begin": NOBODY,  # a passkey says who logs in
+        "card_log_ins.begin": NOBODY,  # a code says who has shown a card
         **VISITED,
         **PORTAL,
     }

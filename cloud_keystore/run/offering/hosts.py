@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.approval_keys import RelyingParty
@@ -42,6 +43,24 @@ def log_in_page(settings: Settings) -> str:
     host = "localhost" if web.is_plain else settings.public_host
     scheme = "http" if web.is_plain else "https"
     return f"{scheme}://{Address(host, web.listen.port)}{LOG_IN}"
+
+
+def log_in_origin(settings: Settings) -> str:
+    """The origin of that page; empty without pages."""
+    return log_in_page(settings).removesuffix(LOG_IN)
+
+
+def cards_origin(settings: Settings) -> str:
+    """Where operators show their cards: at the same host as that page, and another port; empty if
+    there is no such port.
+    """
+    web = settings.web
+    if web is None or web.cards is None:
+        return ""
+    host, port = urlsplit(log_in_page(settings)).hostname or "", web.cards.port
+    if port == HTTPS:
+        return f"https://[{host}]" if ":" in host else f"https://{host}"
+    return f"https://{Address(host, port)}"
 
 
 def log_in_party(settings: Settings) -> RelyingParty:

@@ -69,6 +69,7 @@ from cloud_keystore.people.programs.operators import Operators
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
 from cloud_keystore.people.renewing import Renewing
+from cloud_keystore.people.rights.card_log_ins import CardLogIns
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
@@ -158,6 +159,7 @@ class MainUseCases(PortalUseCases):
     reading: Reading
     visits: Visits
     log_in_passkeys: LogInPasskeys
+    card_log_ins: CardLogIns
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +317,7 @@ def main_use_cases(
         reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
         visits=visits,
         log_in_passkeys=LogInPasskeys(visits, seal, log_in_party(parts.settings)),
+        card_log_ins=CardLogIns(visits, seal, parts.authorities),
     )
 
 

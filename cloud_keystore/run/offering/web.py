@@ -48,6 +48,7 @@ from cloud_keystore.people.portal.resets import PasscodeResets
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.people.renewing import Renewing
+from cloud_keystore.people.rights.card_log_ins import CardLogIns
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
@@ -81,6 +82,7 @@ class WebUseCases:
     sessions: Sessions
     visits: Visits
     log_in_passkeys: LogInPasskeys
+    card_log_ins: CardLogIns
     assents: Assents
     log_in_factors: LogInFactors
     portal_visits: PortalVisits

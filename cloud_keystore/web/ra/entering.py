@@ -61,7 +61,15 @@ def asked(
     given.
     """
     status = HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK
-    return pages.page("ra/log_in", status, wanted=wanted, again=again, wrong=wrong, by=by)
+    return pages.page(
+        "ra/log_in",
+        status,
+        wanted=wanted,
+        again=again,
+        wrong=wrong,
+        by=by,
+        by_card=pages.by_card,
+    )
 
 
 def entered(visits: Visits, request: Request, secret: str, wanted: str) -> Response:

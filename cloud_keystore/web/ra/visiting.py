@@ -11,12 +11,14 @@ LOG_IN = f"{AT}/log-in"
 IMPORT = f"{AT}/import"
 PASSKEY = f"{LOG_IN}/passkey"
 PASSKEY_ASKED = f"{PASSKEY}/asked"
+CARD = f"{LOG_IN}/card"
+CARD_CODE = f"{CARD}/code"
 AREA = Area(
     at=AT,
     cookie="__Host-cloudcard-visit",
     prefix=SECRET_PREFIX,
     role=Role.OPERATOR,
     rate="operator",
-    open=frozenset({LOG_IN, PASSKEY, PASSKEY_ASKED}),
+    open=frozenset({LOG_IN, PASSKEY, PASSKEY_ASKED, CARD, CARD_CODE}),
     uploads=frozenset({IMPORT}),
 )

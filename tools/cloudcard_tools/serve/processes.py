@@ -51,6 +51,7 @@ FACES = (  # in the order of the numbers of their metrics, which follow those of
     Face("outside", serving.call_authorities, lambda s: s.outside, hosts.calls),
     Face("web", serving.face_people, lambda s: s.web, lambda s: s.web),
     Face("est", serving.face_workstations, lambda s: s.est, lambda s: s.est_listen),
+    Face("cards", serving.face_cards, lambda s: s.cards, hosts.cards_origin),
 )
 
 

@@ -36,16 +36,31 @@ def web_options(command: Command) -> Command:
         "own, or on 127.0.0.1, none.",
     )
     @click.option("--web-key", type=READ, help="The key of that certificate, PEM.")
+    @click.option(
+        "--web-cards",
+        default="",
+        metavar="HOST:PORT",
+        help="Address at which browsers are asked for the card of an operator who logs in (mutual "
+        "TLS), such as 0.0.0.0:8444. Default: none.",
+    )
     @wraps(command)
     def with_web(
-        web_listen: str, web_certificate: Path | None, web_key: Path | None, **others: object
+        web_listen: str,
+        web_certificate: Path | None,
+        web_key: Path | None,
+        web_cards: str,
+        **others: object,
     ) -> None:
-        if not web_listen and (web_certificate or web_key):
-            raise Failure("--web-certificate and --web-key go with --web")
+        if not web_listen and (web_certificate or web_key or web_cards):
+            raise Failure("--web-certificate, --web-key and --web-cards go with --web")
         try:
-            web = Web(Address.parse(web_listen), web_certificate, web_key) if web_listen else None
+            cards = Address.parse(web_cards) if web_cards else None
+            listen = Address.parse(web_listen) if web_listen else None
+            web = None if listen is None else Web(listen, web_certificate, web_key, cards)
         except KeystoreError as error:
             raise Failure(str(error)) from None
+        if cards is not None and listen is not None and cards.port == listen.port:
+            raise Failure("--web-cards needs another port than --web: browsers are asked there")
         command(web=web, **others)
 
     return with_web

@@ -113,6 +113,7 @@ def test_a_passkey_logs_in_and_the_journal_has_it(world: World, olga: Identity, 
     ]
     assert {each.actor for each in told} == {olga.actor}
     assert {each.details["passkey"] for each in told} == {own.id}
+    assert {each.details["by"] for each in told if each.kind is Kind.VISIT_BEGUN} == {"passkey"}
 
 
 def test_an_answer_is_good_once_and_for_a_time(world: World, key: Key) -> None:

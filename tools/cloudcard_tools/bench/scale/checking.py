@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
-from cloud_keystore.run.serving import UPKEEP_SECONDS
+from cloud_keystore.run.upkeep import UPKEEP_SECONDS
 from cloudcard_tools.bench.scale.costs import Measured
 from cloudcard_tools.bench.scale.keystore import Partition, Use, Worker
 from cloudcard_tools.bench.scale.queues import Clock, Cores, Thread

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from cloud_keystore.audit.sequencing import MOST_AT_ONCE
 from cloud_keystore.rpc.gathering import MOST_TOGETHER
-from cloud_keystore.run.serving import UPKEEP_SECONDS
+from cloud_keystore.run.upkeep import UPKEEP_SECONDS
 from cloudcard_tools.bench.scale.costs import Costs
 from cloudcard_tools.bench.scale.queues import Clock, Cores, Disk, Lock, Thread
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from random import Random
 
-from cloud_keystore.run.serving import UPKEEP_SECONDS
+from cloud_keystore.run.upkeep import UPKEEP_SECONDS
 from cloudcard_tools.bench.scale import keystore
 from cloudcard_tools.bench.scale.costs import Costs
 from cloudcard_tools.bench.scale.keystore import Partition, Use, Worker

@@ -46,8 +46,9 @@ def log_in_page(settings: Settings) -> str:
 
 
 def log_in_origin(settings: Settings) -> str:
-    """The origin of that page; empty without pages."""
-    return log_in_page(settings).removesuffix(LOG_IN)
+    """The origin of that page, as browsers say it; empty without pages."""
+    page = log_in_page(settings).removesuffix(LOG_IN)
+    return page.removesuffix(f":{HTTPS}") if page.startswith("https://") else page
 
 
 def cards_origin(settings: Settings) -> str:

@@ -291,7 +291,7 @@ def _own_ports() -> Iterator[int]:
     that has bound a UDP socket to its first number: a listener may take seconds until it binds its
     port, or may be started again, and nobody else must find the port free meanwhile.
     """
-    claims, own = list[socket.socket](), list[int]()
+    own = list[int]()
     for start in range(0, len(PORTS), BLOCK):
         block = PORTS[start : start + BLOCK]
         claim = socket.socket(type=socket.SOCK_DGRAM)
@@ -300,7 +300,7 @@ def _own_ports() -> Iterator[int]:
         except OSError:
             claim.close()
             continue
-        claims.append(claim)
+        claim.detach()  # it stays bound until this process ends
         own += block
         yield from block
     yield from cycle(own)

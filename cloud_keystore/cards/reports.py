@@ -100,18 +100,37 @@ class Reports:
             by.need_somewhere(Right.VIEW)
             return listing.counts(by.connection, now, by.seen_organisations(), wanted)
 
-    def expiring(self, days: int, page: Page | None = None, *, actor: Actor) -> list[Expiring]:
+    def expiring(
+        self,
+        days: int,
+        page: Page | None = None,
+        sort: str = "",
+        text: str = "",
+        *,
+        actor: Actor,
+    ) -> list[Expiring]:
         """What ends within some days or has ended, of what the actor sees, the first to end first;
-        or a page of it. Raises InvalidInput.
+        or a page of it: of one sort, or with a text in its name, its card's number or its holder's
+        name, if they are given. Raises InvalidInput.
         """
+        wanted = as_written(text_field("text", text, LONGEST_TEXT, required=False)).casefold()
         if not 0 <= days <= MOST_DAYS:
             raise InvalidInput(f"days is {days}: give 0 to {MOST_DAYS}")
         after = Place.parse(page.after) if page is not None and page.after else None
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            found = expiring(by, now + timedelta(days=days), after)
+            found = (
+                each
+                for each in expiring(by, now + timedelta(days=days), after)
+                if sort in ("", each.sort) and _has(each, wanted)
+            )
             return list(found if page is None else islice(found, page.size))
+
+
+def _has(found: Expiring, wanted: str) -> bool:
+    said = (found.name, found.card_serial, found.holder)
+    return not wanted or any(wanted in each.casefold() for each in said)
 
 
 def _failed(held: Iterable[Sequence[Card]]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from cloud_keystore.people.progress import progress_of
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage import journal as rows
 from cloud_keystore.storage.contacts import accounts
+from cloud_keystore.storage.credentials import app_pins
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import software, tokens
 from cloud_keystore.storage.journal import Query
@@ -53,6 +54,7 @@ class Whole:
     accounts: tuple[Account, ...] = ()
     contacts: Mapping[str, Contact] = field(default_factory=dict)  # what devices said last
     memberships: tuple[MembershipListing, ...] = ()
+    pin_tries: Mapping[str, int] = field(default_factory=dict)  # of devices that ask for a PIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Showing:
                 tuple(accounts.of(connection, user.id)),
                 software.of(connection, [each.id for each in devices]),
                 listings(by, user),
+                app_pins.tries_left(connection, [each.id for each in devices]),
             )
 
 

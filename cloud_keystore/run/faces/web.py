@@ -57,6 +57,7 @@ from cloud_keystore.web.ra.entering import Entering
 from cloud_keystore.web.ra.importing import ImportPages
 from cloud_keystore.web.ra.overviews.alerts import AlertPages
 from cloud_keystore.web.ra.overviews.counting import CountPages
+from cloud_keystore.web.ra.overviews.ending import EndingPages
 from cloud_keystore.web.ra.overviews.feedback import FeedbackPages
 from cloud_keystore.web.ra.overviews.journal import JournalPages
 from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
@@ -198,18 +199,18 @@ def _visited(
             use_cases.prolonging,
             use_cases.replacing,
         ).rows(),
-        *ReportPages(
-            views,
-            use_cases.reports,
-            use_cases.notifications,
-            use_cases.people,
-        ).rows(),
+        *ReportPages(views, use_cases.notifications, use_cases.people).rows(),
         *JournalPages(views, use_cases.reading, clock).rows(),
         *ImportPages(views, use_cases.importing).rows(),
         *_administration(use_cases, views, clock),
         *_overviews(use_cases, views, clock),
         *ChangePages(
-            views, use_cases.people, use_cases.leaving, use_cases.accounts, use_cases.devices
+            views,
+            use_cases.people,
+            use_cases.leaving,
+            use_cases.accounts,
+            use_cases.devices,
+            use_cases.app_pins,
         ).rows(),
     )
 
@@ -235,6 +236,7 @@ def _overviews(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[R
         *AlertPages(views, alerts).rows(),
         *CountPages(views, use_cases.cards, organisations).rows(),
         *UnfinishedPages(views, use_cases.reports).rows(),
+        *EndingPages(views, use_cases.reports).rows(),
         *WorkstationPages(
             views, use_cases.identities, use_cases.problems, alerts, organisations, clock
         ).rows(),

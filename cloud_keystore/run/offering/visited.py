@@ -37,6 +37,7 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "cards.resume": PROVEN,
         "cards.revoke": PROVEN,
         "unlock_codes.make": PROVEN,
+        "app_pins.make_code": PROVEN,
         "accounts.add": OPERATOR,
         "accounts.remove": OPERATOR,
         "devices.remove": OPERATOR,

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, Connection, ForeignKey, Integer, RowMapping, String
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    Integer,
+    RowMapping,
+    String,
+    select,
+)
 
 from cloud_keystore.model.fields.app_pins import PIN_TRIES, AppPin
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.instants import Instant
+from cloud_keystore.storage.databases.portions import portions
 
 app_pin = authentic(
     "app_pin",
@@ -33,6 +44,15 @@ def find(connection: Connection, device_id: str) -> AppPin | None:
     """The PIN of a device, or None."""
     row = rows.one(connection, app_pin, device_id=device_id)
     return None if row is None else AppPin(**{name: row[name] for name in _KNOWN})
+
+
+def tries_left(connection: Connection, devices: Iterable[str]) -> Mapping[str, int]:
+    """How many tries the PINs of some devices have, of those that ask for one."""
+    return {
+        row["device_id"]: row["tries_left"]
+        for some in portions(devices)
+        for row in rows.read(connection, app_pin, select(app_pin).where(c.device_id.in_(some)))
+    }
 
 
 def add(connection: Connection, device_id: str, hashed: str) -> None:

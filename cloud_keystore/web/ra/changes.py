@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cloud_keystore.cards.leaving import Consequences, Leaving
+from cloud_keystore.custody.credentials.app_pins import AppPins
 from cloud_keystore.model.errors import InvalidInput, UserExists
 from cloud_keystore.people.contacts.accounts import Accounts
 from cloud_keystore.people.devices import Devices
@@ -28,6 +29,10 @@ INVITED = (
     "If the person has an e-mail address, the invitation is on its way there, and this code need "
     "not be given to anybody. Else the person opens the authenticator on the phone, and enters it."
 )
+PIN_CODE = (
+    "The person opens the authenticator on this phone, chooses “I have a code for another PIN”, "
+    "and enters the code and a new PIN. Codes that were made before count no more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class ChangePages:
     leaving: Leaving
     accounts: Accounts
     devices: Devices
+    app_pins: AppPins
 
     def rows(self) -> tuple[Row, ...]:
         """Its pages."""
@@ -54,6 +60,7 @@ class ChangePages:
             Row("POST", f"{PERSON}/accounts/remove", self.remove_account),
             Row("GET", f"{PERSON}/devices/{{device_id}}/remove", self.ask_remove_device),
             Row("POST", f"{PERSON}/devices/{{device_id}}/remove", self.remove_device),
+            Row("POST", f"{PERSON}/devices/{{device_id}}/pin-code", self.make_pin_code),
         )
 
     def ask_add(self, _request: Request, wrong: str = "") -> Response:
@@ -196,6 +203,21 @@ class ChangePages:
         except InvalidInput as error:
             return self.ask_remove_device(request, str(error))
         return see(f"{_own(request)}/devices?done=no-device")
+
+    def make_pin_code(self, request: Request) -> Response:
+        """A code that is read out. It is in this answer alone, so that nothing keeps it."""
+        device_id = str(request.path_params["device_id"])
+        made = self.app_pins.make_code(device_id, actor=current().visitor.actor)
+        return self.views.page(
+            "told",
+            title="Code for another PIN",
+            above="Read this code out to the person whose phone it is:",
+            secret=made.code,
+            until=made.expire_time,
+            next_step=PIN_CODE,
+            back=f"{_own(request)}/devices",
+            whose="the person",
+        )
 
 
 def _ending(foreseen: Consequences) -> list[str]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import order
-from cloud_keystore.model.finding import LONGEST_TEXT
+from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.files import csv_file
 from cloud_keystore.web.ra.views import MenuItem, Views
@@ -50,11 +50,14 @@ class Line(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a list can be limited to, by the values in its address. The first one is usual."""
+    """What a list can be limited to, by the values in its address. The first one is usual; without
+    any, a value is typed.
+    """
 
     name: str
     label: str
     choices: Mapping[str, str]
+    usual: str = ""  # of what is typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Asked:
     def found(self, listing: Listing) -> Sequence[Line]:
         """The lines that are asked for, in their order; raises InvalidInput."""
         by = order(self.sort, listing.columns, self.usual)
-        at, text = list(listing.columns).index(by.column), self.q.casefold()
+        at, text = list(listing.columns).index(by.column), as_written(self.q).casefold()
         kept = [
             each
             for each in listing.lines
@@ -190,7 +193,7 @@ def _heads(asked: Asked, listing: Listing) -> list[Head]:
 
 def chosen_of(request: Request, choice: Choice) -> str:
     """What an address chooses; raises InvalidInput for what cannot be chosen."""
-    value = request.query_params.get(choice.name, next(iter(choice.choices), ""))
+    value = request.query_params.get(choice.name, next(iter(choice.choices), choice.usual))
     if choice.choices and value not in choice.choices:
         raise InvalidInput(f"{choice.name} is none of those that can be chosen: open the list anew")
     return value

@@ -55,6 +55,7 @@ class DeviceLine(NamedTuple):
     software: str
     outdated: bool
     seen: datetime | None
+    pin_tries: int | None  # None if it asks for no PIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def _device(device: Identity, whole: Whole, now: datetime) -> DeviceLine:
         _software(contact),
         contact is not None and contact.software.compared() is Compatibility.OUTDATED,
         None if contact is None else contact.seen_time,
+        whole.pin_tries.get(device.id) if device.is_active(now) else None,
     )
 
 

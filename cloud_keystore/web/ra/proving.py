@@ -33,6 +33,7 @@ HIGH_RISK: Mapping[str, str] = MappingProxyType(
         **{path: path for path in _ASKING},
         f"{_PERSON}/invite": _PERSON,
         f"{_CARD}/code": _PERSON,
+        f"{_PERSON}/devices/{{device_id}}/pin-code": f"{_PERSON}/devices",
         f"{_OWN}/asked": _OWN,
     }
 )

@@ -28,6 +28,7 @@ FILLED = {
     "term": "session",
     "request_id": "r",
     "passkey_id": "p",
+    "device_id": "d",
 }
 
 
@@ -84,7 +85,7 @@ def test_each_page_of_high_risk_asks(late: Visitor, path: str, method: str) -> N
     at = path.format(**FILLED)
     told = late.get(at) if method == "GET" else late.post(at)
     if told.status == 405:
-        assert path.endswith(("/invite", "/code", "/asked", "/remove"))
+        assert path.endswith(("/invite", "/code", "/pin-code", "/asked", "/remove"))
         return
     assert leads(told) == HIGH_RISK[path].format(**FILLED)
 
@@ -99,6 +100,7 @@ def test_custody_asks_whatever_the_pages_do(world: World, late: Visitor) -> None
     """Who has taken the process of the pages over cannot leave the log-in out."""
     proven = {name for name, access in VISITED.items() if isinstance(access, Proven)}
     assert {"leaving.close", "cards.revoke", "roles.grant", "unlock_codes.make"} <= proven
+    assert "app_pins.make_code" in proven
     assert {"organisations.set_policy", "requests.approve", "log_in_passkeys.add"} <= proven
     found = text_sha256(SECRET_PREFIX, late.secret)
     assert found is not None

@@ -1,0 +1,118 @@
+"""The page of what ends soon, or has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from cloud_keystore.cards.expiring import Expiring
+from cloud_keystore.cards.reports import Reports
+from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.fields.pages import LARGEST_PAGE, Page
+from cloud_keystore.web.ra import words
+from cloud_keystore.web.ra.lists import Cell, Choice, Line, Listing, ListPage, chosen_of
+from cloud_keystore.web.ra.people import PEOPLE
+from cloud_keystore.web.ra.views import EXPIRING, Views
+from cloud_keystore.web.rows import Row
+from cloud_keystore.web.visiting import current
+
+PORTION = 500  # things that are looked up for one page
+DAYS = Choice("days", "Days to look ahead", {}, "90")
+SORTS: Mapping[str, str] = MappingProxyType(
+    {
+        "card": "Card",
+        "certificate": "Key that signs",
+        "authority": "Authority",
+        "device": "Device",
+        "workstation": "Workstation",
+        "operator": "Operator",
+        "auditor": "Auditor",
+        "client": "API client",
+    }
+)
+WHAT = Choice("what", "What", {"": "Everything", **SORTS})
+COLUMNS = {"what": "What", "name": "Name", "holder": "Of", "ends": "Ends"}
+
+
+@dataclass(frozen=True, slots=True)
+class EndingPages:
+    """Lists what ends."""
+
+    views: Views
+    reports: Reports
+
+    def rows(self) -> tuple[Row, ...]:
+        """Its pages."""
+        return ListPage(self.views, EXPIRING, self.listing).rows()
+
+    def listing(self, request: Request) -> Listing:
+        """What ends within some days, of one sort or of all: a portion of it, the first to end, or
+        in the file all. A text is looked for in all.
+        """
+        days, what, after = _days(request), chosen_of(request, WHAT), _after(request)
+        portions = {"": "The first to end", **({after: "What ends after those"} if after else {})}
+        if request.url.path.endswith(".csv"):
+            found = list(self._all(request))
+        else:
+            found = self._portion(request, PORTION + 1, after)
+            if len(found) > PORTION:
+                portions[str(found[PORTION - 1].place)] = "What ends after these"
+            found = found[:PORTION]
+        parts = [Choice("after", "Part", portions)] if len(portions) > 1 else []
+        nothing = "Nothing" if not what else f"No {SORTS[what].lower()}"
+        return Listing(
+            "Ending soon",
+            COLUMNS,
+            [_line(each) for each in found],
+            f"{nothing} ends within {days} days.",
+            choices=(DAYS, WHAT, *parts),
+            sort="ends",
+        )
+
+    def _all(self, request: Request) -> Iterator[Expiring]:
+        after = ""
+        while some := self._portion(request, LARGEST_PAGE, after):
+            yield from some
+            after = str(some[-1].place)
+
+    def _portion(self, request: Request, size: int, after: str) -> list[Expiring]:
+        """The next ones; raises InvalidInput."""
+        return self.reports.expiring(
+            _days(request),
+            Page(size, after),
+            chosen_of(request, WHAT),
+            request.query_params.get("q", ""),
+            actor=current().visitor.actor,
+        )
+
+
+def _days(request: Request) -> int:
+    """How far to look; raises InvalidInput."""
+    days = chosen_of(request, DAYS)
+    if not (days.isascii() and days.isdigit() and len(days) <= len("3650")):
+        raise InvalidInput("days is no number: give one such as 90")
+    return int(days)
+
+
+def _after(request: Request) -> str:
+    return request.query_params.get("after", "")
+
+
+def _line(found: Expiring) -> Line:
+    name, end = found.name, found.expire_time
+    if found.card_serial and found.card_serial != name:
+        name = f"{found.card_serial}, key {name}"
+    address = f"{PEOPLE}?{urlencode({'q': found.card_serial})}" if found.card_serial else ""
+    written = f"{end:%Y-%m-%dT%H:%M:%SZ}"
+    return Line(
+        (
+            Cell(SORTS.get(found.sort, found.sort)),
+            Cell(name, address),
+            Cell(found.holder),
+            Cell(words.day(end), written=written),
+        )
+    )

@@ -96,7 +96,7 @@ class Reading:
                     by.user(query.user_id, Right.JOURNAL)
                 elif not card_serial:
                     by.need(Right.JOURNAL, ROOT)
-        self._note(auditor, "search", **_words(query))
+        self._note(auditor, "search", **in_words(query))
         with self.database.read() as connection:
             return rows.search(connection, query, before, most + 1)
 
@@ -171,9 +171,14 @@ class Reading:
             raise InvalidInput(f"ask for 1 to {MOST_PROOFS} proofs")
         if not all(0 <= index < size for index in indices):
             raise EntryNotFound(f"a journal of {size} entries has places from 0 to {size - 1}")
-        paths = [proofs.inclusion_ranges(index, size) for index in indices]
         self._note(auditor, "inclusion", size=size, entries=len(indices))
-        return self._prove(size, paths)
+        return self.inclusion(size, indices)
+
+    def inclusion(self, size: int, indices: Sequence[int]) -> list[tuple[bytes, ...]]:
+        """The same proofs, for whoever has been asked already. Raises EntryNotFound."""
+        if not all(0 <= index < size for index in indices):
+            raise EntryNotFound(f"a journal of {size} entries has places from 0 to {size - 1}")
+        return self._prove(size, [proofs.inclusion_ranges(index, size) for index in indices])
 
     def prove_consistency(self, auditor: Identity, old_size: int, size: int) -> tuple[bytes, ...]:
         """The proof that the journal of `size` entries begins with that of `old_size` entries.
@@ -219,7 +224,7 @@ def _leaves(connection: Connection, size: int, number: int) -> list[bytes]:
     return [leaf_hash(row.entry) for row in found]
 
 
-def _words(query: Query) -> dict[str, Detail]:
+def in_words(query: Query) -> dict[str, Detail]:
     """The conditions of a query, as details of an entry."""
     said: dict[str, Detail] = {
         name: value

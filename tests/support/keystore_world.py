@@ -24,6 +24,7 @@ from card_os.uses import KeyUse
 from cloud_keystore.approval import statement
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import sequencing
+from cloud_keystore.audit.packs.packing import Packing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration, Administrator
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
@@ -296,6 +297,7 @@ class World:
     requests: Requests
     custody: Keys
     reading: Reading
+    packing: Packing
     showing: Showing
     leaving: Leaving
     reports: Reports
@@ -615,6 +617,9 @@ def new_world(
     prolonging = Prolonging(database, clock, spares, renewal, woken.extend)
     addresses, short_codes = Addresses(database, clock, os.urandom, seal), ShortCodes(people_)
     admitting = Admitting(database, seal, clock, woken.extend, os.urandom, authority)
+    reading = Reading(
+        database, clock, journal_key.load_or_make(database, seal), Finding(database, clock).find
+    )
     return World(
         database=database,
         clock=clock,
@@ -725,9 +730,8 @@ def new_world(
             woken.extend,
         ),
         custody=custody,
-        reading=Reading(
-            database, clock, journal_key.load_or_make(database, seal), Finding(database, clock).find
-        ),
+        reading=reading,
+        packing=Packing(reading),
         woken=woken,
     )
 

@@ -88,9 +88,12 @@ async def asked(
         "server": ("192.0.2.2", 443),
     }
     told: list[Message] = []
+    asked_for = iter([{"type": "http.request", "body": raw, "more_body": False}])
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": raw, "more_body": False}
+        if (message := next(asked_for, None)) is None:  # nobody leaves
+            await asyncio.Event().wait()
+        return message or {}
 
     async def send(message: Message) -> None:
         told.append(message)

@@ -58,6 +58,7 @@ from cloud_keystore.web.ra.importing import ImportPages
 from cloud_keystore.web.ra.overviews.alerts import AlertPages
 from cloud_keystore.web.ra.overviews.counting import CountPages
 from cloud_keystore.web.ra.overviews.ending import EndingPages
+from cloud_keystore.web.ra.overviews.evidence import EvidencePages
 from cloud_keystore.web.ra.overviews.feedback import FeedbackPages
 from cloud_keystore.web.ra.overviews.journal import JournalPages
 from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
@@ -201,6 +202,7 @@ def _visited(
         ).rows(),
         *ReportPages(views, use_cases.notifications, use_cases.people).rows(),
         *JournalPages(views, use_cases.reading, clock).rows(),
+        *EvidencePages(views, use_cases.reading, use_cases.packing, clock).rows(),
         *ImportPages(views, use_cases.importing).rows(),
         *_administration(use_cases, views, clock),
         *_overviews(use_cases, views, clock),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 
+from cloud_keystore.audit.packs.packing import Packing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.administration import Administration
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
@@ -157,6 +158,7 @@ class MainUseCases(PortalUseCases):
     phones: Phones
     bells: Bells
     reading: Reading
+    packing: Packing
     visits: Visits
     log_in_passkeys: LogInPasskeys
     card_log_ins: CardLogIns
@@ -197,6 +199,7 @@ def main_use_cases(
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
     data_objects = _data_objects(parts)
     finding = Finding(database, clock)
+    reading = Reading(database=database, clock=clock, log=parts.log, finding=finding.find)
     renewal = Renewal(
         clock=clock,
         random=os.urandom,
@@ -314,7 +317,8 @@ def main_use_cases(
         surveys=Surveys(database=database, clock=clock, random=os.urandom),
         phones=Phones(database, clock, os.urandom, seal),
         bells=Bells(database, clock, seal, parts.settings.push),
-        reading=Reading(database=database, clock=clock, log=parts.log, finding=finding.find),
+        reading=reading,
+        packing=Packing(reading),
         visits=visits,
         log_in_passkeys=LogInPasskeys(visits, seal, log_in_party(parts.settings)),
         card_log_ins=CardLogIns(visits, seal, parts.authorities),

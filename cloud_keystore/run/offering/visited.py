@@ -47,6 +47,8 @@ VISITED: Mapping[str, Access] = MappingProxyType(
         "importing.import_users": OPERATOR,
         "reading.find": OPERATOR,
         "reading.sentences": OPERATOR,
+        "packing.collect": OPERATOR,
+        "packing.portion": OPERATOR,
         "organisations.add": OPERATOR,
         "organisations.change": PROVEN,
         "organisations.list_all": OPERATOR,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from cloud_keystore.audit.packs.packing import Packing
 from cloud_keystore.audit.reading import Reading
 from cloud_keystore.cards.custom.custom_profiles import CustomProfiles
 from cloud_keystore.cards.issuing import Issuing
@@ -105,6 +106,7 @@ class WebUseCases:
     notifications: Notifications
     importing: Importing
     reading: Reading
+    packing: Packing
     organisations: Organisations
     explaining: Explaining
     domains: Domains

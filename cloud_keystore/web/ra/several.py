@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,10 +28,11 @@ from cloud_keystore.web.ra.forms import Field, Question, ask
 from cloud_keystore.web.ra.people import PAGE, PEOPLE
 from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.ra.visiting import AT
-from cloud_keystore.web.rows import Row
+from cloud_keystore.web.rows import Row, see
 from cloud_keystore.web.visiting import current, given
 
 SEVERAL = f"{AT}/several"
+DONE = f"{SEVERAL}/done"
 LONGEST_REASON = 300
 REASON = Field("reason", "Why?", "The holders and the journal are told.")
 
@@ -89,12 +94,12 @@ ACTS: Mapping[str, Act] = MappingProxyType(
 
 
 class Result(NamedTuple):
-    """What has become of one person."""
+    """What has become of one person. The name is found when it is shown: addresses name nobody."""
 
-    name: str
-    address: str
+    user_id: str
     text: str
     is_done: bool
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,11 @@ class SeveralPages:
 
     def rows(self) -> tuple[Row, ...]:
         """Its pages."""
-        return (Row("GET", SEVERAL, self.ask), Row("POST", SEVERAL, self.do))
+        return (
+            Row("GET", SEVERAL, self.ask),
+            Row("POST", SEVERAL, self.do),
+            Row("GET", DONE, self.tell),
+        )
 
     def ask(self, request: Request) -> Response:
         """The question, with all whom it is about."""
@@ -119,7 +128,9 @@ class SeveralPages:
         return self._asked(said.get("act", ""), said.getlist("user"))
 
     def do(self, _request: Request) -> Response:
-        """Do it, one person after the other."""
+        """Do it, one person after the other, and lead to what has become of each, so that nobody
+        does it again by loading the page.
+        """
         name, users = given("act"), given("users").split()
         act = _act(name, users)
         if act.fields:
@@ -129,13 +140,29 @@ class SeveralPages:
                 return self._asked(name, users, str(error))
         does = {"invite": self._invite, "suspend": self._suspend, "close": self._close}[name]
         results = [self._result(each, act, does) for each in users]
+        told = current().sealed(_written(name, results))
+        return see(f"{DONE}?{urlencode({'told': told})}")
+
+    def tell(self, request: Request) -> Response:
+        """What has become of each person, as this visit has done it."""
+        text = current().opened(request.query_params.get("told", ""))
+        if not text:
+            raise InvalidInput("this page is of another log-in: look at the people themselves")
+        name, results = _read(text)
+        shown = [each._replace(name=self._name(each.user_id)) for each in results]
         return self.views.page(
             "several",
-            title=act.button,
-            results=results,
-            done=sum(each.is_done for each in results),
+            title=ACTS[name].button,
+            results=[(each, f"{PEOPLE}/{each.user_id}") for each in shown],
+            done=sum(each.is_done for each in shown),
             back=PEOPLE,
         )
+
+    def _name(self, user_id: str) -> str:
+        try:
+            return self.showing.show(user_id, current().visitor).user.display_name
+        except KeystoreError:  # nobody who can be seen
+            return user_id
 
     def _asked(self, name: str, users: Sequence[str], wrong: str = "") -> Response:
         act = _act(name, users)
@@ -154,15 +181,13 @@ class SeveralPages:
 
     def _result(self, user_id: str, act: Act, does: Callable[[Whole, Identity], str]) -> Result:
         """What becomes of one person."""
-        name, address = user_id, f"{PEOPLE}/{user_id}"
         try:
             whole = self.showing.show(user_id, current().visitor)
-            name = whole.user.display_name
             if not act.of(whole):
-                return Result(name, address, "There was nothing to do.", is_done=False)
-            return Result(name, address, does(whole, current().visitor), is_done=True)
+                return Result(user_id, "There was nothing to do.", is_done=False)
+            return Result(user_id, does(whole, current().visitor), is_done=True)
         except KeystoreError as error:
-            return Result(name, address, f"{of_error(error).detail}.", is_done=False)
+            return Result(user_id, f"{of_error(error).detail}.", is_done=False)
 
     def _invite(self, whole: Whole, operator: Identity) -> str:
         self.people.invite_device(whole.user.id, actor=operator.actor)
@@ -179,6 +204,19 @@ class SeveralPages:
     def _close(self, whole: Whole, operator: Identity) -> str:
         self.leaving.close(whole.user.id, given("reason"), operator)
         return "Closed."
+
+
+def _written(name: str, results: Sequence[Result]) -> str:
+    """What was done, as an address has it."""
+    said = [name, *((each.user_id, each.text, each.is_done) for each in results)]
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(said).encode())).decode().rstrip("=")
+
+
+def _read(text: str) -> tuple[str, list[Result]]:
+    """What `_written` has written."""
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    name, *results = json.loads(zlib.decompress(raw))
+    return name, [Result(*each) for each in results]
 
 
 def _act(name: str, users: Sequence[str]) -> Act:

@@ -23,6 +23,7 @@ from cloud_keystore.web.ra.views import JOURNAL, Views
 from cloud_keystore.web.rows import Row
 from cloud_keystore.web.visiting import current
 
+EVIDENCE = f"{JOURNAL}/evidence"
 DAY = timedelta(days=1)
 LARGEST_ID = 1 << 63
 FILE_COLUMNS = ("time", "event", "person")
@@ -30,7 +31,7 @@ MOST_IN_FILE = 20  # answers of the keystore
 MOST_FOUND = 20  # of which one is chosen
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 # What somebody can mean, in the order in which it is looked for.
-SORTS = (Sort.USER, Sort.CARD, Sort.WORKSTATION)
+SORTS = (Sort.USER, Sort.CARD, Sort.WORKSTATION, Sort.OPERATION)
 
 
 class Sorts(NamedTuple):
@@ -164,7 +165,7 @@ class JournalPages:
         """What happened, the newest first; or whom a text can mean."""
         now = self.clock()
         asked = Asked.of(request, now)
-        found = self._found(asked.about)
+        found = meant(self.reading, asked.about)
         told = self._told(asked, found) if len(found) <= 1 else Told(())
         days = asked.until - asked.day + DAY
         earlier = replace(asked, day=asked.day - days, until=asked.until - days, before=None)
@@ -178,6 +179,8 @@ class JournalPages:
             events=told.sentences,
             older=replace(asked, before=told.older).address() if told.older else "",
             file=replace(asked, before=None).address(f"{JOURNAL}.csv"),
+            evidence=replace(asked, before=None).address(EVIDENCE),
+            path=JOURNAL,
             before=earlier.address(),
             after=later.address() if later.day <= now else "",
         )
@@ -188,9 +191,7 @@ class JournalPages:
         return csv_file("journal", FILE_COLUMNS, self._lines(asked))
 
     def _lines(self, asked: Asked) -> Iterator[tuple[str, str, str]]:
-        found = self._found(asked.about)
-        if len(found) > 1:
-            raise InvalidInput("about names several: choose one of them on the page first")
+        found = one(meant(self.reading, asked.about))
         for _ in range(MOST_IN_FILE):
             told = self._told(asked, found)
             for each in told.sentences:
@@ -200,25 +201,41 @@ class JournalPages:
             asked = replace(asked, before=told.older)
 
     def _told(self, asked: Asked, found: list[tuple[Sort, Findable]]) -> Told:
-        query, serial = asked.query, ""
-        for sort, thing in found:
-            match sort:
-                case Sort.USER:
-                    query = replace(query, user_id=thing.id)
-                case Sort.WORKSTATION:
-                    query = replace(query, workstation_id=thing.id)
-                case _:
-                    serial = thing.id
+        query, serial = conditions(asked, found)
         return self.reading.sentences(current().visitor, query, serial, asked.before)
 
-    def _found(self, about: str) -> list[tuple[Sort, Findable]]:
-        """What a text means: people first, whose cards have their names. Raises InvalidInput."""
-        if not about:
-            return []
-        for sort in SORTS:
-            if found := self.reading.find(current().visitor, sort, about):
-                return [(sort, each) for each in found[:MOST_FOUND]]
-        raise InvalidInput(f"nobody, no card and no workstation is found by “{about}”")
+
+def meant(reading: Reading, about: str) -> list[tuple[Sort, Findable]]:
+    """What a text means: people first, whose cards have their names. Raises InvalidInput."""
+    if not about:
+        return []
+    for sort in SORTS:
+        if found := reading.find(current().visitor, sort, about):
+            return [(sort, each) for each in found[:MOST_FOUND]]
+    raise InvalidInput(f"nobody, no card, operation and no workstation is found by “{about}”")
+
+
+def one(found: list[tuple[Sort, Findable]]) -> list[tuple[Sort, Findable]]:
+    """What was found, if it is one thing at most. Raises InvalidInput."""
+    if len(found) > 1:
+        raise InvalidInput("about names several: choose one of them on the page first")
+    return found
+
+
+def conditions(asked: Asked, found: list[tuple[Sort, Findable]]) -> tuple[Query, str]:
+    """The conditions on entries, and the serial number of the card that they are about."""
+    query, serial = asked.query, ""
+    for sort, thing in found:
+        match sort:
+            case Sort.USER:
+                query = replace(query, user_id=thing.id)
+            case Sort.WORKSTATION:
+                query = replace(query, workstation_id=thing.id)
+            case Sort.OPERATION:
+                query = replace(query, operation_id=thing.id)
+            case _:
+                serial = thing.id
+    return query, serial
 
 
 def _day(text: str) -> datetime:

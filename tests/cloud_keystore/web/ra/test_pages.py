@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
+from zipfile import is_zipfile
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -218,6 +219,12 @@ def test_what_is_done_is_asked_before_and_told_after(registry: Registry) -> None
                 page.get_by_role("button", name="Show").click()
             expect(page.get_by_text(said).first).to_be_visible()
             check(page)
+        page.get_by_role("link", name="take them as evidence").click()
+        expect(page.get_by_role("heading", name="How it is checked")).to_be_visible()
+        check(page)
+        with page.expect_download() as taken:
+            page.get_by_role("button", name="Save the evidence pack").click()
+        assert is_zipfile(taken.value.path())
 
 
 def two_hundred_by_file(page: Page) -> None:

@@ -34,9 +34,7 @@ def asked(act: str, *users: User) -> str:
 
 
 def do(visitor: Visitor, act: str, *users: User, **said: str) -> str:
-    told = visitor.post(SEVERAL, act=act, users=" ".join(each.id for each in users), **said)
-    assert told.status == 200, told.body
-    return told.body.decode()
+    return visitor.done(SEVERAL, act=act, users=" ".join(each.id for each in users), **said)
 
 
 def test_the_list_offers_what_the_operator_may_do(
@@ -53,7 +51,7 @@ def test_the_list_offers_what_the_operator_may_do(
     shown = ida.page("/ra/people")
     assert 'name="act" value="suspend"' in shown
     assert 'name="act" value="close"' not in shown
-    assert ida.post(SEVERAL, act="close", users=ada.id, reason="left").body.count(b"Not done") == 1
+    assert do(ida, "close", ada, reason="left").count("Not done") == 1
     assert world.showing.show(ada.id, olga).user.state is not UserState.CLOSED
 
 
@@ -84,8 +82,8 @@ def test_people_are_invited_again_and_closed(
     assert "The invitation is on its way." in do(visitor, "invite", bea)
     wrong = visitor.post(SEVERAL, act="close", users=f"{ada.id} {bea.id}", reason=" ")
     assert (wrong.status, b"reason is empty" in wrong.body.lower()) == (422, True)
-    told = visitor.post(SEVERAL, act="close", users=f"{ada.id} nobody {bea.id}", reason="left")
-    shown = told.body.decode()
+    users = f"{ada.id} nobody {bea.id}"
+    shown = visitor.done(SEVERAL, act="close", users=users, reason="left")
     assert "Close them: 2 of 3 done" in shown
     assert "there is no user nobody" in shown.lower() or "Not done" in shown
     for each in (ada, bea):
@@ -109,3 +107,30 @@ def test_what_cannot_be_asked_is_told(visitor: Visitor, said: dict[str, str]) ->
 
 def test_a_person_who_is_not_seen_is_not_there(visitor: Visitor) -> None:
     assert visitor.get(f"{SEVERAL}?act=suspend&user=nobody").status == 404
+
+
+def test_loading_the_outcome_again_does_nothing(
+    world: World, visitor: Visitor, ada: User, bea: User
+) -> None:
+    """What was done is told there, as often as it is loaded; nobody is named in the address."""
+    told = visitor.post(SEVERAL, act="invite", users=f"{ada.id} {bea.id}")
+    address, before = told.fields["location"], len(world.journal(Kind.IDENTITY_INVITED))
+    assert (told.status, "Bea" in address) == (303, False)
+    for _ in range(2):
+        shown = visitor.page(address)
+        assert "Invite again: 2 of 2 done" in shown
+        assert "Bea &lt;b&gt;Blum" in shown
+    assert len(world.journal(Kind.IDENTITY_INVITED)) == before
+
+
+def test_an_outcome_that_was_not_is_not_told(
+    world: World, application: ASGIApp, visitor: Visitor, ada: User
+) -> None:
+    """The attack: an address that makes an operator believe that something was done."""
+    address = visitor.post(SEVERAL, act="invite", users=ada.id).fields["location"]
+    other = Visitor.of(world, application, world.operator().identity)
+    text = address.partition("=")[2]
+    for forged in (address + "A", address.replace(text, text[1:]), f"{SEVERAL}/done", "x.y"):
+        path = forged if forged.startswith("/") else f"{SEVERAL}/done?told={forged}"
+        assert visitor.get(path).status == 422
+    assert other.get(address).status == 422

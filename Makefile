@@ -63,7 +63,7 @@ LOCKS := requirements.lock requirements-dev.lock requirements-build.lock require
 .NOTPARALLEL:
 DRIVER := $(MAKE) --silent --directory drivers/linux/ifd
 
-.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces openapi vendor docs man proto package deb \
+.PHONY: help setup demo test trixie lint format bench fuzz chaos attack mutants guests traces openapi vendor docs pictures man proto package deb \
 	deb-test trixie-deb-test vm sbom audit lock clean
 
 help: ## Show this list
@@ -166,6 +166,12 @@ openapi: workshop ## Write docs/openapi.json, the description of the REST API
 
 docs: workshop ## Build the site of the guides and of card_os's API in build/site
 	$(BIN)/mkdocs build --strict --quiet
+
+PICTURED = tests/cloud_keystore/web/test_page.py tests/cloud_keystore/web/test_pin_page.py tests/cloud_keystore/web/me/test_portal_pages.py
+
+pictures: workshop ## Renew the pictures of the guides, which browser tests take
+	@mkdir -p docs/pictures
+	CLOUDCARD_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest -q $(PICTURED)
 
 proto: workshop ## Generate proto/gen from the schema
 	@tools/setup/generate.sh $(CURDIR)/$(BIN)/python proto/.gen

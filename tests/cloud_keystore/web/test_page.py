@@ -19,6 +19,7 @@ from cloud_keystore.web.proofs import decoded, encoded
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote import check_code
+from support import pictures
 from support.keystore_process import PASSCODE
 from support.looking import check
 from support.page_holders import DIGEST, Holder, held
@@ -114,8 +115,10 @@ def test_each_document_is_listed_and_can_be_read_by_keys_alone(
 
 def test_a_wrong_number_approves_nothing(new_holder: NewHolder) -> None:
     with new_holder("Bea Blum") as bea:
-        made = bea.ask()
-        bea.page.get_by_role("button", name="Approve").click()
+        made, page = bea.ask(), bea.page
+        expect(page.get_by_role("heading", name="Sign once?")).to_be_visible()
+        pictures.take(page, "approve")
+        page.get_by_role("button", name="Approve").click()
         expect(bea.page.get_by_text("Type the number that")).to_be_visible()
         wrong = f"{(int(made.number) + 1) % 100:02}"
         bea.page.get_by_label("Number on the workstation's screen").fill(wrong)

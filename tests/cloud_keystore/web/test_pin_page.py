@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2
+from support import pictures
 from support.looking import check
 from support.page_holders import DIGEST, held
 from support.pages import Site, serving
@@ -44,6 +45,7 @@ def test_a_phone_asks_for_its_pin_and_a_code_replaces_it(site: Site) -> None:
         page.reload()
         page.get_by_role("button", name="Choose a PIN").click()
         check(page)
+        pictures.take(page, "pin")
         choose(page, "123456")
         expect(page.get_by_text("The new PIN must be")).to_be_visible()
         check(page)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
 from cloudcard_tools.shared import identity
-from support import mail_server
+from support import mail_server, pictures
 from support.fingers import Finger, enrol
 from support.looking import check
 from support.mail_server import MailServer, options_to
@@ -105,6 +105,7 @@ def asks_the_phone(ada: Ada, phone: Page, email: str) -> None:
     with ada.site.page(DESK["width"], scripts=False) as page:
         enter(ada, page, email)
         expect(page.get_by_role("heading", name="Agree on your phone")).to_be_visible()
+        pictures.take(page, "agree")
         page.get_by_role("button", name="I have agreed on the phone").click()
         expect(page.get_by_role("alert")).to_contain_text("has not agreed yet")
         number = page.locator("#number").inner_text()
@@ -166,6 +167,7 @@ def test_a_holder_looks_after_their_own(ada: Ada) -> None:
         expect(page.get_by_text(re.compile(r"^[1-9]\d{11}$"))).to_be_visible()
         expect(page.get_by_text(re.compile("^Ends "))).to_be_visible()
         check(page)
+        pictures.take(page, "portal")
         for menu, said in (
             ("In use", "Your card is in no reader"),
             ("History", "set the portal password"),
@@ -253,7 +255,7 @@ def test_an_invitation_is_a_list_of_tasks(ada: Ada, *, scripts: bool) -> None:
     """From the mailed code to a password, and to letters for the phone, which then connects. The
     link fills the code in; without scripts it is typed.
     """
-    site, name = ada.site, f"Bo {scripts} Berg"
+    site, name = ada.site, "Bo Berg" if scripts else "Bea Berg"
     email = f"bo-{scripts}@example.org".lower()
     asked = people_pb2.CreateUserRequest(display_name=name, email=email)
     token = site.keystore.registry.people.CreateUser(asked).device_token.text
@@ -274,6 +276,7 @@ def test_an_invitation_is_a_list_of_tasks(ada: Ada, *, scripts: bool) -> None:
         expect(page.get_by_role("heading", name=f"Welcome, {name}")).to_be_visible()
         expect(page.get_by_text("Cannot start yet")).to_have_count(2)
         look()
+        pictures.take(page, "begin")
         page.get_by_role("link", name="Verify your e-mail address").click()
         look()
         page.get_by_role("button", name="Send a code").click()

@@ -61,6 +61,7 @@ ON_BOTH_DATABASES = {
     "test_unlock_codes",
     "test_differences",
     "test_giving",
+    "test_card_log_ins",
     "test_forged_certificates",
 }
 

@@ -18,6 +18,7 @@ from cloudcard.approval.v1 import approval_pb2
 VERSION = 2  # for uses and sessions of a key
 SIGN_IN_VERSION = 3
 DOCUMENTS_VERSION = 4  # for uses of a key for documents that are listed
+SEAT_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,23 @@ class AskedSignIn:
     number_commitment: bytes
     request_id: bytes
     time: timedelta  # how long it lasts at most
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSeat:
+    """The content of a seat's payload, as the keystore knows it."""
+
+    seat_id: str
+    user: User
+    device: Identity  # the shared one
+    organisation: str  # its name
+    policy: str
+    create_time: datetime
+    expire_time: datetime
+    nonce: bytes
+    time: timedelta  # how long it lasts at most
+    idle_time: timedelta
+    key_sha256: bytes  # of the key that approves there
 
 
 def encode(asked: Asked) -> bytes:
@@ -113,6 +131,41 @@ def encode_sign_in(asked: AskedSignIn) -> bytes:
     payload.create_time.FromDatetime(asked.create_time)
     payload.expire_time.FromDatetime(asked.expire_time)
     return payload.SerializeToString(deterministic=True)
+
+
+def encode_seat(asked: AskedSeat) -> bytes:
+    """Encode the payload of a seat, once. It names neither card nor key, so that no approval of it
+    fits anything else.
+    """
+    payload = approval_pb2.Payload(
+        version=SEAT_VERSION,
+        operation_id=asked.seat_id,
+        user_id=asked.user.id,
+        user_display_name=asked.user.display_name,
+        workstation=_claim(asked.device),
+        nonce=asked.nonce,
+        policy=asked.policy,
+        organisation=asked.organisation,
+        seat=approval_pb2.SeatTerms(
+            seconds=int(asked.time.total_seconds()),
+            idle_seconds=int(asked.idle_time.total_seconds()),
+            key_sha256=asked.key_sha256,
+        ),
+    )
+    payload.create_time.FromDatetime(asked.create_time)
+    payload.expire_time.FromDatetime(asked.expire_time)
+    return payload.SerializeToString(deterministic=True)
+
+
+def decode_seat(raw: bytes) -> approval_pb2.Payload:
+    """Decode the payload of a seat; raises ApprovalRejected if it is none."""
+    try:
+        payload = approval_pb2.Payload.FromString(raw)
+    except DecodeError:
+        raise ApprovalRejected("the payload cannot be read") from None
+    if payload.version != SEAT_VERSION or not payload.HasField("seat"):
+        raise ApprovalRejected("the payload is not that of a seat")
+    return payload
 
 
 def _claim(workstation: Identity) -> approval_pb2.WorkstationClaim:

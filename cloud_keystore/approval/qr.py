@@ -1,5 +1,5 @@
-"""The text of a QR code: the id of an operation or a sign-in, and a secret that only the screen
-shows.
+"""The text of a QR code: the id of an operation, a sign-in or a seat, and a secret that only the
+screen shows.
 
 All characters are of QR's alphanumeric mode, so that the code stays small.
 """
@@ -14,6 +14,7 @@ from cloud_keystore.model.errors import InvalidInput
 
 PREFIX = "CLOUDCARD:1:"
 SIGN_IN_PREFIX = "CLOUDCARD:IN:1:"
+SEAT_PREFIX = "CLOUDCARD:SEAT:1:"
 SECRET_BYTES = 16
 
 
@@ -27,6 +28,11 @@ def sign_in_text(sign_in_id: str, secret: bytes) -> str:
     return _text(SIGN_IN_PREFIX, sign_in_id, secret)
 
 
+def seat_text(seat_id: str, secret: bytes) -> str:
+    """Encode the text of the code that a shared device shows."""
+    return _text(SEAT_PREFIX, seat_id, secret)
+
+
 def is_sign_in(scanned: str) -> bool:
     """Whether a code is a sign-in's."""
     return scanned.strip().startswith(SIGN_IN_PREFIX)
@@ -38,12 +44,24 @@ def _text(prefix: str, name: str, secret: bytes) -> str:
 
 
 def parse(scanned: str) -> tuple[str, bytes]:
-    """Decode a code into id and secret; raises InvalidInput for any other text."""
+    """Decode a code of an operation or a sign-in into id and secret; raises InvalidInput for any
+    other text.
+    """
     scanned = scanned.strip()
+    return _parsed(scanned, SIGN_IN_PREFIX if is_sign_in(scanned) else PREFIX, "workstation")
+
+
+def parse_seat(scanned: str) -> tuple[str, bytes]:
+    """Decode the code of a shared device into id and secret; raises InvalidInput for any other
+    text.
+    """
+    return _parsed(scanned.strip(), SEAT_PREFIX, "shared device")
+
+
+def _parsed(scanned: str, prefix: str, shown_by: str) -> tuple[str, bytes]:
     problem = InvalidInput(
-        "this QR code is not from cloudcard: scan the code that the workstation shows now"
+        f"this QR code is not from cloudcard: scan the code that the {shown_by} shows now"
     )
-    prefix = SIGN_IN_PREFIX if is_sign_in(scanned) else PREFIX
     if not scanned.startswith(prefix):
         raise problem
     body = scanned.removeprefix(prefix)

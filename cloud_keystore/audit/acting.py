@@ -158,7 +158,9 @@ class Acting:
         match identity.role:
             case Role.DEVICE:
                 return self.sees_user(identity.user_id)
-            case Role.WORKSTATION:
+            case Role.SEAT:
+                return self.sees_user(identity.user_id)
+            case Role.WORKSTATION | Role.SHARED_DEVICE:
                 return self.held.sees(identity.organisation_id)
             case Role.OPERATOR | Role.AUDITOR | Role.CLIENT:
                 return self.held.sees_staff(identity.organisation_id)

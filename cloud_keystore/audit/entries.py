@@ -13,9 +13,11 @@ from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import Approval
 from cloud_keystore.model.people import Identity, Role, User
+from cloud_keystore.model.sharing.seats import Seat
 
 NO_DETAILS: Mapping[str, Detail] = MappingProxyType({})
 NO_EVIDENCE: Mapping[str, bytes] = MappingProxyType({})
+OF_DEVICES = frozenset({Role.DEVICE, Role.SHARED_DEVICE, Role.SEAT})
 
 
 class Asked(Protocol):
@@ -139,6 +141,27 @@ def sign_in_ended(asked: Asked, now: datetime, actor: Actor, why: str) -> Entry:
     return about_asked(Kind.SIGN_IN_ENDED, asked, now, actor, {"why": str(why)})
 
 
+def about_seat(
+    kind: Kind,
+    seat: Seat,
+    now: datetime,
+    actor: Actor,
+    details: Mapping[str, Detail] = NO_DETAILS,
+    evidence: Mapping[str, bytes] = NO_EVIDENCE,
+) -> Entry:
+    """An entry about a seat: the shared device, and whoever signs in there."""
+    return Entry(
+        kind,
+        now,
+        actor,
+        user_id=seat.user_id,
+        device_id=seat.device_id,
+        operation_id=seat.id,
+        details=details,
+        evidence=evidence,
+    )
+
+
 def about_use(
     kind: Kind,
     use_id: str,
@@ -228,7 +251,7 @@ def about_identity(
         actor,
         user_id=identity.user_id,
         workstation_id=identity.id if identity.role is Role.WORKSTATION else None,
-        device_id=identity.id if identity.role is Role.DEVICE else None,
+        device_id=identity.id if identity.role in OF_DEVICES else None,
         details=details,
         evidence=evidence,
     )

@@ -8,8 +8,18 @@ from types import MappingProxyType
 from cloud_keystore.model.actors import NAMELESS, Actor, ActorKind
 from cloud_keystore.model.journal import Entry, Kind
 
-WORD: Mapping[ActorKind, str] = MappingProxyType({ActorKind.DEVICE: "phone", ActorKind.HOLDER: ""})
+WORD: Mapping[ActorKind, str] = MappingProxyType(
+    {
+        ActorKind.DEVICE: "phone",
+        ActorKind.HOLDER: "",
+        ActorKind.SHARED_DEVICE: "shared device",
+        ActorKind.SEAT: "shared device",
+    }
+)
 
+ROLES: Mapping[object, str] = MappingProxyType(
+    {"device": "phone", "shared_device": "shared device"}
+)
 CHANGED: Mapping[str, str] = MappingProxyType(
     {
         "name": "the name",
@@ -41,6 +51,11 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.SIGN_IN_DENIED: "{who} denied to sign in at {place}",
         Kind.SIGN_IN_REPORTED: "{who} said that signing in at {place} was not the holder's wish",
         Kind.SIGN_IN_ENDED: "the sign-in at {place} ended{because}",
+        Kind.SEAT_CLAIMED: "{who} scanned the code of a shared device",
+        Kind.SEAT_OPENED: "{who} approved to sign in to a shared device",
+        Kind.SEAT_DENIED: "{who} denied to sign in to a shared device",
+        Kind.SEAT_REPORTED: "{who} said that nobody was to sign in to a shared device",
+        Kind.SEAT_ENDED: "somebody was signed out of a shared device{because}",
         Kind.PASSCODE_RIGHT: "the passcode of card {card} was right at {place}",
         Kind.PASSCODE_WRONG: "the passcode of card {card} was wrong at {place}",
         Kind.PASSCODE_BLOCKED: "the passcode of card {card} was locked at {place}",
@@ -213,7 +228,7 @@ def sentence(entry: Entry, names: Mapping[str, str]) -> str:
         thing=device or place or str(said.get("name", "somebody")),
         card=names.get(entry.card_id or "", ""),
         key=names.get(entry.key_id or "", ""),
-        role="phone" if said.get("role") == "device" else said.get("role", ""),
+        role=ROLES.get(said.get("role", ""), said.get("role", "")),
         alert=said.get("alert", ""),
         account=said.get("account", ""),
         state=said.get("state", ""),

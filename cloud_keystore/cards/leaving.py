@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.cards.life import move_card
+from cloud_keystore.custody.use.closing import end_seats
 from cloud_keystore.model.cards import OVER, Card, CardEvent
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.fields.accounts import Account
@@ -22,6 +23,7 @@ from cloud_keystore.model.people import Identity, IdentityState, User, UserState
 from cloud_keystore.model.pki.revocation import RevocationReason
 from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.model.sharing.seats import Why as WhySeat
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.contacts import accounts
 from cloud_keystore.people.devices import remove_device
@@ -31,6 +33,7 @@ from cloud_keystore.storage.contacts import accounts as account_rows
 from cloud_keystore.storage.credentials.portal import factors, passwords, questions
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
+from cloud_keystore.storage.sharing.seats import Which as WhichSeats
 
 LEFT = RevocationReason.AFFILIATION_CHANGED  # of the certificates of who has left
 
@@ -94,6 +97,8 @@ def close(
         topics += move_card(connection, card, CardEvent.REVOKE, now, actor, reason, LEFT)
     for device in (*ended.phones, *ended.invitations):
         topics += remove_device(connection, device, reason, now, actor)
+    which = WhichSeats(user_id=user_id)
+    topics += end_seats(connection, now, actor, WhySeat.REMOVED, which)
     giving.take_all(by, user_id)
     accounts.drop(connection, ended.user, ended.accounts, now, actor)
     passwords.drop(connection, user_id)

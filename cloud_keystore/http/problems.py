@@ -70,6 +70,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.OperationNotFound: HTTPStatus.NOT_FOUND,
         errors.OperationClosed: HTTPStatus.CONFLICT,
         errors.SignInNotFound: HTTPStatus.NOT_FOUND,
+        errors.SeatNotFound: HTTPStatus.NOT_FOUND,
         errors.SessionNotFound: HTTPStatus.NOT_FOUND,
         errors.PasscodeAlreadySet: HTTPStatus.CONFLICT,
         errors.PukRefused: HTTPStatus.CONFLICT,

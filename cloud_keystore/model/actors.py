@@ -17,6 +17,8 @@ class ActorKind(StrEnum):
     AUDITOR = "auditor"
     CLIENT = "API client"
     HOLDER = "user"
+    SHARED_DEVICE = "shared_device"
+    SEAT = "seat"  # of a holder at a shared device
     DATA_FOLDER = "operator of this computer"  # anybody who can write to the data folder
 
 

@@ -134,6 +134,10 @@ class SignInNotFound(KeystoreError):
     """No such sign-in, or not one of the caller's."""
 
 
+class SeatNotFound(KeystoreError):
+    """No such seat at a shared device, or not one of the caller's."""
+
+
 class SessionClosed(KeystoreError):
     """The session has ended, is used up, or is no longer allowed."""
 

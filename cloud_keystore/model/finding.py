@@ -28,6 +28,7 @@ class Sort(IntEnum):
     ALERT = 8
     OPERATION = 9
     CLIENT = 10
+    SHARED_DEVICE = 11
 
 
 @dataclass(frozen=True, slots=True)

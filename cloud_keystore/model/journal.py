@@ -48,6 +48,11 @@ class Kind(StrEnum):
     SIGN_IN_DENIED = "sign-in.denied"
     SIGN_IN_REPORTED = "sign-in.reported"  # "this was not me"
     SIGN_IN_ENDED = "sign-in.ended"
+    SEAT_CLAIMED = "seat.claimed"  # a phone has scanned the code of a shared device
+    SEAT_OPENED = "seat.opened"  # its holder is signed in there
+    SEAT_DENIED = "seat.denied"
+    SEAT_REPORTED = "seat.reported"  # "this was not me"
+    SEAT_ENDED = "seat.ended"
     PASSCODE_RIGHT = "passcode.right"
     PASSCODE_WRONG = "passcode.wrong"
     PASSCODE_BLOCKED = "passcode.blocked"

@@ -37,6 +37,8 @@ class Role(IntEnum):
     AUDITOR = 4
     CLIENT = 5  # a program that calls the REST API; it is never enrolled
     HOLDER = 6  # a person who has logged in to the portal; known by the visit, and never enrolled
+    SHARED_DEVICE = 7  # nobody's own: it approves nothing by itself
+    SEAT = 8  # what a holder is at a shared device: a key of its own, until the sign-out
 
 
 class IdentityState(StrEnum):
@@ -125,7 +127,7 @@ class Identity:
     state: IdentityState
     display_name: str
     site: str
-    user_id: str | None  # of devices
+    user_id: str | None  # of devices and seats
     certificate_sha256: bytes | None
     public_key: bytes | None  # SubjectPublicKeyInfo, DER
     create_time: datetime

@@ -26,13 +26,19 @@ PASSWORDS = "portal_passwords"
 ANSWERS = "security_answers"
 CHANGES = "portal_changes"
 REFUSES_PUK = "refuses_puk"
+SHARED_DEVICES = "shared_device_seconds"
 # Terms that documents of before did not know
 ADDED = frozenset(
-    {COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS, ANSWERS, CHANGES, REFUSES_PUK}
+    {
+        *(COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS),
+        *(ANSWERS, CHANGES, REFUSES_PUK, SHARED_DEVICES),
+    }
 )
 MOST_BEFORE_SURVEY = 1000  # authentications
 SHORTEST_CODE_TIME = timedelta(minutes=5)
 MOST_MODELS = 100
+NO_SEATS = timedelta(0)
+SHORTEST_SEAT, LONGEST_SEAT = timedelta(minutes=5), timedelta(hours=12)
 AAGUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 UNKNOWN_MODEL = "00000000-0000-0000-0000-000000000000"  # of authenticators that tell no model
 
@@ -71,6 +77,8 @@ class Policy:
     security_answers: int = 0  # right ones, besides a code by e-mail, to set another password
     portal_changes: bool = False  # whether they choose passcodes and renew cards there
     refuses_puk: bool = False  # at workstations: another PIN is chosen on the holder's phone alone
+    # How long a holder can be signed in to a device that several share; zero: not at all.
+    shared_device_time: timedelta = NO_SEATS
 
     def __post_init__(self) -> None:
         for largest in (self.largest_batch, self.largest_commitment_batch):
@@ -82,6 +90,9 @@ class Policy:
             raise InvalidInput("an unlock code is good for 5 minutes to 12 hours")
         if not 0 <= self.survey_after <= MOST_BEFORE_SURVEY:
             raise InvalidInput(f"holders are asked after 1 to {MOST_BEFORE_SURVEY} uses, or never")
+        lasts = self.shared_device_time
+        if lasts != NO_SEATS and not SHORTEST_SEAT <= lasts <= LONGEST_SEAT:
+            raise InvalidInput("somebody is signed in to a shared device for 5 minutes to 12 hours")
         if not 0 <= self.security_answers <= MOST_NEEDED:
             raise InvalidInput(f"at most {MOST_NEEDED} security answers are needed")
         if self.security_answers and not self.portal_passwords:
@@ -116,6 +127,7 @@ class Term(StrEnum):
     SURVEY = SURVEY
     PASSWORDS = PASSWORDS
     REFUSES_PUK = REFUSES_PUK
+    SHARED_DEVICES = SHARED_DEVICES
 
 
 EVERY_TERM = frozenset(Term)
@@ -162,6 +174,7 @@ def encode(policy: Policy) -> str:
         ANSWERS: policy.security_answers,
         CHANGES: policy.portal_changes,
         REFUSES_PUK: policy.refuses_puk,
+        SHARED_DEVICES: policy.shared_device_time // SHORTEST_SESSION,
     }
     return _written(document)
 
@@ -194,6 +207,7 @@ def decode(document: str) -> Policy:
             security_answers=_number(kept.get(ANSWERS, 0)),
             portal_changes=_flag(kept.get(CHANGES, False)),
             refuses_puk=_flag(kept.get(REFUSES_PUK, False)),
+            shared_device_time=_number(kept.get(SHARED_DEVICES, 0)) * SHORTEST_SESSION,
         )
         again = json.loads(encode(policy))
         strict = _written({name: again[name] for name in again.keys() & kept.keys()}) == document

@@ -13,6 +13,7 @@ from cloud_keystore.approval import qr, statement
 from cloud_keystore.audit import alerts, entries, journal
 from cloud_keystore.custody.credentials import accepting, app_pins
 from cloud_keystore.custody.sealing.seal import Seal
+from cloud_keystore.custody.use import seating
 from cloud_keystore.custody.use.closing import close_card
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.approval_keys import ApprovalKey
@@ -35,6 +36,7 @@ from cloud_keystore.model.operations import (
 )
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity
+from cloud_keystore.model.sharing.seats import Seat
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.asking import number_salt, qr_secret
 from cloud_keystore.pki.issuers import Authorities
@@ -167,11 +169,13 @@ class Deciding:
             card = cards.find(connection, operation.card_id)
             if card is None:
                 raise OperationNotFound(NOT_YOURS)
+            seat = seating.find(connection, device)
             # This must not depend on the number, so that an error reveals nothing about it.
             if decision is Decision.APPROVE:
                 in_force = policies.in_force(connection, card.organisation_id, card.profile)
                 accepting.check_policy(in_force.policy, key)
                 app_pins.check_given(connection, device, operation_id, now)
+                seating.check(connection, device, key, card, now)
             now = self.clock()
             if not operations.decide(connection, operation_id, event, approval, now):
                 found = operations.find(connection, operation_id) or operation
@@ -184,7 +188,7 @@ class Deciding:
             kind = Kind.OPERATION_APPROVED if agrees else Kind.OPERATION_DENIED
             kind = Kind.OPERATION_REPORTED if decision is Decision.NOT_ME else kind
             salt = number_salt(self.seal, operation_id)
-            decided = _decided(kind, operation, device, now, approval, key, salt)
+            decided = _decided(kind, operation, device, now, approval, key, salt, seat)
             journal.append(connection, decided)
             withdrawn = (
                 self._suspend(connection, operation, card, device, now)
@@ -271,6 +275,7 @@ def _decided(
     approval: Approval,
     key: ApprovalKey,
     salt: bytes,
+    seat: Seat | None,
 ) -> Entry:
     """Make an entry with the evidence to check the decision again without the keystore."""
     evidence = {
@@ -279,6 +284,8 @@ def _decided(
         **entries.approval_evidence(operation.payload, approval),
     }
     details = accepting.told(approval, key)
+    if seat is not None:
+        details |= {"shared_device": seat.device_id, "seat": seat.id}
     return _entry(kind, operation, device, now, details, evidence)
 
 

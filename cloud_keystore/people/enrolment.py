@@ -140,6 +140,22 @@ class Enrolment:
                 accounts.complete(connection, identity.user_id or "", now)
         return identity, certificate
 
+    def enrol_page(
+        self,
+        secret: bytes,
+        csr: bytes,
+        device_name: str,
+        registration: Registration | None = None,
+    ) -> tuple[Identity, bytes]:
+        """The same for a page, which is its holder's device, or one that several share if the token
+        is for such. Raises InvalidInput, TokenRejected.
+        """
+        with self.database.read() as connection:
+            invited = tokens.invited_by(connection, sha256(secret).digest(), self.clock())
+        is_shared = invited is not None and invited.role is Role.SHARED_DEVICE
+        role = Role.SHARED_DEVICE if is_shared else Role.DEVICE
+        return self.enrol(secret, csr, device_name, registration, role)
+
     def _approval_key(self, registration: Registration, signed: bytes) -> ApprovalKey:
         match registration:
             case NativeRegistration(public_key, signature):
@@ -178,7 +194,7 @@ def _again(
 
 
 def _word(role: Role | None) -> str:
-    return "" if role is None else role.name.lower()
+    return "" if role is None else role.name.lower().replace("_", " ")
 
 
 def _keep(connection: Connection, invited: Identity, key: ApprovalKey) -> None:

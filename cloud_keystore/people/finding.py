@@ -152,6 +152,7 @@ FINDABLE: Mapping[Sort, Callable[[Acting, str], Iterable[Findable]]] = {
     Sort.OPERATOR: _identities(Role.OPERATOR),
     Sort.AUDITOR: _identities(Role.AUDITOR),
     Sort.CLIENT: _identities(Role.CLIENT),
+    Sort.SHARED_DEVICE: _identities(Role.SHARED_DEVICE),
     Sort.ORGANISATION: _organisations,
     Sort.ALERT: _alerts,
     Sort.OPERATION: _operations,

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
-from cloud_keystore.custody.use.closing import close_workstation
+from cloud_keystore.custody.use.closing import close_workstation, end_seats
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityNotFound
@@ -20,6 +20,7 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.model.sharing.seats import Why
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.programs import mappings
 from cloud_keystore.people.roles import check_manager_remains
@@ -29,9 +30,11 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import software, tokens
 from cloud_keystore.storage.listing import belonging
 from cloud_keystore.storage.rights import assignments
+from cloud_keystore.storage.sharing.seats import Which
 
-LISTED_BY = {Role.WORKSTATION: Right.VIEW}  # others: with the right to grant roles
-REMOVED_BY = {Role.WORKSTATION: Right.WORKSTATIONS}
+# Those of others need the right to grant roles.
+LISTED_BY = {Role.WORKSTATION: Right.VIEW, Role.SHARED_DEVICE: Right.VIEW}
+REMOVED_BY = {Role.WORKSTATION: Right.WORKSTATIONS, Role.SHARED_DEVICE: Right.WORKSTATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class Identities:
         """Take an identity out of use for ever; does nothing if it is removed already. An identity
         that was only invited can no longer enrol.
 
-        If it is a workstation, its open operations are withdrawn and its sessions end.
+        If it is a workstation, its open operations are withdrawn and its sessions end; from a
+        shared device whoever is there is signed out.
 
         Raises IdentityNotFound, NotAllowed, InvalidInput, LastOperator, and IdentityRejected if the
         operator who asks was removed meanwhile.
@@ -108,6 +112,10 @@ class Identities:
                     topics = close_workstation(
                         connection, found.id, now, actor, "workstation removed"
                     )
+                if role is Role.SHARED_DEVICE:
+                    which = Which(device_id=found.id)
+                    ended = end_seats(connection, now, actor, Why.REMOVED, which)
+                    topics = {found.id, *ended}
             removed = people.find_identity(connection, found.id) or found
         self.wake(topics)
         return removed
@@ -144,5 +152,8 @@ def named(by: Acting, role: Role, identity_id: str) -> Identity:
     found = people.find_identity(by.connection, identity_id)
     if found is None or found.role is not role or not by.sees_identity(found):
         word = role.name.lower()
-        raise IdentityNotFound(f"there is no such {word}: cloudcard ra {word} list")
+        several = word.replace("_", "-")
+        raise IdentityNotFound(
+            f"there is no such {word.replace('_', ' ')}: cloudcard ra {several} list"
+        )
     return found

@@ -254,6 +254,15 @@ class People:
         wanted = _Wanted(Role.WORKSTATION, name, place, organisation_id)
         return self._invite(wanted, actor)
 
+    def add_shared_device(
+        self, display_name: str, site: str, organisation_id: str = "", *, actor: Actor
+    ) -> tuple[Identity, Token]:
+        """The same for a device that several holders share."""
+        name = text_field("name", display_name, LONGEST_LABEL)
+        place = text_field("site", site, LONGEST_LABEL, required=False)
+        wanted = _Wanted(Role.SHARED_DEVICE, name, place, organisation_id)
+        return self._invite(wanted, actor)
+
     def add_operator(
         self,
         display_name: str,

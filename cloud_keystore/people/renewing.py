@@ -14,7 +14,7 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import IdentityRejected, InvalidInput
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.people import OVERLAP, Identity
+from cloud_keystore.model.people import OVERLAP, Identity, Role
 from cloud_keystore.pki import identities
 from cloud_keystore.pki.issuers import Authorities
 from cloud_keystore.storage import people
@@ -68,6 +68,8 @@ class Renewing:
         now = self.clock()
         with self.database.write() as connection:
             found = people.find_identity(connection, identity.id)
+            if found is not None and found.role is Role.SEAT:
+                raise IdentityRejected("a seat is not renewed: sign in again")
             if found is None or not found.is_active(now):
                 raise IdentityRejected("this identity was removed: enrol again")
             issued = identities.certify(identity.id, key, self.authorities.transport, now)

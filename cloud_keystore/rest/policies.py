@@ -89,6 +89,7 @@ def _policy(given: m.SetTerms) -> Policy:
         security_answers=given.security_answers,
         portal_changes=given.portal_changes,
         refuses_puk=given.refuses_puk,
+        shared_device_time=_seconds("shared_device_seconds", given.shared_device_seconds),
     )
 
 
@@ -125,6 +126,7 @@ def _effective(found: Explained) -> m.EffectivePolicy:
             security_answers=policy.security_answers,
             portal_changes=policy.portal_changes,
             refuses_puk=policy.refuses_puk,
+            shared_device_seconds=policy.shared_device_time // SECOND,
         ),
         sources={
             term: m.TermSource(

@@ -21,6 +21,7 @@ Lockable = Literal[
     "survey_after",
     "portal_passwords",
     "refuses_puk",
+    "shared_device_seconds",
 ]
 
 
@@ -48,6 +49,7 @@ class Terms(BaseModel):
     security_answers: int
     portal_changes: bool
     refuses_puk: bool
+    shared_device_seconds: int
 
 
 class SetTerms(Asked):
@@ -69,6 +71,7 @@ class SetTerms(Asked):
     security_answers: StrictInt = 0
     portal_changes: StrictBool = False
     refuses_puk: StrictBool = False
+    shared_device_seconds: StrictInt = 0
 
 
 class NewPolicy(Asked):

@@ -159,6 +159,7 @@ def _policy(message: pb.Policy) -> Policy:
         security_answers=message.security_answers,
         portal_changes=message.portal_changes,
         refuses_puk=message.refuses_puk,
+        shared_device_time=timedelta(seconds=message.shared_device_seconds),
     )
 
 
@@ -186,6 +187,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             security_answers=policy.security_answers,
             portal_changes=policy.portal_changes,
             refuses_puk=policy.refuses_puk,
+            shared_device_seconds=policy.shared_device_time // timedelta(seconds=1),
         ),
     )
     if version.create_time is not None:

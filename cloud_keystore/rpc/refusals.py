@@ -57,6 +57,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.OperationClosed: (StatusCode.FAILED_PRECONDITION, "OPERATION_CLOSED"),
     errors.NoResult: (StatusCode.FAILED_PRECONDITION, "NO_RESULT"),
     errors.SignInNotFound: (StatusCode.NOT_FOUND, "SIGN_IN_NOT_FOUND"),
+    errors.SeatNotFound: (StatusCode.NOT_FOUND, "SEAT_NOT_FOUND"),
     errors.SessionNotFound: (StatusCode.NOT_FOUND, "SESSION_NOT_FOUND"),
     errors.SessionClosed: (StatusCode.FAILED_PRECONDITION, "SESSION_CLOSED"),
     errors.SessionRefused: (StatusCode.PERMISSION_DENIED, "SESSION_REFUSED"),

@@ -9,11 +9,12 @@ from sqlalchemy import Connection, MetaData, Table, delete, inspect, select
 from sqlalchemy.schema import CreateTable, DropTable
 
 from cloud_keystore.audit import entries, journal
-from cloud_keystore.custody.use.closing import end_sessions, withdraw
+from cloud_keystore.custody.use.closing import close_seats, end_sessions, withdraw
 from cloud_keystore.model.actors import DATA_FOLDER
 from cloud_keystore.model.cards import CardEvent
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Event, sources
+from cloud_keystore.model.sharing.seats import Why as WhySeat
 from cloud_keystore.model.sign_ins import Why
 from cloud_keystore.storage import cards, operations, passcodes, sign_ins
 from cloud_keystore.storage import journal as rows
@@ -30,6 +31,7 @@ from cloud_keystore.storage.issuing.planned_keys import planned_key
 from cloud_keystore.storage.issuing.spare_keys import spare_key
 from cloud_keystore.storage.outbox import notifications
 from cloud_keystore.storage.sessions import Which
+from cloud_keystore.storage.sharing import seats
 
 _MARK = Table(RESTORING, MetaData())
 WHY = "restored from a backup"
@@ -79,6 +81,7 @@ def end_the_past(database: Database, now: datetime, details: dict[str, Detail]) 
         ]
         for each in sign_ins.end_all(connection, now, Why.TIME):
             journal.append(connection, entries.sign_in_ended(each, now, DATA_FOLDER, WHY))
+        close_seats(connection, seats.end_all(connection, WhySeat.TIME), now, DATA_FOLDER, WHY)
         for table in (
             t.passcode_proof,
             t.unlock,

@@ -253,7 +253,9 @@ def ending(
     of all, or of those of which nobody was warned. Records that are not authentic are passed over.
     """
     i = t.identity.c
-    query = select(t.identity).where(*are_active(now), i.expire_time < before)
+    # Seats end by themselves each day.
+    lasting = i.role != Role.SEAT
+    query = select(t.identity).where(*are_active(now), i.expire_time < before, lasting)
     if unwarned:
         query = query.where(i.warn_time.is_(None))
     query = query.order_by(i.expire_time).limit(number(most))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -22,7 +22,7 @@ from cloud_keystore.web.authenticator import Row
 from cloud_keystore.web.gate import told
 from cloud_keystore.web.pages import Pages
 from cloud_keystore.web.rows import Part
-from cloud_keystore.web.streams import REQUESTS, Streams
+from cloud_keystore.web.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,14 @@ class _Told(Route):
 
 def application(
     calls: Sequence[Row],
-    streams: Streams,
+    streams: Mapping[str, Streams],
     pages: Pages,
     assets: Assets,
     parts: Sequence[Part],
 ) -> FastAPI:
-    """The pages, to be put behind the gate; `parts` are those for which people log in."""
+    """The pages, to be put behind the gate; `streams` are told by their paths, and `parts` are
+    those for which people log in.
+    """
     made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for row in calls:
         made.add_api_route(row.path, row.serve, methods=[row.method], status_code=row.status)
@@ -74,7 +76,7 @@ def application(
             made.router.routes.append(_Told(each.path, shown, methods=[each.method]))
     shells = Shells(pages, assets)
     made.router.routes += [
-        _Told(REQUESTS, streams, methods=["GET"]),
+        *(_Told(path, each, methods=["GET"]) for path, each in streams.items()),
         _Told("/", shells.start, methods=["GET"]),
         _Told("/authenticator", shells.authenticator, methods=["GET"]),
         _Told("/address", shells.address, methods=["GET"]),

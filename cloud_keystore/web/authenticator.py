@@ -91,16 +91,17 @@ class AuthenticatorCalls:
         )
 
     def enrol(self, said: m.Enrolling) -> m.Enrolled:
-        """Make a browser a device of the holder for whom the token is."""
+        """Make a browser a device of the holder for whom the token is, or of all who sign in."""
         registration = None if said.passkey is None else _registration(said.passkey)
-        identity, certificate = self.enrolment.enrol(
-            said.token_secret, said.csr, said.device_name, registration, Role.DEVICE
+        identity, certificate = self.enrolment.enrol_page(
+            said.token_secret, said.csr, said.device_name, registration
         )
         return m.Enrolled(
             id=identity.id,
             display_name=identity.display_name,
             certificate=certificate,
             request_key=self.announcing.terms().request_key,
+            is_shared=identity.role is Role.SHARED_DEVICE,
         )
 
     def passkey_terms(self, said: m.Wanting) -> m.PasskeyTerms:

@@ -91,6 +91,7 @@ class Enrolled(BaseModel):
     display_name: str
     certificate: Told
     request_key: Told
+    is_shared: bool = False  # it is nobody's own
 
 
 class Exchanging(Said):

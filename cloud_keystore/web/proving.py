@@ -29,6 +29,9 @@ ENROLMENTS, PASSKEYS, ADDRESSES, SHORT_CODES = (
     f"{CALLS}{each}" for each in ("enrolments", "passkeys", "addresses", "short-codes")
 )
 PIN = f"{CALLS}pin"
+# Of devices that several holders share, and of whoever is signed in there
+SHARED, SEAT = f"{CALLS}shared/", f"{CALLS}seat/"
+ROLES = {SHARED: Role.SHARED_DEVICE, SEAT: Role.SEAT}
 OF_CARD = re.compile(rf"{CALLS}cards/([^/]+)/(first-passcode|passcode|reset|unlock)")
 NONCE = "DPoP-Nonce"
 
@@ -60,7 +63,7 @@ class Proving:
             else:
                 call = await self._call(scope, body)
                 CALL.set(call)
-                PRESENTED.set(Presented(call.certificate_sha256, Role.DEVICE))
+                PRESENTED.set(Presented(call.certificate_sha256, call.device.role))
         except KeystoreError as error:
             await _refused(error)(scope, receive, answered)
             return
@@ -72,7 +75,8 @@ class Proving:
         proof = Proof.parse(given[0] if len(given) == 1 else "")
         proof.check_call(scope["method"], scope["cloudcard.origin"] + scope["path"], body)
         fingerprint = proof.certificate_sha256
-        device = await asyncio.to_thread(self.callers.identify, fingerprint, Role.DEVICE)
+        role = next((ROLES[each] for each in ROLES if scope["path"].startswith(each)), Role.DEVICE)
+        device = await asyncio.to_thread(self.callers.identify, fingerprint, role)
         proof.check_key(device.public_key or b"")
         # From here on it is known whose call it is, and nobody else's limits are touched.
         self.admit("device", fingerprint)

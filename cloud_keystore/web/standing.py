@@ -25,7 +25,7 @@ SIGN_IN, DOCUMENTS = "sign-in", "documents"  # what pages can show besides singl
 # Pages from before they said so can show both.
 CAPABLE = frozenset({SIGN_IN, DOCUMENTS})
 # What a page looks for before it shows it; the keystores before the first of them have none.
-OFFERS = ("pin", "renewal", "rings", "sessions", "sign-ins", "survey")
+OFFERS = ("pin", "renewal", "rings", "seats", "sessions", "sign-ins", "survey")
 PART = 3  # of its life, less than one in so many is left when a certificate is renewed
 
 

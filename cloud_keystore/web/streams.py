@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from cloud_keystore.model.errors import Overloaded, Stopping
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.operations.ringing import Ringing, Waiting
 from cloud_keystore.people.alerts import AlertListing, Alerts
@@ -44,8 +44,8 @@ class Streams:
     """
 
     ringing: Ringing
-    alerts: Alerts
-    assents: Assents
+    alerts: Alerts | None  # of none, nobody is told
+    assents: Assents | None
     wakeups: Wakeups
     held: Callable[[Hashable], AbstractContextManager[None]]
     looks: asyncio.Semaphore
@@ -111,13 +111,17 @@ class Watch:
         removed.
         """
         ringing, alerts = self.streams.ringing, self.streams.alerts
+        assents = self.streams.assents
         found, warned, asked = await self.streams.look(
             lambda: (
                 ringing.waiting(
-                    self.device, sign_ins=SIGN_IN in self.can, documents=DOCUMENTS in self.can
+                    self.device,
+                    # Cards are put into readers from phones of one's own alone.
+                    sign_ins=SIGN_IN in self.can and self.device.role is Role.DEVICE,
+                    documents=DOCUMENTS in self.can,
                 ),
-                alerts.told_to(self.device),
-                self.streams.assents.waiting(self.device),
+                [] if alerts is None else alerts.told_to(self.device),
+                () if assents is None else assents.waiting(self.device),
             )
         )
         waiting = {each.id: each for each in found}

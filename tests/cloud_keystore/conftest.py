@@ -17,6 +17,7 @@ ON_BOTH_DATABASES = {
     "test_order",
     "test_sessions",
     "test_signing_in",
+    "test_seats",
     "test_batches",
     "test_policies",
     "test_passcodes",

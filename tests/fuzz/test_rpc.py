@@ -45,6 +45,7 @@ def test_every_method_is_called() -> None:
         "RenewalService",
         "RequestService",
         "RoleService",
+        "SharedDeviceService",
         "WebhookService",
     }
 

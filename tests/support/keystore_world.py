@@ -92,6 +92,8 @@ from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Ask, Asking
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.seating import Seating
+from cloud_keystore.operations.seats import Seats
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.signing_in import Seen, SigningIn
 from cloud_keystore.operations.validating import Validating
@@ -137,6 +139,7 @@ from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
+from cloud_keystore.people.sharing.shared_devices import SharedDevices
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.pki import authorities
@@ -263,6 +266,9 @@ class World:
     administration: Administration
     devices: Devices
     identities: Identities
+    shared_devices: SharedDevices
+    seats: Seats
+    seating: Seating
     problems: Problems
     callers: Callers
     clients: Clients
@@ -303,6 +309,11 @@ class World:
     reports: Reports
     woken: list[str] = field(default_factory=list)
     actor: Actor = OPERATOR  # who invites and issues
+
+    @property
+    def seated(self) -> Deciding:
+        """What whoever is signed in at a shared device decides."""
+        return self.deciding
 
     def enrol(self, token_text: str) -> Enrolled:
         private = ec.generate_private_key(ec.SECP256R1())
@@ -674,7 +685,10 @@ def new_world(
         signing_in=SigningIn(database, seal, clock, os.urandom, woken.extend),
         admitting=admitting,
         devices=Devices(database, clock, woken.extend, os.urandom),
-        identities=Identities(database, clock, woken.extend),
+        identities=(identities := Identities(database, clock, woken.extend)),
+        shared_devices=SharedDevices(people_, identities),
+        seats=Seats(database, seal, clock, os.urandom, woken.extend),
+        seating=Seating(database, seal, clock, os.urandom, woken.extend, authority),
         problems=Problems(database, clock),
         roles=roles,
         custom_roles=custom,

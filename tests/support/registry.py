@@ -21,6 +21,7 @@ from cloudcard.registry.v1.people_pb2_grpc import PeopleServiceStub
 from cloudcard.registry.v1.profiles_pb2_grpc import ProfileServiceStub
 from cloudcard.registry.v1.requests_pb2_grpc import RequestServiceStub
 from cloudcard.registry.v1.roles_pb2_grpc import RoleServiceStub
+from cloudcard.registry.v1.shared_devices_pb2_grpc import SharedDeviceServiceStub
 from cloudcard.registry.v1.webhooks_pb2_grpc import WebhookServiceStub
 
 
@@ -34,6 +35,7 @@ class Registry:
         self.feedback = FeedbackServiceStub(channel)
         self.directories = DirectoryServiceStub(channel)
         self.domains = DomainServiceStub(channel)
+        self.shared_devices = SharedDeviceServiceStub(channel)
         self.accounts = AccountServiceStub(channel)
         self.external = ExternalServiceStub(channel)
         self.importing = ImportServiceStub(channel)

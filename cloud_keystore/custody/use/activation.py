@@ -14,7 +14,7 @@ from cloud_keystore.approval import payload, statement
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.backends.keys import Keys
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.custody.use import padding, releasing, results
+from cloud_keystore.custody.use import padding, releasing, results, seating
 from cloud_keystore.custody.use.closing import end_sessions
 from cloud_keystore.custody.use.commitment import commits
 from cloud_keystore.model.actors import Actor, ActorKind
@@ -31,7 +31,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.journal import Detail, Entry, Kind
 from cloud_keystore.model.operations import Approval, Decision, Operation, OperationKind, State
-from cloud_keystore.model.people import Identity
+from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.policies import SessionTerms
 from cloud_keystore.model.sessions import Session, within
 from cloud_keystore.storage import approval_keys, cards, operations, people, policies, sessions
@@ -141,6 +141,9 @@ class Activation:
             raise CardNotInUse("the card is no longer in use")
         if key is None or isinstance(key.private, Destroyed):
             raise KeyNotFound("the key has been destroyed")
+        if device.role is Role.SEAT:
+            with self.database.read() as connection:
+                seating.check(connection, device, approval_key, card, self.clock())
         statement.verify(operation.payload, approval, approval_key)
         approved = payload.decode(operation.payload)
         facts = (

@@ -1,4 +1,6 @@
-"""Ends operations that wait for a holder, and open sessions, each with its journal entry."""
+"""Ends operations that wait for a holder, open sessions, sign-ins and seats, each with its journal
+entry.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,22 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity
+from cloud_keystore.model.sharing.seats import Seat
+from cloud_keystore.model.sharing.seats import Why as WhySeat
 from cloud_keystore.model.sign_ins import State, Why
-from cloud_keystore.storage import management_keys, operations, passcodes, sessions, sign_ins
+from cloud_keystore.storage import (
+    management_keys,
+    operations,
+    passcodes,
+    people,
+    sessions,
+    sign_ins,
+)
 from cloud_keystore.storage.credentials import unlock_codes
 from cloud_keystore.storage.outbox import bells
 from cloud_keystore.storage.sessions import Which
+from cloud_keystore.storage.sharing import seats
+from cloud_keystore.storage.sharing.seats import Which as WhichSeats
 from cloud_keystore.storage.sign_ins import Which as WhichSignIns
 
 
@@ -108,8 +121,8 @@ def close_workstation(
 def close_device(
     connection: Connection, device: Identity, now: datetime, actor: Actor, why: str
 ) -> list[str]:
-    """End what depends on a device: approvals that are not yet used, sessions and sign-ins that it
-    approved, requests that only it can see, and its bell. Returns the topics to wake: the
+    """End what depends on a device: approvals that are not yet used, sessions, sign-ins and seats
+    that it approved, requests that only it can see, and its bell. Returns the topics to wake: the
     operations that were withdrawn, and the sign-ins.
     """
     # All of that is the holder's, by whom it is found.
@@ -119,4 +132,36 @@ def close_device(
     withdrawn = withdraw(connection, held, now, actor, why)
     which = WhichSignIns(user_id=user_id, device_id=device.id)
     bells.end(connection, device.id, now)
-    return [*withdrawn, *end_sign_ins(connection, now, actor, Why.REMOVED, which)]
+    ended = end_sign_ins(connection, now, actor, Why.REMOVED, which)
+    taken = WhichSeats(user_id=user_id, phone_id=device.id)
+    return [*withdrawn, *ended, *end_seats(connection, now, actor, WhySeat.REMOVED, taken)]
+
+
+def end_seats(
+    connection: Connection, now: datetime, actor: Actor, why: WhySeat, which: WhichSeats
+) -> list[str]:
+    """End seats at shared devices, and all that was approved there and is not over. Returns the
+    topics to wake: holders, shared devices and what was withdrawn.
+    """
+    return close_seats(connection, seats.end(connection, which, why), now, actor, why)
+
+
+def close_seats(
+    connection: Connection, ended: Iterable[Seat], now: datetime, actor: Actor, why: str
+) -> list[str]:
+    """Take the keys of seats that have ended out of use for ever. Returns the topics to wake."""
+    topics: list[str] = []
+    for seat in ended:
+        journal.append(
+            connection,
+            entries.about_seat(Kind.SEAT_ENDED, seat, now, actor, {"why": str(why)}),
+        )
+        topics += [seat.device_id, *([seat.user_id] if seat.user_id else [])]
+        own = people.find_identity(connection, seat.identity_id or "")
+        if own is None or not people.remove_identity(connection, own.id):
+            continue
+        said = {"reason": str(why), "name": own.display_name}
+        removed = entries.about_identity(Kind.IDENTITY_REMOVED, own, now, actor, said)
+        journal.append(connection, removed)
+        topics += [own.id, *close_device(connection, own, now, actor, str(why))]
+    return topics

@@ -25,6 +25,7 @@ FIELDS: Mapping[Term, tuple[str, ...]] = {
     Term.SURVEY: ("survey_after",),
     Term.PASSWORDS: ("portal_passwords", "security_answers", "portal_changes"),
     Term.REFUSES_PUK: ("refuses_puk",),
+    Term.SHARED_DEVICES: ("shared_device_time",),
 }
 
 

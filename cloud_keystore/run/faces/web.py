@@ -72,8 +72,9 @@ from cloud_keystore.web.ra.several import ACTS, SeveralPages
 from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.ra.visiting import AREA, CARD_CODE
 from cloud_keystore.web.rows import Part, Row
+from cloud_keystore.web.seats import SEAT_REQUESTS, SeatCalls
 from cloud_keystore.web.standing import StandingCalls
-from cloud_keystore.web.streams import Streams
+from cloud_keystore.web.streams import REQUESTS, Streams
 from cloud_keystore.web.visiting import Doorkeeper
 
 SECRET_BYTES = 32
@@ -154,6 +155,9 @@ def site_of(
         ringing, use_cases.alerts, use_cases.assents, wakeups, limiter.stream, limiter.looks
     )
     asked = AssentCalls(use_cases.assents)
+    seated = Ringing(use_cases.seated, use_cases.admitting, clock)
+    seats = SeatCalls(use_cases.seats, use_cases.seating, seated)
+    seat_streams = Streams(seated, None, None, wakeups, limiter.stream, limiter.looks)
     pages = Pages(by_card=bool(cards.cards))
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
     views = Views(pages, use_cases.visits)
@@ -162,8 +166,9 @@ def site_of(
         Part(views.serve, _visited(use_cases, views, clock, cards)),
         Part(own.serve, _own(use_cases, own)),
     )
-    told = (*calls.rows(), *standing.rows(), *asked.rows(), *pins.rows())
-    inner = application(told, streams, pages, Assets.read(), parts)
+    told = (*calls.rows(), *standing.rows(), *asked.rows(), *pins.rows(), *seats.rows())
+    heard = {REQUESTS: streams, SEAT_REQUESTS: seat_streams}
+    inner = application(told, heard, pages, Assets.read(), parts)
     proven = Proving(inner, use_cases.callers, nonces, limiter.admit)
     holders = Doorkeeper(proven, OWN_AREA, use_cases.portal_visits.find, limiter.admit)
     return Gate(

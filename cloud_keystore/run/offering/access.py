@@ -10,6 +10,7 @@ from cloud_keystore.custody.use.using_sessions import Used
 from cloud_keystore.model.people import Role
 from cloud_keystore.run.offering.phone_access import PHONES
 from cloud_keystore.run.offering.portal_access import PORTAL
+from cloud_keystore.run.offering.seat_access import SEATS, SHARED_DEVICES
 from cloud_keystore.run.offering.visited import VISITED
 
 WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
@@ -141,6 +142,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "certifying.waiting": OPERATOR,
         "certifying.issuer": OPERATOR,
         "certifying.install": OPERATOR,
+        **SHARED_DEVICES,
         "domains.add": OPERATOR,
         "domains.remove": OPERATOR,
         "domains.list_all": OPERATOR,
@@ -327,7 +329,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "callers.identify": NOBODY,
         "announcing.terms": NOBODY,
         "announcing.certify": NOBODY,
-        "enrolment.enrol": NOBODY,  # a token says who enrols
+        "enrolment.enrol_page": NOBODY,  # a token says who enrols
         "enrolment.passkey_terms": NOBODY,
         "addresses.follow": NOBODY,  # a link says whose address it is
         "short_codes.exchange": NOBODY,  # a code says whose token it is
@@ -358,6 +360,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "visits.prove": NOBODY,
         "visits.end": NOBODY,
         **PHONES,
+        **SEATS,
         "log_in_passkeys.ask": NOBODY,
         "log_in_passkeys.begin": NOBODY,  # a passkey says who logs in
         "card_log_ins.begin": NOBODY,  # a code says who has shown a card

@@ -42,6 +42,8 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.seating import Seating
+from cloud_keystore.operations.seats import Seats
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.operations.validating import Validating
@@ -76,6 +78,7 @@ from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
+from cloud_keystore.people.sharing.shared_devices import SharedDevices
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.pki.announcing import Announcing
@@ -140,6 +143,10 @@ class MainUseCases(PortalUseCases):
     requests: Requests
     devices: Devices
     identities: Identities
+    shared_devices: SharedDevices
+    seats: Seats
+    seating: Seating
+    seated: Deciding
     problems: Problems
     clients: Clients
     provisioning: Provisioning
@@ -222,6 +229,8 @@ def main_use_cases(
     visits = Visits(database, clock, os.urandom, log_in_page(parts.settings))
     admitting = Admitting(database, seal, clock, wake, os.urandom, parts.authorities)
     prolonging = Prolonging(database, clock, spares, renewal, wake)
+    deciding = Deciding(database, seal, clock, wake, os.urandom, parts.authorities)
+    identities = Identities(database=database, clock=clock, wake=wake)
     own = portal_use_cases(parts, passcodes, ending, admitting, prolonging, wake)
     return MainUseCases(
         **{each.name: getattr(own, each.name) for each in fields(own)},
@@ -256,7 +265,7 @@ def main_use_cases(
         unlock_codes=UnlockCodes(passcodes, wake),
         app_pins=AppPins(passcodes),
         alerts=Alerts(database=database, clock=clock),
-        deciding=Deciding(database, seal, clock, wake, os.urandom, parts.authorities),
+        deciding=deciding,
         admitting=admitting,
         sessions=ending,
         people=parts.people,
@@ -295,7 +304,11 @@ def main_use_cases(
             operators=identified,
         ),
         devices=Devices(database=database, clock=clock, wake=wake, random=os.urandom),
-        identities=Identities(database=database, clock=clock, wake=wake),
+        identities=identities,
+        shared_devices=SharedDevices(parts.people, identities),
+        seats=Seats(database, seal, clock, os.urandom, wake),
+        seating=Seating(database, seal, clock, os.urandom, wake, parts.authorities),
+        seated=deciding,
         problems=Problems(database=database, clock=clock),
         clients=Clients(database=database, clock=clock, random=os.urandom),
         provisioning=Provisioning(

@@ -25,6 +25,8 @@ from cloud_keystore.mail.notifications import Notifications
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.deciding import Deciding
+from cloud_keystore.operations.seating import Seating
+from cloud_keystore.operations.seats import Seats
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.people.alerts import Alerts
 from cloud_keystore.people.callers import Callers
@@ -54,6 +56,7 @@ from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
+from cloud_keystore.people.sharing.shared_devices import SharedDevices
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.people.workstations.problems import Problems
 from cloud_keystore.pki.announcing import Announcing
@@ -73,6 +76,10 @@ class WebUseCases:
     short_codes: ShortCodes
     bells: Bells
     deciding: Deciding
+    seated: Deciding
+    seats: Seats
+    seating: Seating
+    shared_devices: SharedDevices
     admitting: Admitting
     alerts: Alerts
     cards: Life

@@ -38,6 +38,7 @@ from cloud_keystore.rpc.registry.notifications import NotificationServicer
 from cloud_keystore.rpc.registry.profiles import ProfileServicer
 from cloud_keystore.rpc.registry.requests import RequestServicer
 from cloud_keystore.rpc.registry.roles import RoleServicer
+from cloud_keystore.rpc.registry.shared_devices import SharedDeviceServicer
 from cloud_keystore.rpc.registry.webhooks import WebhookServicer
 from cloud_keystore.rpc.streaming.uses import UseStreams
 from cloud_keystore.rpc.streaming.watches import WatchStreams
@@ -89,6 +90,8 @@ from cloudcard.registry.v1 import (
     requests_pb2_grpc,
     roles_pb2,
     roles_pb2_grpc,
+    shared_devices_pb2,
+    shared_devices_pb2_grpc,
     webhooks_pb2,
     webhooks_pb2_grpc,
 )
@@ -103,6 +106,7 @@ FILES = (
     cards_pb2,
     organisations_pb2,
     identities_pb2,
+    shared_devices_pb2,
     alerts_pb2,
     authorities_pb2,
     notifications_pb2,
@@ -253,6 +257,10 @@ def add_services(
             visits=our.visits,
             clock=clock,
         ),
+        server,
+    )
+    shared_devices_pb2_grpc.add_SharedDeviceServiceServicer_to_server(
+        SharedDeviceServicer(door=operators, shared_devices=our.shared_devices, clock=clock),
         server,
     )
     domains_pb2_grpc.add_DomainServiceServicer_to_server(

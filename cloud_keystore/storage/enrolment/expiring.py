@@ -34,6 +34,7 @@ def enrolled_until(
             i.state == IdentityState.ACTIVE,
             following(i.expire_time, i.id, since),
             i.expire_time < before,
+            i.role != Role.SEAT,
         )
         .order_by(i.expire_time, i.id)
         .limit(most)
@@ -41,7 +42,8 @@ def enrolled_until(
     if within is not None:
         # A subquery, so that the row that is read, and its code, is the identity's alone.
         holders = select(t.user.c.id).where(people.belongs(within)).scalar_subquery()
-        own = or_(i.role != Role.WORKSTATION, i.organisation_id.in_(within))
+        placed = (Role.WORKSTATION, Role.SHARED_DEVICE)
+        own = or_(i.role.not_in(placed), i.organisation_id.in_(within))
         query = query.where(own, or_(i.role != Role.DEVICE, i.user_id.in_(holders)))
     if staff_within is not None:
         query = query.where(or_(i.role.not_in(HOLDERS), i.organisation_id.in_(staff_within)))

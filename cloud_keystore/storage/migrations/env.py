@@ -44,6 +44,7 @@ from cloud_keystore.storage.rights import (
     visits,
 )
 from cloud_keystore.storage.sealing import key_holders
+from cloud_keystore.storage.sharing import seats
 from cloud_keystore.storage.spine import checks, logins
 from cloud_keystore.storage.surveys import answers, feedback
 
@@ -68,6 +69,7 @@ assert domains.email_domain.metadata is METADATA  # noqa: S101
 assert phone_codes.phone_code.metadata is METADATA  # noqa: S101
 assert app_pins.app_pin.metadata is METADATA  # noqa: S101
 assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
+assert seats.seat.metadata is METADATA  # noqa: S101
 assert assents.assent.metadata is METADATA  # noqa: S101
 assert factors.portal_factor.metadata is METADATA  # noqa: S101
 assert codes.mailed_code.metadata is METADATA  # noqa: S101

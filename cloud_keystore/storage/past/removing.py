@@ -25,6 +25,7 @@ from cloud_keystore.storage.outbox.notifications import notification
 from cloud_keystore.storage.outbox.webhooks import webhook
 from cloud_keystore.storage.past.repeats import repeatable
 from cloud_keystore.storage.rights.visits import TABLES
+from cloud_keystore.storage.sharing.seats import seat
 from cloud_keystore.storage.sign_ins import sign_in
 
 PORTION = 500  # rows in one transaction, for which other writers wait
@@ -76,6 +77,7 @@ def _over(connection: Connection, before: datetime) -> Iterator[tuple[Table, Sel
         _oldest(t.operation, o.id < later, o.end_time.is_not(None), opened.is_(None)),
     )
     yield sign_in, _oldest(sign_in, i.id < later, i.why.is_not(None))
+    yield seat, _oldest(seat, seat.c.id < later, seat.c.why.is_not(None))
     # A code that nobody used ends by itself within a day.
     yield unlock_code, _oldest(unlock_code, unlock_code.c.id < first)
     yield phone_code, _oldest(phone_code, phone_code.c.id < first)

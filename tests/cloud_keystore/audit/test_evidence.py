@@ -53,6 +53,7 @@ from cloudcard.registry.v1 import (
     profiles_pb2,
     requests_pb2,
     roles_pb2,
+    shared_devices_pb2,
     webhooks_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
@@ -172,6 +173,8 @@ TOLD: dict[str, Kind] = {
     "AccountService.UpdateAccount": Kind.WINDOWS_ACCOUNT_CHANGED,
     "AccountService.RemoveAccount": Kind.WINDOWS_ACCOUNT_REMOVED,
     "AccountService.SetAccountDirectory": Kind.ACCOUNT_DIRECTORY_CHANGED,
+    "SharedDeviceService.AddSharedDevice": Kind.IDENTITY_INVITED,
+    "SharedDeviceService.RemoveSharedDevice": Kind.IDENTITY_REMOVED,
     "DomainService.AddDomain": Kind.EMAIL_DOMAIN_ADDED,
     "DomainService.RemoveDomain": Kind.EMAIL_DOMAIN_REMOVED,
     "RequestService.SetFourEyes": Kind.FOUR_EYES_SET,
@@ -252,6 +255,8 @@ UNTOLD: dict[str, str] = {
     },
     "FindingService.Find": "reads",
     "DomainService.ListDomains": "reads",
+    "SharedDeviceService.ListSharedDevices": "reads",
+    "SharedDeviceService.SignOutSharedDevice": "tells of whoever was signed in, if anybody was",
     **{
         f"DirectoryService.List{name}": "reads"
         for name in ("Differences", "GroupMappings", "OperatorPersons")
@@ -441,6 +446,12 @@ def test_every_change_and_every_use_is_told(place: Place) -> None:
         organisations_pb2.MigrateOrganisationRequest(
             organisation_id=made.id, to_organisation_id=old.id
         )
+    )
+    shared = registry.shared_devices.AddSharedDevice(
+        shared_devices_pb2.AddSharedDeviceRequest(display_name="Tablet")
+    ).device.id
+    registry.shared_devices.RemoveSharedDevice(
+        shared_devices_pb2.RemoveSharedDeviceRequest(device_id=shared, reason="lost")
     )
     registry.domains.AddDomain(domains_pb2.AddDomainRequest(name="example.org"))
     registry.domains.RemoveDomain(domains_pb2.RemoveDomainRequest(name="example.org"))

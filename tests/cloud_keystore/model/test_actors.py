@@ -21,6 +21,8 @@ TEXTS = {  # as journals have had them from the first
     "auditor 01926a52": Actor(ActorKind.AUDITOR, "01926a52"),
     "API client 01926a52": Actor(ActorKind.CLIENT, "01926a52"),
     "user 01926a52": Actor(ActorKind.HOLDER, "01926a52"),
+    "shared_device 01926a52": Actor(ActorKind.SHARED_DEVICE, "01926a52"),
+    "seat 01926a52": Actor(ActorKind.SEAT, "01926a52"),
     "operator of this computer": DATA_FOLDER,
 }
 

@@ -74,6 +74,7 @@ REASONS: Mapping[str, str] = {
     "ClientService": STAFF,
     "DirectoryService": DIRECTORY,
     "DomainService": RULES,
+    "SharedDeviceService": "somebody stands before the device, and sets its page up",
     "ExternalService": RULES,
     "FeedbackService": "it is what staff say of the service",
     "FindingService": "people say names, where programs know identifiers",

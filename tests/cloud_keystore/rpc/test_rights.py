@@ -39,6 +39,7 @@ from cloudcard.registry.v1 import (
     profiles_pb2,
     requests_pb2,
     roles_pb2,
+    shared_devices_pb2,
     webhooks_pb2,
 )
 from cloudcard_tools.enrolment import spending
@@ -72,6 +73,7 @@ class Place:
     card: str
     device: str
     workstation: str
+    tablet: str
     operator: str
     auditor: str
     assignment: str
@@ -206,6 +208,16 @@ THINGS: Mapping[str, Row] = {
     ),
     "IdentityService.CreateShortCode": Row(
         Right.DEVICES, lambda at: staff.CreateShortCodeRequest(user_id=at.user)
+    ),
+    "SharedDeviceService.AddSharedDevice": Row(
+        Right.WORKSTATIONS,
+        lambda at: shared_devices_pb2.AddSharedDeviceRequest(
+            display_name="Tablet", organisation_id=at.organisation
+        ),
+    ),
+    "SharedDeviceService.SignOutSharedDevice": Row(
+        Right.WORKSTATIONS,
+        lambda at: shared_devices_pb2.SignOutSharedDeviceRequest(device_id=at.tablet),
     ),
     "IdentityService.GetWorkstationReport": Row(
         Right.VIEW, lambda at: staff.GetWorkstationReportRequest(workstation_id=at.workstation)
@@ -386,6 +398,10 @@ THINGS: Mapping[str, Row] = {
         Right.WORKSTATIONS,
         lambda at: staff.RemoveWorkstationRequest(workstation_id=at.workstation, reason="old"),
     ),
+    "SharedDeviceService.RemoveSharedDevice": Row(
+        Right.WORKSTATIONS,
+        lambda at: shared_devices_pb2.RemoveSharedDeviceRequest(device_id=at.tablet, reason="old"),
+    ),
     "IdentityService.RemoveOperator": Row(
         Right.ROLES,
         lambda at: staff.RemoveOperatorRequest(operator_id=at.operator, reason="left"),
@@ -452,6 +468,10 @@ LISTS: Mapping[str, tuple[Right, Message]] = {
     "PeopleService.ListPending": (Right.VIEW, people_pb2.ListPendingRequest()),
     "PeopleService.ListExpiring": (Right.VIEW, people_pb2.ListExpiringRequest(days=3650)),
     "IdentityService.ListWorkstations": (Right.VIEW, staff.ListWorkstationsRequest()),
+    "SharedDeviceService.ListSharedDevices": (
+        Right.VIEW,
+        shared_devices_pb2.ListSharedDevicesRequest(),
+    ),
     "IdentityService.ListOperators": (Right.ROLES, staff.ListOperatorsRequest()),
     "IdentityService.ListAuditors": (Right.ROLES, staff.ListAuditorsRequest()),
     "CardService.CountCards": (Right.VIEW, cards_pb2.CountCardsRequest()),
@@ -673,6 +693,11 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
     pc = identities.CreateWorkstation(
         staff.CreateWorkstationRequest(display_name=f"PC {name}", organisation_id=own)
     ).workstation
+    tablet = registry.shared_devices.AddSharedDevice(
+        shared_devices_pb2.AddSharedDeviceRequest(
+            display_name=f"Tablet {name}", organisation_id=own
+        )
+    ).device
     identities.CreateOperator(
         staff.CreateOperatorRequest(
             display_name=f"Olga {name}", role=BuiltIn.SUPPORT, organisation_id=own
@@ -734,6 +759,7 @@ def new_place(keystore: KeystoreProcess, name: str, parent: str, inviter: grpc.C
         card=card.serial,
         device=devices.devices[-1].id,
         workstation=pc.id,
+        tablet=tablet.id,
         operator=operator,
         auditor=auditors.auditors[-1].id,
         assignment=next(each.id for each in granted.assignments if each.identity_id == operator),

@@ -13,6 +13,7 @@ from support.commands import LEAVES
 
 IRREVERSIBLE = {
     *(("ra", kind, "remove") for kind in ("workstation", "operator", "auditor", "client")),
+    ("ra", "shared-device", "remove"),
     ("ra", "device", "remove"),
     ("ra", "webhook", "remove"),
     ("ra", "card", "revoke"),

@@ -18,9 +18,10 @@ from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.model.journal import Entry
 from cloudcard_tools.audit.grounds import Ground, Wrong, is_later
 
-IDENTITIES = {ActorKind.WORKSTATION, ActorKind.DEVICE, ActorKind.OPERATOR, ActorKind.AUDITOR}
+OF_DEVICES = {ActorKind.DEVICE, ActorKind.SHARED_DEVICE, ActorKind.SEAT}
+IDENTITIES = {ActorKind.WORKSTATION, *OF_DEVICES, ActorKind.OPERATOR, ActorKind.AUDITOR}
 ADDED = IDENTITIES | {ActorKind.CLIENT}  # who act after somebody has added them
-USERS_OF_KEYS = {ActorKind.WORKSTATION, ActorKind.DEVICE}
+USERS_OF_KEYS = {ActorKind.WORKSTATION, ActorKind.DEVICE, ActorKind.SEAT}
 SOME_ID = b"passkey"  # of a credential: the key itself is in the entry
 NOT_BOUND = (
     "that the approval keys of some devices were made for their invitations, because entries of "

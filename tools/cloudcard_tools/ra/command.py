@@ -37,6 +37,7 @@ from cloudcard_tools.ra.reports import expiring, pending
 from cloudcard_tools.ra.rights.requests import request
 from cloudcard_tools.ra.rights.roles import role
 from cloudcard_tools.ra.rights.visiting import log_in
+from cloudcard_tools.ra.sharing.shared_devices import shared_device
 from cloudcard_tools.ra.sheets.exporting import export
 from cloudcard_tools.ra.sheets.importing import import_people
 from cloudcard_tools.ra.sheets.report import report
@@ -64,6 +65,7 @@ Examples:
   cloudcard ra card issue ada@example.org --profile v2
   cloudcard ra card list --json
   cloudcard ra device remove "Ada's phone" --reason lost
+  cloudcard ra shared-device add "Ward 7 tablet" --site "Ward 7"
   cloudcard ra workstation remove WARD7-PC3 --reason stolen
   cloudcard ra operator invite "Olga Hopper"
   cloudcard ra client add "HR system" --role ra-agent
@@ -117,6 +119,7 @@ ra.add_command(ca)
 for each in (ca_trust, ca_est, ca_use, ca_external, ca_distrust):
     ca.add_command(each)
 ra.add_command(device)
+ra.add_command(shared_device)
 ra.add_command(alerts)
 ra.add_command(notify)
 ra.add_command(feedback)

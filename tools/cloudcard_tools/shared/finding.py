@@ -36,6 +36,7 @@ WORDS: Mapping[Sort, Words] = {
     Sort.WORKSTATION: Words("workstation", "workstations", "cloudcard ra workstation list"),
     Sort.OPERATOR: Words("operator", "operators", "cloudcard ra operator list"),
     Sort.AUDITOR: Words("auditor", "auditors", "cloudcard ra auditor list"),
+    Sort.SHARED_DEVICE: Words("shared device", "shared devices", "cloudcard ra shared-device list"),
     Sort.CLIENT: Words("API client", "API clients", "cloudcard ra client list"),
     Sort.ORGANISATION: Words("organisation", "organisations", "cloudcard ra organisation list"),
     Sort.ALERT: Words("alert", "alerts", "cloudcard ra alerts list --all"),

@@ -1,8 +1,8 @@
-// Takes the code that a workstation shows: typed, or read from its screen.
+// Takes the code that a workstation or a shared device shows: typed, or read from its screen.
 import { at, button, say, show } from "./screen.js";
 
-const CODE = /^CLOUDCARD:[A-Z0-9:]+$/, SIGN_IN = /^CLOUDCARD:IN:/;
-const NOT_THIS = "This is not the code of a workstation: its text begins with CLOUDCARD:.";
+const CODE = /^CLOUDCARD:[A-Z0-9:]+$/, SIGN_IN = /^CLOUDCARD:IN:/, SEAT = /^CLOUDCARD:SEAT:/;
+const NOT_THIS = "This is not the code of a workstation or a shared device: its text begins with CLOUDCARD:.";
 
 export class Claims {
   #calls;
@@ -50,7 +50,9 @@ export class Claims {
   }
 
   async #claim(code, serial) {
-    const told = await this.#calls.ask("POST", "claims", { qr_text: code, card_serial: serial });
+    const told = SEAT.test(code)
+      ? await this.#calls.ask("POST", "seats/claims", { qr_text: code })
+      : await this.#calls.ask("POST", "claims", { qr_text: code, card_serial: serial });
     at("qr-text").value = "";
     await this.#claimed(told);
   }

@@ -62,6 +62,7 @@ export async function enrolled(token, deviceName, byPasskey) {
     passkey: begun.passkey?.kept,
     certificateSha256: await sha256(decode(said.certificate)),
     requestKey: decode(said.request_key),
+    isShared: said.is_shared === true,
   };
   await keep("own", device);
   await keep("begun", undefined);

@@ -14,10 +14,12 @@ import { Bell, quieten } from "./ringing.js";
 import { Scanner } from "./scanning.js";
 import { at, done, element, say, show, shown } from "./screen.js";
 import { Sessions } from "./sessions.js";
+import { SharedDevice } from "./shared.js";
+import { fill } from "./showing.js";
 import { Standing } from "./standing.js";
 import { Survey } from "./survey.js";
 import { keepShell, takeNewest, takeNext } from "./updating.js";
-import { documents, ended, facts, title } from "./words.js";
+import { ended, title } from "./words.js";
 
 const LONGEST_PAUSE = 30000, FIRST_PAUSE = 1000; // milliseconds before the keystore is asked again
 
@@ -164,7 +166,7 @@ class Authenticator {
   }
 
   async #listFurther() {
-    this.#sessions.list(this.#standing.offers("sign-ins"));
+    this.#sessions.list((name) => this.#standing.offers(name));
     if (this.#standing.offers("survey")) this.#survey.list();
     // A passkey asks for finger, face or PIN by itself.
     if (this.#standing.offers("pin") && this.#device.passkey === undefined) await this.#pins.list();
@@ -177,23 +179,8 @@ class Authenticator {
   #show(request) {
     say("");
     this.#shown = request;
-    at("request-title").textContent = title(request.says);
-    at("facts").replaceChildren(...facts(request).map(([label, value]) => {
-      const row = element("div", "nhsuk-summary-list__row", "");
-      const code = label === "Check code" ? " cloudcard-code" : "";
-      row.append(
-        element("dt", "nhsuk-summary-list__key", label),
-        element("dd", `nhsuk-summary-list__value${code}`, value),
-      );
-      return row;
-    }));
-    const listed = documents(request.says);
-    at("documents-title").textContent = listed.length === 1 ? "The document" : `The ${listed.length} documents`;
-    at("documents").replaceChildren(...listed.map(([text, data]) => element("li", "", text, element("code", "", data))));
-    at("documents-group").hidden = listed.length === 0;
-    at("number").value = at("pin").value = "";
+    fill(request);
     this.#askPin();
-    at("number-group").hidden = request.isClaimed;
     show("request");
     at("request-title").focus();
   }
@@ -225,8 +212,7 @@ class Authenticator {
         }
       }
       const evidence = await this.#evidence(request, decision, number);
-      const said = { decision, number, ...evidence, is_sign_in: request.says.signIn !== null };
-      const { state } = await this.#sent(`requests/${encodeURIComponent(request.id)}/decision`, said);
+      const { state } = await this.#sent(...this.#answer(request, decision, number, evidence));
       this.#waiting.delete(request.id);
       this.#shown = null;
       await remember(`${this.#decided(decision, state, request)} ${title(request.says).replace("?", "")}, for ${request.says.workstation.displayName}.`);
@@ -235,6 +221,13 @@ class Authenticator {
     } finally {
       this.#busy(false);
     }
+  }
+
+  // Where a decision is sent, and what is said there.
+  #answer(request, decision, number, evidence) {
+    const id = encodeURIComponent(request.id);
+    if (request.says.seat) return [`seats/${id}/decision`, { decision, ...evidence }];
+    return [`requests/${id}/decision`, { decision, number, ...evidence, is_sign_in: request.says.signIn !== null }];
   }
 
   // What proves a decision: by this browser's key, or by its passkey.
@@ -258,7 +251,7 @@ class Authenticator {
   #decided(decision, state, request) {
     const where = request.says.workstation.displayName;
     if (decision === Decision.NOT_ME) {
-      done("Reported", request.says.signIn
+      done("Reported", request.says.signIn || request.says.seat
         ? "Your registration authority knows. The card stays in use: no passcode was given."
         : "The card is suspended, and your registration authority knows.");
       return "Reported:";
@@ -330,7 +323,7 @@ function beginEnrolment(scanner) {
     try {
       const device = await enrolled(at("token").value, at("device-name").value.trim(), at("by-passkey").checked);
       at("token").value = "";
-      new Authenticator(device, scanner).begin();
+      launch(device, scanner);
     } catch (error) {
       if (![NoToken, NoPasskey, Refused, OutOfReach].some((each) => error instanceof each)) throw error;
       say(error.message);
@@ -352,6 +345,12 @@ async function begin() {
   const device = await kept("own").catch(() => null);
   if (device === null) show("unable");
   else if (device === undefined) beginEnrolment(scanner);
+  else launch(device, scanner);
+}
+
+// A device that several people share approves for whoever signs in, and for nobody by itself.
+function launch(device, scanner) {
+  if (device.isShared) new SharedDevice(device).begin();
   else new Authenticator(device, scanner).begin();
 }
 

@@ -3,7 +3,7 @@
 // wholly it does not show: unknown fields and repeated ones are refused.
 
 const VARINT = 0, BYTES = 2; // wire types (Protocol Buffers, "Encoding")
-const USE_VERSION = 2, SIGN_IN_VERSION = 3, DOCUMENTS_VERSION = 4;
+const USE_VERSION = 2, SIGN_IN_VERSION = 3, DOCUMENTS_VERSION = 4, SEAT_VERSION = 5;
 
 const number = { wire: VARINT, read: Number, none: 0 };
 const text = { wire: BYTES, read: (raw) => new TextDecoder("utf-8", { fatal: true }).decode(raw), none: "" };
@@ -14,6 +14,7 @@ const list = (item) => ({ ...item, repeated: true });
 const TIMESTAMP = { 1: ["seconds", number], 2: ["nanos", number] };
 const SESSION = { 1: ["mostUses", number], 2: ["seconds", number] };
 const SIGN_IN = { 1: ["seconds", number] };
+const SEAT = { 1: ["seconds", number], 2: ["idleSeconds", number], 3: ["keySha256", bytes] };
 const WORKSTATION = {
   1: ["workstationId", text],
   2: ["displayName", text],
@@ -45,6 +46,7 @@ const PAYLOAD = {
   22: ["requestId", bytes],
   23: ["signIn", message(SIGN_IN)],
   24: ["documents", list(text)],
+  25: ["seat", message(SEAT)],
 };
 
 export class Unreadable extends Error {}
@@ -52,12 +54,15 @@ export class Unreadable extends Error {}
 // The payload as an object. Throws Unreadable for bytes that this page cannot show all of.
 export function decodePayload(raw) {
   const found = read(raw, PAYLOAD);
-  const version = found.documents.length > 0 ? DOCUMENTS_VERSION : USE_VERSION;
+  const ofUse = found.documents.length > 0 ? DOCUMENTS_VERSION : USE_VERSION;
+  const version = found.seat ? SEAT_VERSION : ofUse;
   if (found.version !== (found.signIn ? SIGN_IN_VERSION : version)) {
     throw new Unreadable("This request is of a newer kind: open this page again, to have its newest version.");
   }
   if (!found.workstation || !found.createTime || !found.expireTime) throw new Unreadable("This request is not whole.");
-  if (found.signIn && (found.keyUse || found.keyId || found.session || found.inputSha256.length || found.documents.length)) {
+  const usesNoKey = found.signIn || found.seat;
+  if (found.seat && (found.signIn || found.cardSerial)) throw new Unreadable("This request says two things at once.");
+  if (usesNoKey && (found.keyUse || found.keyId || found.session || found.inputSha256.length || found.documents.length)) {
     throw new Unreadable("This request says two things at once.");
   }
   if (found.documents.length > 0 && found.documents.length !== found.inputSha256.length) {

@@ -7,6 +7,7 @@ const STATEMENT_DOMAIN = utf8("cloudcard statement v1\0");
 const ASSENT_DOMAIN = utf8("cloudcard assent v1\0");
 const REQUEST_DOMAIN = utf8("cloudcard request v1\0");
 const CODE_DOMAIN = utf8("cloudcard check code v1\0");
+const SEAT_DOMAIN = utf8("cloudcard seat v1\0");
 const CODE_ITERATIONS = 10000, CODE_BITS = 40;
 const CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CURVE = { name: "ECDSA", namedCurve: "P-256" };
@@ -56,8 +57,12 @@ export async function signed(request, decision, number, privateKey) {
   return toDer(new Uint8Array(await crypto.subtle.sign(SIGNING, privateKey, statement(request, decision, number))));
 }
 
+// Eight characters that a shared device shows too, of the key that it has made.
+export const seatCode = (keySha256) => slowCode(concat(SEAT_DOMAIN, keySha256));
+
 // Eight characters that the workstation shows too, each from what it knows itself.
 async function checkCode(says) {
+  if (says.seat) return seatCode(says.seat.keySha256);
   if (says.signIn || says.requestId.length === 0) return "";
   const serial = utf8(says.cardSerial);
   const numbers = [
@@ -66,7 +71,10 @@ async function checkCode(says) {
   ];
   const fixed = new DataView(new ArrayBuffer(8 * numbers.length));
   numbers.forEach((number, place) => fixed.setBigInt64(8 * place, BigInt(number)));
-  const subject = concat(new Uint8Array(fixed.buffer), says.requestId, serial, ...says.inputSha256);
+  return slowCode(concat(new Uint8Array(fixed.buffer), says.requestId, serial, ...says.inputSha256));
+}
+
+async function slowCode(subject) {
   const key = await crypto.subtle.importKey("raw", subject, "PBKDF2", false, ["deriveBits"]);
   const slow = { name: "PBKDF2", hash: "SHA-256", salt: CODE_DOMAIN, iterations: CODE_ITERATIONS };
   const bits = new Uint8Array(await crypto.subtle.deriveBits(slow, key, CODE_BITS));

@@ -17,6 +17,7 @@ const time = (stamp) => new Date(stamp.seconds * 1000).toLocaleTimeString([], { 
 // The title of a request.
 export function title(says) {
   if (says.signIn) return "Put your card into a reader?";
+  if (says.seat) return "Sign in to a shared device?";
   const use = KEY_USE[says.keyUse] ?? "Use a key in an unknown way";
   if (says.session) {
     const minutes = Math.ceil(says.session.seconds / 60);
@@ -25,17 +26,25 @@ export function title(says) {
   return says.inputSha256.length === 1 ? `${use} once?` : `${use} ${says.inputSha256.length} times?`;
 }
 
+function lasts({ signIn, seat }) {
+  if (signIn) return `${Math.ceil(signIn.seconds / 3600)} hours at most`;
+  if (!seat) return "";
+  const most = seat.seconds < 7200 ? `${Math.ceil(seat.seconds / 60)} minutes` : `${Math.ceil(seat.seconds / 3600)} hours`;
+  return `${most} at most, or until nobody has done anything there for ${Math.ceil(seat.idleSeconds / 60)} minutes. It approves for you until then.`;
+}
+
 // The facts of a request, in the order in which they are shown.
 export function facts(request) {
   const says = request.says;
+  const usesNoKey = says.signIn || says.seat;
   const found = [
-    ["Workstation", says.workstation.displayName],
+    [says.seat ? "Shared device" : "Workstation", says.workstation.displayName],
     ["Place", says.workstation.site],
-    ["Application", says.signIn ? "" : says.application || "not known"],
+    ["Application", usesNoKey ? "" : says.application || "not known"],
     ["Check code", request.code],
     ["Card", says.cardSerial],
-    ["Key", says.signIn ? "" : KEY_NAME[says.keyRef] ?? `Key ${says.keyRef.toString(16).toUpperCase()}`],
-    ["For", says.signIn ? `${Math.ceil(says.signIn.seconds / 3600)} hours at most` : ""],
+    ["Key", usesNoKey ? "" : KEY_NAME[says.keyRef] ?? `Key ${says.keyRef.toString(16).toUpperCase()}`],
+    ["For", lasts(says)],
     ["Holder", says.userDisplayName],
     ["Asked at", time(says.createTime)],
     ["Decide until", time(says.expireTime)],

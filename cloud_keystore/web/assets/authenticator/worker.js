@@ -9,7 +9,7 @@ const SHELL = [
   "/assets/mark-white.svg",
   "/assets/vendor/jsQR.js",
   "/assets/vendor/nhsuk-frontend.css",
-  ...["about", "bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "passkeys", "payload", "pins", "protocol", "questions", "ringing", "scanning", "screen", "sessions", "standing", "survey", "updating", "words"].map(
+  ...["about", "bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "passkeys", "payload", "pins", "protocol", "questions", "ringing", "scanning", "screen", "sessions", "shared", "showing", "standing", "survey", "updating", "words"].map(
     (name) => `/assets/authenticator/${name}.js`,
   ),
 ];

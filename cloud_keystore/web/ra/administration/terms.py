@@ -233,6 +233,14 @@ WORDS: Mapping[Term, Words] = MappingProxyType(
             lambda policy: policy.refuses_puk,
             lambda policy, value: replace(policy, refuses_puk=value),
         ),
+        Term.SHARED_DEVICES: _count(
+            "Minutes at a shared device",
+            "shared_device_minutes",
+            "How long holders can be signed in to a device that several share, 5 to 720. "
+            "0: not at all.",
+            lambda policy: policy.shared_device_time // MINUTE,
+            lambda policy, value: replace(policy, shared_device_time=value * MINUTE),
+        ),
     }
 )
 

@@ -122,6 +122,13 @@ def policy() -> None:
     help="Whether workstations take no PUK: another PIN is chosen on the phone.",
 )
 @click.option(
+    "--shared-device-minutes",
+    type=click.IntRange(0, 720),
+    default=0,
+    help="How long holders can be signed in to a device that several share (shared-device add): 5 "
+    "to 720; by default not at all.",
+)
+@click.option(
     "--lock",
     "locked",
     type=click.Choice(list(values.TERMS)),
@@ -148,6 +155,7 @@ def policy_set(
     security_answers: int,
     portal_changes: bool,
     refuses_puk: bool,
+    shared_device_minutes: int,
     locked: tuple[str, ...],
     caller: Caller,
 ) -> None:
@@ -181,6 +189,7 @@ def policy_set(
             security_answers=security_answers,
             portal_changes=portal_changes,
             refuses_puk=refuses_puk,
+            shared_device_seconds=shared_device_minutes * 60,
         ),
         own=pb.OwnTerms(names=_given()),
         locked=locked,

@@ -32,6 +32,7 @@ POLICY_LABELS = {
     "security_answers": "Security answers",
     "portal_changes": "Portal changes",
     "refuses_puk": "Refuses the PUK",
+    "shared_device_seconds": "Seconds at shared devices",
     "own": "Set here",
     "locked": "Locked below",
     "set": "Set",
@@ -48,6 +49,7 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     "survey_after": ("survey_after",),
     "portal_passwords": ("portal_passwords", "security_answers", "portal_changes"),
     "refuses_puk": ("refuses_puk",),
+    "shared_device_seconds": ("shared_device_minutes",),
 }
 
 
@@ -82,6 +84,7 @@ def policy_row(message: pb.PolicyVersion, names: Mapping[str, str]) -> Row:
         "security_answers": policy.security_answers or None,
         "portal_changes": policy.portal_changes,
         "refuses_puk": policy.refuses_puk,
+        "shared_device_seconds": policy.shared_device_seconds or None,
         "own": "all" if len(message.own) == len(TERMS) else " ".join(message.own),
         "locked": " ".join(message.locked) or None,
         "here_alone": message.here_alone,

@@ -25,27 +25,29 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$cloudcard/approval/v1/approval.proto\x12\x15\x63loudcard.approval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x0cSessionTerms\x12\x11\n\tmost_uses\x18\x01 \x01(\r\x12\x0f\n\x07seconds\x18\x02 \x01(\r\"j\n\x10WorkstationClaim\x12\x16\n\x0eworkstation_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x04 \x01(\x0c\"\x1e\n\x0bSignInTerms\x12\x0f\n\x07seconds\x18\x01 \x01(\r\"\xd1\x05\n\x07Payload\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x14\n\x0coperation_id\x18\x02 \x01(\t\x12.\n\x07key_use\x18\x03 \x01(\x0e\x32\x1d.cloudcard.approval.v1.KeyUse\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x0f\n\x07key_ref\x18\x05 \x01(\r\x12\x33\n\talgorithm\x18\x06 \x01(\x0e\x32 .cloudcard.approval.v1.Algorithm\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x07 \x01(\x0c\x12\x13\n\x0b\x63\x61rd_serial\x18\x08 \x01(\t\x12\x0f\n\x07user_id\x18\t \x01(\t\x12\x19\n\x11user_display_name\x18\n \x01(\t\x12\x14\n\x0cinput_sha256\x18\x0b \x03(\x0c\x12<\n\x0bworkstation\x18\x0c \x01(\x0b\x32\'.cloudcard.approval.v1.WorkstationClaim\x12\x13\n\x0b\x61pplication\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05nonce\x18\x10 \x01(\x0c\x12\x0e\n\x06policy\x18\x11 \x01(\t\x12\x0f\n\x07\x66\x61\x63tors\x18\x12 \x03(\t\x12\x34\n\x07session\x18\x13 \x01(\x0b\x32#.cloudcard.approval.v1.SessionTerms\x12\x14\n\x0corganisation\x18\x14 \x01(\t\x12\x19\n\x11number_commitment\x18\x15 \x01(\x0c\x12\x12\n\nrequest_id\x18\x16 \x01(\x0c\x12\x33\n\x07sign_in\x18\x17 \x01(\x0b\x32\".cloudcard.approval.v1.SignInTerms\x12\x11\n\tdocuments\x18\x18 \x03(\t*[\n\x06KeyUse\x12\x17\n\x13KEY_USE_UNSPECIFIED\x10\x00\x12\x10\n\x0cKEY_USE_SIGN\x10\x01\x12\x13\n\x0fKEY_USE_DECRYPT\x10\x02\x12\x11\n\rKEY_USE_AGREE\x10\x03*\xe5\x01\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LGORITHM_RSA_3072\x10\x05\x12\x16\n\x12\x41LGORITHM_RSA_1024\x10\x06\x12\x16\n\x12\x41LGORITHM_RSA_2048\x10\x07\x12\x16\n\x12\x41LGORITHM_ECC_P256\x10\x11\x12\x16\n\x12\x41LGORITHM_ECC_P384\x10\x14\x12\x16\n\x12\x41LGORITHM_RSA_4096\x10\x16\x12\x16\n\x11\x41LGORITHM_ED25519\x10\xe0\x01\x12\x15\n\x10\x41LGORITHM_X25519\x10\xe1\x01*D\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNEL_PUSH\x10\x01\x12\x0e\n\nCHANNEL_QR\x10\x02*\xff\x01\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PENDING\x10\x01\x12\x1c\n\x18OPERATION_STATE_APPROVED\x10\x02\x12\x1a\n\x16OPERATION_STATE_DENIED\x10\x03\x12\x1b\n\x17OPERATION_STATE_EXPIRED\x10\x04\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x05\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x06\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$cloudcard/approval/v1/approval.proto\x12\x15\x63loudcard.approval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x0cSessionTerms\x12\x11\n\tmost_uses\x18\x01 \x01(\r\x12\x0f\n\x07seconds\x18\x02 \x01(\r\"j\n\x10WorkstationClaim\x12\x16\n\x0eworkstation_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x04 \x01(\x0c\"\x1e\n\x0bSignInTerms\x12\x0f\n\x07seconds\x18\x01 \x01(\r\"F\n\tSeatTerms\x12\x0f\n\x07seconds\x18\x01 \x01(\r\x12\x14\n\x0cidle_seconds\x18\x02 \x01(\r\x12\x12\n\nkey_sha256\x18\x03 \x01(\x0c\"\x81\x06\n\x07Payload\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x14\n\x0coperation_id\x18\x02 \x01(\t\x12.\n\x07key_use\x18\x03 \x01(\x0e\x32\x1d.cloudcard.approval.v1.KeyUse\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x0f\n\x07key_ref\x18\x05 \x01(\r\x12\x33\n\talgorithm\x18\x06 \x01(\x0e\x32 .cloudcard.approval.v1.Algorithm\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x07 \x01(\x0c\x12\x13\n\x0b\x63\x61rd_serial\x18\x08 \x01(\t\x12\x0f\n\x07user_id\x18\t \x01(\t\x12\x19\n\x11user_display_name\x18\n \x01(\t\x12\x14\n\x0cinput_sha256\x18\x0b \x03(\x0c\x12<\n\x0bworkstation\x18\x0c \x01(\x0b\x32\'.cloudcard.approval.v1.WorkstationClaim\x12\x13\n\x0b\x61pplication\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05nonce\x18\x10 \x01(\x0c\x12\x0e\n\x06policy\x18\x11 \x01(\t\x12\x0f\n\x07\x66\x61\x63tors\x18\x12 \x03(\t\x12\x34\n\x07session\x18\x13 \x01(\x0b\x32#.cloudcard.approval.v1.SessionTerms\x12\x14\n\x0corganisation\x18\x14 \x01(\t\x12\x19\n\x11number_commitment\x18\x15 \x01(\x0c\x12\x12\n\nrequest_id\x18\x16 \x01(\x0c\x12\x33\n\x07sign_in\x18\x17 \x01(\x0b\x32\".cloudcard.approval.v1.SignInTerms\x12\x11\n\tdocuments\x18\x18 \x03(\t\x12.\n\x04seat\x18\x19 \x01(\x0b\x32 .cloudcard.approval.v1.SeatTerms*[\n\x06KeyUse\x12\x17\n\x13KEY_USE_UNSPECIFIED\x10\x00\x12\x10\n\x0cKEY_USE_SIGN\x10\x01\x12\x13\n\x0fKEY_USE_DECRYPT\x10\x02\x12\x11\n\rKEY_USE_AGREE\x10\x03*\xe5\x01\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LGORITHM_RSA_3072\x10\x05\x12\x16\n\x12\x41LGORITHM_RSA_1024\x10\x06\x12\x16\n\x12\x41LGORITHM_RSA_2048\x10\x07\x12\x16\n\x12\x41LGORITHM_ECC_P256\x10\x11\x12\x16\n\x12\x41LGORITHM_ECC_P384\x10\x14\x12\x16\n\x12\x41LGORITHM_RSA_4096\x10\x16\x12\x16\n\x11\x41LGORITHM_ED25519\x10\xe0\x01\x12\x15\n\x10\x41LGORITHM_X25519\x10\xe1\x01*D\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNEL_PUSH\x10\x01\x12\x0e\n\nCHANNEL_QR\x10\x02*\xff\x01\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PENDING\x10\x01\x12\x1c\n\x18OPERATION_STATE_APPROVED\x10\x02\x12\x1a\n\x16OPERATION_STATE_DENIED\x10\x03\x12\x1b\n\x17OPERATION_STATE_EXPIRED\x10\x04\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x05\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x06\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.approval.v1.approval_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KEYUSE']._serialized_start=1012
-  _globals['_KEYUSE']._serialized_end=1103
-  _globals['_ALGORITHM']._serialized_start=1106
-  _globals['_ALGORITHM']._serialized_end=1335
-  _globals['_CHANNEL']._serialized_start=1337
-  _globals['_CHANNEL']._serialized_end=1405
-  _globals['_OPERATIONSTATE']._serialized_start=1408
-  _globals['_OPERATIONSTATE']._serialized_end=1663
+  _globals['_KEYUSE']._serialized_start=1132
+  _globals['_KEYUSE']._serialized_end=1223
+  _globals['_ALGORITHM']._serialized_start=1226
+  _globals['_ALGORITHM']._serialized_end=1455
+  _globals['_CHANNEL']._serialized_start=1457
+  _globals['_CHANNEL']._serialized_end=1525
+  _globals['_OPERATIONSTATE']._serialized_start=1528
+  _globals['_OPERATIONSTATE']._serialized_end=1783
   _globals['_SESSIONTERMS']._serialized_start=96
   _globals['_SESSIONTERMS']._serialized_end=146
   _globals['_WORKSTATIONCLAIM']._serialized_start=148
   _globals['_WORKSTATIONCLAIM']._serialized_end=254
   _globals['_SIGNINTERMS']._serialized_start=256
   _globals['_SIGNINTERMS']._serialized_end=286
-  _globals['_PAYLOAD']._serialized_start=289
-  _globals['_PAYLOAD']._serialized_end=1010
+  _globals['_SEATTERMS']._serialized_start=288
+  _globals['_SEATTERMS']._serialized_end=358
+  _globals['_PAYLOAD']._serialized_start=361
+  _globals['_PAYLOAD']._serialized_end=1130
 # @@protoc_insertion_point(module_scope)

@@ -249,6 +249,36 @@ class SignInTerms(_message.Message):
 Global___SignInTerms: _TypeAlias = SignInTerms  # noqa: Y015
 
 @_typing.final
+class SeatTerms(_message.Message):
+    """SeatTerms say what a seat allows: the shared device approves for the holder by a key that it has made for that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: _builtins.int
+    IDLE_SECONDS_FIELD_NUMBER: _builtins.int
+    KEY_SHA256_FIELD_NUMBER: _builtins.int
+    seconds: _builtins.int
+    """How long it lasts at most from the approval, in seconds; at least 1."""
+    idle_seconds: _builtins.int
+    """After how many seconds it ends if nobody does anything there; at least 1."""
+    key_sha256: _builtins.bytes
+    """SHA-256 of the key's SubjectPublicKeyInfo, 32 bytes. No other key approves at this seat."""
+    def __init__(
+        self,
+        *,
+        seconds: _builtins.int = ...,
+        idle_seconds: _builtins.int = ...,
+        key_sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idle_seconds", b"idle_seconds", "key_sha256", b"key_sha256", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatTerms: _TypeAlias = SeatTerms  # noqa: Y015
+
+@_typing.final
 class Payload(_message.Message):
     """Payload is what a device shows and signs. The keystore encodes it once. These bytes are sent and stored unchanged,
     and
@@ -281,9 +311,10 @@ class Payload(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SIGN_IN_FIELD_NUMBER: _builtins.int
     DOCUMENTS_FIELD_NUMBER: _builtins.int
+    SEAT_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of this layout: 2 for uses and sessions of a key, 3 for a sign-in, 4 for uses of a key for documents that are
-    listed. A device neither shows nor signs a version that it does not know.
+    listed, 5 for a seat at a shared device. A device neither shows nor signs a version that it does not know.
     """
     operation_id: _builtins.str
     """Identifier of the operation, a UUID."""
@@ -353,6 +384,12 @@ class Payload(_message.Message):
         shows all of them.
         """
 
+    @_builtins.property
+    def seat(self) -> Global___SeatTerms:
+        """Set in version 5, and only there: the holder signs in to a shared device, which stands in the place of the workstation.
+        Nothing of a card or key is set then.
+        """
+
     def __init__(
         self,
         *,
@@ -380,10 +417,11 @@ class Payload(_message.Message):
         request_id: _builtins.bytes = ...,
         sign_in: Global___SignInTerms | None = ...,
         documents: _abc.Iterable[_builtins.str] | None = ...,
+        seat: Global___SeatTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "session", b"session", "sign_in", b"sign_in", "workstation", b"workstation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "seat", b"seat", "session", b"session", "sign_in", b"sign_in", "workstation", b"workstation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "documents", b"documents", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "request_id", b"request_id", "session", b"session", "sign_in", b"sign_in", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "application", b"application", "card_serial", b"card_serial", "certificate_sha256", b"certificate_sha256", "create_time", b"create_time", "documents", b"documents", "expire_time", b"expire_time", "factors", b"factors", "input_sha256", b"input_sha256", "key_id", b"key_id", "key_ref", b"key_ref", "key_use", b"key_use", "nonce", b"nonce", "number_commitment", b"number_commitment", "operation_id", b"operation_id", "organisation", b"organisation", "policy", b"policy", "request_id", b"request_id", "seat", b"seat", "session", b"session", "sign_in", b"sign_in", "user_display_name", b"user_display_name", "user_id", b"user_id", "version", b"version", "workstation", b"workstation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

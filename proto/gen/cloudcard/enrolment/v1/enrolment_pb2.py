@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&cloudcard/enrolment/v1/enrolment.proto\x12\x16\x63loudcard.enrolment.v1\"\xfb\x01\n\x0c\x45nrolRequest\x12\x14\n\x0ctoken_secret\x18\x01 \x01(\x0c\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x37\n\nnative_key\x18\x04 \x01(\x0b\x32!.cloudcard.enrolment.v1.NativeKeyH\x00\x12>\n\x07passkey\x18\x05 \x01(\x0b\x32+.cloudcard.enrolment.v1.PasskeyRegistrationH\x00\x12*\n\x04role\x18\x06 \x01(\x0e\x32\x1c.cloudcard.enrolment.v1.RoleB\x0e\n\x0c\x61pproval_key\"2\n\tNativeKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"_\n\x13PasskeyRegistration\x12\x1a\n\x12\x61ttestation_object\x18\x01 \x01(\x0c\x12\x18\n\x10\x63lient_data_json\x18\x02 \x01(\x0c\x12\x12\n\ntransports\x18\x03 \x03(\t\".\n\x16GetPasskeyTermsRequest\x12\x14\n\x0ctoken_secret\x18\x01 \x01(\x0c\"`\n\x17GetPasskeyTermsResponse\x12\r\n\x05rp_id\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x13\n\x0buser_handle\x18\x03 \x01(\x0c\x12\x11\n\tuser_name\x18\x04 \x01(\t\"\xd1\x01\n\rEnrolResponse\x12*\n\x04role\x18\x01 \x01(\x0e\x32\x1c.cloudcard.enrolment.v1.Role\x12\n\n\x02id\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x04 \x01(\x0c\x12\x13\n\x0brequest_key\x18\x05 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x07 \x01(\t\x12\x1f\n\x17\x66urther_ca_certificates\x18\x08 \x03(\x0c*y\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x14\n\x10ROLE_WORKSTATION\x10\x01\x12\x0f\n\x0bROLE_DEVICE\x10\x02\x12\x11\n\rROLE_OPERATOR\x10\x03\x12\x10\n\x0cROLE_AUDITOR\x10\x04\x12\x0f\n\x0bROLE_CLIENT\x10\x05\x32\xdc\x01\n\x10\x45nrolmentService\x12T\n\x05\x45nrol\x12$.cloudcard.enrolment.v1.EnrolRequest\x1a%.cloudcard.enrolment.v1.EnrolResponse\x12r\n\x0fGetPasskeyTerms\x12..cloudcard.enrolment.v1.GetPasskeyTermsRequest\x1a/.cloudcard.enrolment.v1.GetPasskeyTermsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&cloudcard/enrolment/v1/enrolment.proto\x12\x16\x63loudcard.enrolment.v1\"\xfb\x01\n\x0c\x45nrolRequest\x12\x14\n\x0ctoken_secret\x18\x01 \x01(\x0c\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x37\n\nnative_key\x18\x04 \x01(\x0b\x32!.cloudcard.enrolment.v1.NativeKeyH\x00\x12>\n\x07passkey\x18\x05 \x01(\x0b\x32+.cloudcard.enrolment.v1.PasskeyRegistrationH\x00\x12*\n\x04role\x18\x06 \x01(\x0e\x32\x1c.cloudcard.enrolment.v1.RoleB\x0e\n\x0c\x61pproval_key\"2\n\tNativeKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"_\n\x13PasskeyRegistration\x12\x1a\n\x12\x61ttestation_object\x18\x01 \x01(\x0c\x12\x18\n\x10\x63lient_data_json\x18\x02 \x01(\x0c\x12\x12\n\ntransports\x18\x03 \x03(\t\".\n\x16GetPasskeyTermsRequest\x12\x14\n\x0ctoken_secret\x18\x01 \x01(\x0c\"`\n\x17GetPasskeyTermsResponse\x12\r\n\x05rp_id\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x13\n\x0buser_handle\x18\x03 \x01(\x0c\x12\x11\n\tuser_name\x18\x04 \x01(\t\"\xd1\x01\n\rEnrolResponse\x12*\n\x04role\x18\x01 \x01(\x0e\x32\x1c.cloudcard.enrolment.v1.Role\x12\n\n\x02id\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x04 \x01(\x0c\x12\x13\n\x0brequest_key\x18\x05 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x07 \x01(\t\x12\x1f\n\x17\x66urther_ca_certificates\x18\x08 \x03(\x0c*\xa0\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x14\n\x10ROLE_WORKSTATION\x10\x01\x12\x0f\n\x0bROLE_DEVICE\x10\x02\x12\x11\n\rROLE_OPERATOR\x10\x03\x12\x10\n\x0cROLE_AUDITOR\x10\x04\x12\x0f\n\x0bROLE_CLIENT\x10\x05\x12\x16\n\x12ROLE_SHARED_DEVICE\x10\x07\x12\r\n\tROLE_SEAT\x10\x08\x32\xdc\x01\n\x10\x45nrolmentService\x12T\n\x05\x45nrol\x12$.cloudcard.enrolment.v1.EnrolRequest\x1a%.cloudcard.enrolment.v1.EnrolResponse\x12r\n\x0fGetPasskeyTerms\x12..cloudcard.enrolment.v1.GetPasskeyTermsRequest\x1a/.cloudcard.enrolment.v1.GetPasskeyTermsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.enrolment.v1.enrolment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=827
-  _globals['_ROLE']._serialized_end=948
+  _globals['_ROLE']._serialized_start=828
+  _globals['_ROLE']._serialized_end=988
   _globals['_ENROLREQUEST']._serialized_start=67
   _globals['_ENROLREQUEST']._serialized_end=318
   _globals['_NATIVEKEY']._serialized_start=320
@@ -45,6 +45,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPASSKEYTERMSRESPONSE']._serialized_end=613
   _globals['_ENROLRESPONSE']._serialized_start=616
   _globals['_ENROLRESPONSE']._serialized_end=825
-  _globals['_ENROLMENTSERVICE']._serialized_start=951
-  _globals['_ENROLMENTSERVICE']._serialized_end=1171
+  _globals['_ENROLMENTSERVICE']._serialized_start=991
+  _globals['_ENROLMENTSERVICE']._serialized_end=1211
 # @@protoc_insertion_point(module_scope)

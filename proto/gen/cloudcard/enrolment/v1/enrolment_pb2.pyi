@@ -37,6 +37,10 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """An auditor, who reads the journal."""
     ROLE_CLIENT: _Role.ValueType  # 5
     """A program that calls the REST API. It is never enrolled, and no service of gRPC is for it."""
+    ROLE_SHARED_DEVICE: _Role.ValueType  # 7
+    """A device that several holders share, whose authenticator is a page. It is enrolled by that page alone."""
+    ROLE_SEAT: _Role.ValueType  # 8
+    """What a holder is at a shared device while signed in there. It is never enrolled by a token."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Role says what an identity may do."""
@@ -53,6 +57,10 @@ ROLE_AUDITOR: Role.ValueType  # 4
 """An auditor, who reads the journal."""
 ROLE_CLIENT: Role.ValueType  # 5
 """A program that calls the REST API. It is never enrolled, and no service of gRPC is for it."""
+ROLE_SHARED_DEVICE: Role.ValueType  # 7
+"""A device that several holders share, whose authenticator is a page. It is enrolled by that page alone."""
+ROLE_SEAT: Role.ValueType  # 8
+"""What a holder is at a shared device while signed in there. It is never enrolled by a token."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cloudcard/registry/v1/finding.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x0b\x46indRequest\x12)\n\x04sort\x18\x01 \x01(\x0e\x32\x1b.cloudcard.registry.v1.Sort\x12\x0c\n\x04text\x18\x02 \x01(\t\"K\n\x0c\x46indResponse\x12-\n\x07matches\x18\x01 \x03(\x0b\x32\x1c.cloudcard.registry.v1.Match\x12\x0c\n\x04more\x18\x02 \x01(\r\"\x7f\n\x05Match\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x61\x62out\x18\x03 \x03(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\r\n\x05\x65nded\x18\x05 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xd2\x01\n\x04Sort\x12\x14\n\x10SORT_UNSPECIFIED\x10\x00\x12\r\n\tSORT_USER\x10\x01\x12\r\n\tSORT_CARD\x10\x02\x12\x0f\n\x0bSORT_DEVICE\x10\x03\x12\x14\n\x10SORT_WORKSTATION\x10\x04\x12\x11\n\rSORT_OPERATOR\x10\x05\x12\x10\n\x0cSORT_AUDITOR\x10\x06\x12\x15\n\x11SORT_ORGANISATION\x10\x07\x12\x0e\n\nSORT_ALERT\x10\x08\x12\x12\n\x0eSORT_OPERATION\x10\t\x12\x0f\n\x0bSORT_CLIENT\x10\n2a\n\x0e\x46indingService\x12O\n\x04\x46ind\x12\".cloudcard.registry.v1.FindRequest\x1a#.cloudcard.registry.v1.FindResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cloudcard/registry/v1/finding.proto\x12\x15\x63loudcard.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x0b\x46indRequest\x12)\n\x04sort\x18\x01 \x01(\x0e\x32\x1b.cloudcard.registry.v1.Sort\x12\x0c\n\x04text\x18\x02 \x01(\t\"K\n\x0c\x46indResponse\x12-\n\x07matches\x18\x01 \x03(\x0b\x32\x1c.cloudcard.registry.v1.Match\x12\x0c\n\x04more\x18\x02 \x01(\r\"\x7f\n\x05Match\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x61\x62out\x18\x03 \x03(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\r\n\x05\x65nded\x18\x05 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xea\x01\n\x04Sort\x12\x14\n\x10SORT_UNSPECIFIED\x10\x00\x12\r\n\tSORT_USER\x10\x01\x12\r\n\tSORT_CARD\x10\x02\x12\x0f\n\x0bSORT_DEVICE\x10\x03\x12\x14\n\x10SORT_WORKSTATION\x10\x04\x12\x11\n\rSORT_OPERATOR\x10\x05\x12\x10\n\x0cSORT_AUDITOR\x10\x06\x12\x15\n\x11SORT_ORGANISATION\x10\x07\x12\x0e\n\nSORT_ALERT\x10\x08\x12\x12\n\x0eSORT_OPERATION\x10\t\x12\x0f\n\x0bSORT_CLIENT\x10\n\x12\x16\n\x12SORT_SHARED_DEVICE\x10\x0b\x32\x61\n\x0e\x46indingService\x12O\n\x04\x46ind\x12\".cloudcard.registry.v1.FindRequest\x1a#.cloudcard.registry.v1.FindResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.registry.v1.findi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SORT']._serialized_start=374
-  _globals['_SORT']._serialized_end=584
+  _globals['_SORT']._serialized_end=608
   _globals['_FINDREQUEST']._serialized_start=95
   _globals['_FINDREQUEST']._serialized_end=165
   _globals['_FINDRESPONSE']._serialized_start=167
   _globals['_FINDRESPONSE']._serialized_end=242
   _globals['_MATCH']._serialized_start=244
   _globals['_MATCH']._serialized_end=371
-  _globals['_FINDINGSERVICE']._serialized_start=586
-  _globals['_FINDINGSERVICE']._serialized_end=683
+  _globals['_FINDINGSERVICE']._serialized_start=610
+  _globals['_FINDINGSERVICE']._serialized_end=707
 # @@protoc_insertion_point(module_scope)

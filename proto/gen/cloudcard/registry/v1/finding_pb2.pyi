@@ -48,6 +48,8 @@ class _SortEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sort.ValueType],
     """Operations and sessions: by identifier."""
     SORT_CLIENT: _Sort.ValueType  # 10
     """API clients: by identifier or name."""
+    SORT_SHARED_DEVICE: _Sort.ValueType  # 11
+    """Devices that several holders share: by identifier or name."""
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
     """Sort is a sort of things that can be found."""
@@ -74,6 +76,8 @@ SORT_OPERATION: Sort.ValueType  # 9
 """Operations and sessions: by identifier."""
 SORT_CLIENT: Sort.ValueType  # 10
 """API clients: by identifier or name."""
+SORT_SHARED_DEVICE: Sort.ValueType  # 11
+"""Devices that several holders share: by identifier or name."""
 Global___Sort: _TypeAlias = Sort  # noqa: Y015
 
 @_typing.final

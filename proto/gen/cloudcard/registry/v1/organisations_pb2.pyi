@@ -76,6 +76,7 @@ class Policy(_message.Message):
     SECURITY_ANSWERS_FIELD_NUMBER: _builtins.int
     REFUSES_PUK_FIELD_NUMBER: _builtins.int
     PORTAL_CHANGES_FIELD_NUMBER: _builtins.int
+    SHARED_DEVICE_SECONDS_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -102,6 +103,8 @@ class Policy(_message.Message):
     """Whether holders choose another passcode and renew a card that ends soon at the portal, each with the yes of their
     phone. Only with portal_passwords.
     """
+    shared_device_seconds: _builtins.int
+    """How long a holder can be signed in to a device that several holders share, in seconds: 300 to 43200; 0 means not at all."""
     @_builtins.property
     def session(self) -> _approval_pb2.SessionTerms:
         """The longest sessions that are allowed; absent if none are. Never for keys for content commitment."""
@@ -133,10 +136,11 @@ class Policy(_message.Message):
         security_answers: _builtins.int = ...,
         refuses_puk: _builtins.bool = ...,
         portal_changes: _builtins.bool = ...,
+        shared_device_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_changes", b"portal_changes", "portal_passwords", b"portal_passwords", "refuses_puk", b"refuses_puk", "security_answers", b"security_answers", "session", b"session", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_changes", b"portal_changes", "portal_passwords", b"portal_passwords", "refuses_puk", b"refuses_puk", "security_answers", b"security_answers", "session", b"session", "shared_device_seconds", b"shared_device_seconds", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -204,7 +208,7 @@ Global___PolicyVersion: _TypeAlias = PolicyVersion  # noqa: Y015
 class OwnTerms(_message.Message):
     """OwnTerms names terms of a policy: "passwordless", "largest_batch", "largest_commitment_batch", "session", "channels",
     "passkeys" (with synced_passkeys and passkey_models), "unlock_code_seconds", "survey_after", "portal_passwords" (with
-    security_answers and portal_changes) and "refuses_puk".
+    security_answers and portal_changes), "refuses_puk" and "shared_device_seconds".
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -35,6 +35,7 @@ ANSWERS = {
         "portal_changes": "yes",
     },
     Term.REFUSES_PUK: {"refuses_puk": "yes"},
+    Term.SHARED_DEVICES: {"shared_device_minutes": "480"},
 }
 SEEN = re.compile(r'name="seen" value="([^"]+)"')
 
@@ -78,6 +79,7 @@ def test_each_term_is_set_and_inherited_again(world: World, visitor: Visitor, te
         (Term.CHANNELS, {}),
         (Term.PASSKEYS, {"passkeys": "yes", "synced": "no", "models": "YubiKey"}),
         (Term.CODE_TIME, {"minutes": "4"}),
+        (Term.SHARED_DEVICES, {"shared_device_minutes": "4"}),
         (
             Term.PASSWORDS,
             {"portal_passwords": "no", "security_answers": "1", "portal_changes": "no"},

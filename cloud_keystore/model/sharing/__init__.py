@@ -1,0 +1,1 @@
+"""Devices that several holders share, and who is signed in to them."""

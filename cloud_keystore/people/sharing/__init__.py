@@ -1,0 +1,1 @@
+"""Use cases of devices that several holders share, for the registration authority."""

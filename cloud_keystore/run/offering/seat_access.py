@@ -1,0 +1,41 @@
+"""What operators' commands can ask of custody for shared devices, and the process of the pages for
+these and for whoever is signed in there: parts of their tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cloud_keystore.border.table import Access, Proven
+from cloud_keystore.model.people import Role
+
+DEVICE, OPERATOR, SEAT, SHARED = Role.DEVICE, Role.OPERATOR, Role.SEAT, Role.SHARED_DEVICE
+SHARED_DEVICES: Mapping[str, Access] = MappingProxyType(
+    {
+        "shared_devices.add": OPERATOR,
+        "shared_devices.list_all": OPERATOR,
+        "shared_devices.sign_out": OPERATOR,
+        "shared_devices.remove": OPERATOR,
+    }
+)
+SEATS: Mapping[str, Access] = MappingProxyType(
+    {
+        "seats.begin": SHARED,
+        "seats.find": SHARED,
+        "seats.leave": SHARED,
+        "seats.stay": SEAT,
+        "seats.sign_out": SEAT,
+        "seated.waiting": SEAT,
+        "seated.find": SEAT,
+        "seated.signature": SEAT,
+        "seated.decide": SEAT,
+        "seating.claim": DEVICE,
+        "seating.decide": DEVICE,
+        "seats.list_open": DEVICE,
+        "seats.end": DEVICE,
+        "shared_devices.list_all": OPERATOR,
+        "shared_devices.sign_out": OPERATOR,
+        "shared_devices.remove": Proven(OPERATOR),
+    }
+)

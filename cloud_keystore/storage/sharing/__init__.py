@@ -1,0 +1,1 @@
+"""Rows of who is signed in to a device that several holders share."""

@@ -631,6 +631,7 @@ def new_world(
     reading = Reading(
         database, clock, journal_key.load_or_make(database, seal), Finding(database, clock).find
     )
+    seats = Seats(database, seal, clock, os.urandom, woken.extend)
     return World(
         database=database,
         clock=clock,
@@ -671,7 +672,7 @@ def new_world(
         portal_visits=PortalVisits(passwords, assents),
         beginnings=Beginnings(addresses, passwords, short_codes),
         own_passwords=OwnPasswords(passwords),
-        holdings=Holdings(Sessions(database, clock), admitting),
+        holdings=Holdings(Sessions(database, clock), admitting, seats),
         passcode_resets=PasscodeResets(passcodes, assents),
         own_renewals=Renewals(prolonging, assents),
         security_questions=Questions(passcodes),
@@ -687,7 +688,7 @@ def new_world(
         devices=Devices(database, clock, woken.extend, os.urandom),
         identities=(identities := Identities(database, clock, woken.extend)),
         shared_devices=SharedDevices(people_, identities),
-        seats=Seats(database, seal, clock, os.urandom, woken.extend),
+        seats=seats,
         seating=Seating(database, seal, clock, os.urandom, woken.extend, authority),
         problems=Problems(database, clock),
         roles=roles,

@@ -13,6 +13,7 @@ from cloud_keystore.model.cards import UNISSUED
 from cloud_keystore.model.journal import decode
 from cloud_keystore.model.people import Identity, IdentityState, User
 from cloud_keystore.operations.admitting import Admitting, OpenSignIn
+from cloud_keystore.operations.seats import OpenSeat, Seats
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.portal.knowing import owner
 from cloud_keystore.people.portal.visits import others
@@ -34,7 +35,8 @@ STAFF = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Own:
     """A holder's cards that are issued, the oldest first; phones that are not removed; what is open
-    with the cards; how many other browsers are logged in.
+    with the cards; shared devices at which the holder is signed in; how many other browsers are
+    logged in.
     """
 
     user: User
@@ -42,6 +44,7 @@ class Own:
     phones: tuple[Identity, ...]
     sessions: tuple[OpenSession, ...]
     sign_ins: tuple[OpenSignIn, ...]
+    seats: tuple[OpenSeat, ...]
     other_visits: int
 
 
@@ -51,6 +54,7 @@ class Holdings:
 
     sessions: Sessions
     admitting: Admitting
+    seats: Seats
 
     def show(self, holder: Identity) -> Own:
         """What there is of a holder. Raises IdentityRejected, UserClosed."""
@@ -69,6 +73,7 @@ class Holdings:
             tuple(kept),
             tuple(self.sessions.list_open(holder)),
             tuple(self.admitting.list_open(holder)),
+            tuple(self.seats.list_open(holder)),
             elsewhere,
         )
 
@@ -79,6 +84,10 @@ class Holdings:
     def end_sign_in(self, sign_in_id: str, holder: Identity) -> None:
         """Take a card of the holder's out of a reader. Raises SignInNotFound."""
         self.admitting.end(sign_in_id, holder)
+
+    def end_seat(self, seat_id: str, holder: Identity) -> None:
+        """Sign the holder out at a shared device. Raises SeatNotFound."""
+        self.seats.end(seat_id, holder)
 
     def events(self, holder: Identity) -> tuple[Told, ...]:
         """The last entries of the journal about a holder, the newest first. Raises

@@ -61,6 +61,7 @@ from cloud_keystore.web.ra.overviews.ending import EndingPages
 from cloud_keystore.web.ra.overviews.evidence import EvidencePages
 from cloud_keystore.web.ra.overviews.feedback import FeedbackPages
 from cloud_keystore.web.ra.overviews.journal import JournalPages
+from cloud_keystore.web.ra.overviews.shared_devices import SharedDevicePages
 from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
 from cloud_keystore.web.ra.overviews.workstations import WorkstationPages
 from cloud_keystore.web.ra.own.cards import CardLogInPages, CardPlaces
@@ -247,6 +248,7 @@ def _overviews(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[R
         *WorkstationPages(
             views, use_cases.identities, use_cases.problems, alerts, organisations, clock
         ).rows(),
+        *SharedDevicePages(views, use_cases.shared_devices, organisations, clock).rows(),
         *FeedbackPages(views, use_cases.feedback).rows(),
     )
 

@@ -11,6 +11,7 @@ from cloud_keystore.cards.prolonging import Prolonging
 from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations.admitting import Admitting
+from cloud_keystore.operations.seats import Seats
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.assents import Assents
@@ -40,6 +41,7 @@ class PortalUseCases:
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords
+    seats: Seats
     holdings: Holdings
     passcode_resets: PasscodeResets
     own_renewals: Renewals
@@ -57,6 +59,7 @@ def portal_use_cases(
     questions = Questions(passcodes)
     passwords, short_codes = Passwords(passcodes, questions), ShortCodes(parts.people)
     addresses = Addresses(parts.database, parts.clock, os.urandom, parts.seal)
+    seats = Seats(parts.database, parts.seal, parts.clock, os.urandom, wake)
     assents = Assents(parts.database, parts.clock, os.urandom, wake)
     return PortalUseCases(
         addresses=addresses,
@@ -69,7 +72,8 @@ def portal_use_cases(
         portal_visits=PortalVisits(passwords, assents),
         beginnings=Beginnings(addresses, passwords, short_codes),
         own_passwords=OwnPasswords(passwords),
-        holdings=Holdings(sessions, admitting),
+        seats=seats,
+        holdings=Holdings(sessions, admitting, seats),
         passcode_resets=PasscodeResets(passcodes, assents),
         own_renewals=Renewals(prolonging, assents),
     )

@@ -43,6 +43,7 @@ PORTAL: Mapping[str, Access] = MappingProxyType(
         "holdings.events": HOLDER,
         "holdings.end_session": HOLDER,
         "holdings.end_sign_in": HOLDER,
+        "holdings.end_seat": HOLDER,
         "passcode_resets.look": HOLDER,
         "passcode_resets.ask": HOLDER,
         "passcode_resets.choose": HOLDER,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloud_keystore.border.table import Access, Proven
+from cloud_keystore.border.table import Access
 from cloud_keystore.model.people import Role
 
 DEVICE, OPERATOR, SEAT, SHARED = Role.DEVICE, Role.OPERATOR, Role.SEAT, Role.SHARED_DEVICE
@@ -36,6 +36,6 @@ SEATS: Mapping[str, Access] = MappingProxyType(
         "seats.end": DEVICE,
         "shared_devices.list_all": OPERATOR,
         "shared_devices.sign_out": OPERATOR,
-        "shared_devices.remove": Proven(OPERATOR),
+        "shared_devices.remove": OPERATOR,
     }
 )

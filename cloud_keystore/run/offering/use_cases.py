@@ -43,7 +43,6 @@ from cloud_keystore.operations.admitting import Admitting
 from cloud_keystore.operations.asking import Asking
 from cloud_keystore.operations.deciding import Deciding
 from cloud_keystore.operations.seating import Seating
-from cloud_keystore.operations.seats import Seats
 from cloud_keystore.operations.sessions import Sessions
 from cloud_keystore.operations.signing_in import SigningIn
 from cloud_keystore.operations.validating import Validating
@@ -144,7 +143,6 @@ class MainUseCases(PortalUseCases):
     devices: Devices
     identities: Identities
     shared_devices: SharedDevices
-    seats: Seats
     seating: Seating
     seated: Deciding
     problems: Problems
@@ -306,7 +304,6 @@ def main_use_cases(
         devices=Devices(database=database, clock=clock, wake=wake, random=os.urandom),
         identities=identities,
         shared_devices=SharedDevices(parts.people, identities),
-        seats=Seats(database, seal, clock, os.urandom, wake),
         seating=Seating(database, seal, clock, os.urandom, wake, parts.authorities),
         seated=deciding,
         problems=Problems(database=database, clock=clock),

@@ -42,6 +42,7 @@ class OwnPages:
             Row("GET", SESSIONS, self.in_use),
             Row("POST", f"{SESSIONS}/{{session_id}}/end", self.end_session),
             Row("POST", f"{AT}/sign-ins/{{sign_in_id}}/end", self.end_sign_in),
+            Row("POST", f"{AT}/seats/{{seat_id}}/end", self.end_seat),
             Row("POST", f"{AT}/visits/end", self.end_visits),
             Row("GET", HISTORY, self.history),
         )
@@ -93,6 +94,11 @@ class OwnPages:
         """Take a card out of a reader."""
         self.holdings.end_sign_in(str(request.path_params["sign_in_id"]), current().visitor)
         return see(f"{SESSIONS}?done=sign-in")
+
+    def end_seat(self, request: Request) -> Response:
+        """Sign out at a shared device."""
+        self.holdings.end_seat(str(request.path_params["seat_id"]), current().visitor)
+        return see(f"{SESSIONS}?done=seat")
 
     def end_visits(self, _request: Request) -> Response:
         """Log out all other browsers."""

@@ -36,6 +36,7 @@ DONE: Mapping[str, Done] = MappingProxyType(
         ),
         "session": Done(Kind.SESSION_ENDED, "The session is ended"),
         "sign-in": Done(Kind.SIGN_IN_ENDED, "The card is taken out of the reader"),
+        "seat": Done(Kind.SEAT_ENDED, "You are signed out of the shared device"),
         "visits": Done(Kind.VISIT_ENDED, "The other browsers are logged out"),
         "renewed": Done(
             Kind.CARD_RENEWED,

@@ -155,6 +155,7 @@ SAID: Mapping[str, str] = MappingProxyType(
         "acknowledged": "It is acknowledged.",
         "changed": "It is changed. This holds at once.",
         "removed": "It is removed.",
+        "signed-out": "Nobody is signed in there any more.",
         "granted": "The role is granted. It holds at once, or from its first day on.",
         "withdrawn": "The role is withdrawn. It gives no right any more.",
         "approved": "It is approved, and done.",

@@ -60,7 +60,9 @@ WHAT: Mapping[str, Sorts] = MappingProxyType(
                 )
             ),
         ),
-        "uses": Sorts("Uses of cards", frozenset(("operation", "session", "sign-in", "ticket"))),
+        "uses": Sorts(
+            "Uses of cards", frozenset(("operation", "seat", "session", "sign-in", "ticket"))
+        ),
         "people": Sorts(
             "People",
             frozenset(

@@ -22,6 +22,10 @@ from support.visitor import FORM
 NOBODY = "nobody@example.org"
 WRONG = "not this one, Sir"
 SCRIPT = "<script>alert(1)</script>"
+OTHERS = (
+    *("/me/phones/{}/remove", "/me/sessions/{}/end", "/me/sign-ins/{}/end"),
+    "/me/seats/{}/end",
+)
 
 
 @pytest.fixture
@@ -215,7 +219,7 @@ def test_a_log_in_leads_nowhere_else(portal: Portal, application: ASGIApp, wante
 def test_what_belongs_to_others_is_as_what_is_not_there(world: World, ada: Guest) -> None:
     """The attack: identifiers of others in an address."""
     _, stranger = world.user("Mallory")
-    for path in ("/me/phones/{}/remove", "/me/sessions/{}/end", "/me/sign-ins/{}/end"):
+    for path in OTHERS:
         hidden = ada.post(path.format(stranger.identity.id))
         missing = ada.post(path.format("nobody"))
         assert (hidden.status, hidden.body) == (missing.status, missing.body)

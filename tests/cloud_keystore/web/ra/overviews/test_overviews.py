@@ -23,7 +23,7 @@ from support.keystore_world import OPERATOR, World
 from support.visitor import Visitor
 
 SCRIPT = "<script>alert(1)</script>"
-PATHS = ("alerts", "report", "unfinished", "workstations", "feedback", "scores")
+PATHS = ("alerts", "report", "unfinished", "workstations", "shared-devices", "feedback", "scores")
 
 
 @pytest.fixture

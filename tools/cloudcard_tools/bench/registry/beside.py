@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from sqlalchemy import ColumnElement, Table, exists, select
@@ -30,6 +31,8 @@ from cloudcard_tools.bench.growth.keystore import of_kind
 LIFE = timedelta(days=730)
 GENERALIZED = "%Y%m%d%H%M%SZ"  # a time in a certificate (X.690, 11.7)
 TABLES = (t.card, t.key, t.passcode)
+Model: TypeAlias = dict[Table, list[Values]]
+Periods: TypeAlias = Sequence[Sequence[datetime]]
 PHONES = (t.identity.c.user_id == t.user.c.id) & (t.identity.c.state == IdentityState.ACTIVE)
 
 
@@ -49,9 +52,10 @@ class Beside:
                 _model(parts.database, serial),
                 _without(parts.database, t.card.c.user_id == t.user.c.id),
             )
+            periods = _periods(model)
             for start in range(0, len(holders), PORTION):
                 copies = [
-                    _copy(model, holder, LIFE * number / len(holders))
+                    _copy(model, periods, holder, LIFE * number / len(holders))
                     for number, holder in enumerate(holders[start : start + PORTION], start)
                 ]
                 with parts.database.write(long=True) as connection:
@@ -101,7 +105,7 @@ class Beside:
             yield parts
 
 
-def _model(database: Database, serial: str) -> dict[Table, list[Values]]:
+def _model(database: Database, serial: str) -> Model:
     with database.read() as connection:
         card_id = connection.execute(select(t.card.c.id).where(t.card.c.serial == serial)).scalar()
         conditions = (t.card.c.id, t.key.c.card_id, t.passcode.c.card_id)
@@ -121,7 +125,7 @@ def _without(database: Database, has_what: ColumnElement[bool]) -> Sequence[str]
         return connection.execute(select(t.user.c.id).where(~has)).scalars().all()
 
 
-def _copy(model: dict[Table, list[Values]], holder: str, left: timedelta) -> dict[Table, list[Row]]:
+def _copy(model: Model, periods: Periods, holder: str, left: timedelta) -> dict[Table, list[Row]]:
     now = utc_now()
     card_id = new_id(now, os.urandom)
     (card,) = model[t.card]
@@ -130,9 +134,9 @@ def _copy(model: dict[Table, list[Values]], holder: str, left: timedelta) -> dic
         for table in (t.key, t.passcode)
     }
     later = now + left - of_kind(datetime, card["expire_time"])
-    for key in copies[t.key]:
+    for key, times in zip(copies[t.key], periods, strict=True):
         key["id"] = new_id(now, os.urandom)
-        key["certificate"] = _moved(of_kind(bytes, key["certificate"]), later)
+        key["certificate"] = _moved(of_kind(bytes, key["certificate"]), times, later)
     copies[t.card] = [
         {
             **card,
@@ -148,17 +152,24 @@ def _copy(model: dict[Table, list[Values]], holder: str, left: timedelta) -> dic
     return copies
 
 
-def _moved(certificate: bytes, later: timedelta) -> bytes:
+def _periods(model: Model) -> Periods:
+    """The private key usage period of each certificate of a card: the times that are there."""
+    found: list[tuple[datetime, ...]] = []
+    for key in model[t.key]:
+        certificate = x509.load_der_x509_certificate(of_kind(bytes, key["certificate"]))
+        try:
+            period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod)
+        except x509.ExtensionNotFound:
+            found.append(())
+        else:
+            times = (period.value.not_before, period.value.not_after)
+            found.append(tuple(filter(None, times)))
+    return found
+
+
+def _moved(certificate: bytes, times: Sequence[datetime], later: timedelta) -> bytes:
     """A certificate whose private key usage period is so much later, which nobody has signed."""
-    try:
-        period = (
-            x509.load_der_x509_certificate(certificate)
-            .extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod)
-            .value
-        )
-    except x509.ExtensionNotFound:
-        return certificate
-    for time in filter(None, (period.not_before, period.not_after)):
+    for time in times:
         before, after = (each.strftime(GENERALIZED).encode() for each in (time, time + later))
         certificate = certificate.replace(before, after)
     return certificate

@@ -5,7 +5,7 @@ soon.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -29,6 +29,7 @@ from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.issuing import orders
 from cloud_keystore.storage.listing import users as listing
+from cloud_keystore.storage.listing.counted import Counts
 from cloud_keystore.storage.outbox import notifications as outbox
 
 
@@ -50,6 +51,7 @@ class Reports:
 
     database: Database
     clock: Clock
+    counts: Counts = field(default_factory=Counts)
 
     def pending(self, page: Page | None = None, *, actor: Actor) -> list[Pending]:
         """Users whom the actor sees, who have not left and have no active device or no card in use,
@@ -98,7 +100,10 @@ class Reports:
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            return listing.counts(by.connection, now, by.seen_organisations(), wanted)
+            connection, seen = by.connection, by.seen_organisations()
+            if wanted:
+                return listing.counts(connection, now, seen, wanted)
+            return self.counts.of(connection, now, seen)
 
     def expiring(
         self,

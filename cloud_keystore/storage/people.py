@@ -10,12 +10,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
     and_,
     func,
     not_,
     or_,
     select,
     true,
+    union,
 )
 
 from cloud_keystore.model.cards import IN_USE, Card
@@ -29,9 +31,10 @@ from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.contacts import memberships
 from cloud_keystore.storage.databases.failures import record
-from cloud_keystore.storage.databases.indexes import number
+from cloud_keystore.storage.databases.indexes import is_closed, is_long, is_short, number
 from cloud_keystore.storage.databases.portions import paged, portions
 
+OF_IDS = frozenset("0123456789abcdef-")
 LONGEST_KEY = 64  # of a name by which people are sorted: as much of it as an index takes
 _PRESENT = t.user.c.state == UserState.ACTIVE
 
@@ -138,13 +141,19 @@ def search(connection: Connection, text: str) -> set[str]:
     """
     if not unaccented(text):
         return set()
-    return set(connection.execute(select(t.user.c.id).where(called(text))).scalars())
+    return set(connection.execute(union(*called(text))).scalars())
 
 
-def called(text: str) -> ColumnElement[bool]:
-    """The condition that a user's identifier begins so, or that a text is any part of a name."""
-    part = t.user.c.search.contains(unaccented(text), autoescape=True)
-    return or_(part, t.user.c.id.startswith(text.lower(), autoescape=True))
+def called(text: str) -> tuple[Select[str], ...]:
+    """The queries for identifiers of users, not those around them: of those that begin so, and of
+    users of whom a text is any part of a name. Each finds all that it reads in an index.
+    """
+    u, beginning = t.user.alias("called").c, text.lower()
+    part = u.search.contains(unaccented(text), autoescape=True)
+    found = [select(u.id).where(each, part) for each in (is_short(u.search), is_long(u.search))]
+    if not set(beginning) <= OF_IDS:
+        return tuple(found)
+    return (*found, select(u.id).where(u.id.startswith(beginning, autoescape=True)))
 
 
 def with_ids(connection: Connection, ids: Iterable[str]) -> list[User]:
@@ -164,12 +173,23 @@ def unfinished(
     """Users who have not left, and have no active device or no card in use, oldest first: all or
     those of some organisations, or a page of them.
     """
+    u = t.user.c
+    query = select(u.id).where(not_(has_left()), not_(has_all(now)), belongs(within))
+    return with_ids(connection, connection.execute(paged(query, u.id, page)).scalars())
+
+
+def has_all(now: datetime) -> ColumnElement[bool]:
+    """The condition that a user has an active device, and a card in use."""
     u, i, c = t.user.c, t.identity.c, t.card.c
-    device = select(i.id).where(i.user_id == u.id, i.role == Role.DEVICE, *are_active(now))
-    card = select(c.id).where(c.user_id == u.id, c.state.in_(IN_USE))
-    unfinished = not_(and_(device.exists(), card.exists()))
-    query = select(t.user).where(_PRESENT, unfinished, belongs(within))
-    return [_to_user(row) for row in rows.read(connection, t.user, paged(query, u.id, page))]
+    device = select(i.user_id).where(i.user_id == u.id, i.role == Role.DEVICE, *are_active(now))
+    card = select(c.user_id).where(c.user_id == u.id, c.state.in_(IN_USE))
+    return and_(device.exists(), card.exists())
+
+
+def has_left() -> ColumnElement[bool]:
+    """The condition that a user was closed, for queries that read no row otherwise."""
+    closed = t.user.alias("closed").c
+    return t.user.c.id.in_(select(closed.id).where(is_closed(closed.state)))
 
 
 def change_user(connection: Connection, changed: User) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.authentic.declaring import metadata as metadata
+from cloud_keystore.storage.databases import indexes
 from cloud_keystore.storage.databases.indexes import HAS_RESULT, OPEN, OPEN_AT, OPEN_FOR, partial
 from cloud_keystore.storage.databases.instants import Instant
 
@@ -50,7 +51,7 @@ user = authentic(
     Column("phone", String, nullable=False, server_default=""),
     Column("phone_verify_time", Instant),
     Column("email_verify_time", Instant),
-    Column("organisation_id", String, nullable=False, server_default="default", index=True),
+    Column("organisation_id", String, nullable=False, server_default="default"),
     Column("profile", String, nullable=False, server_default=""),
     Column("email_by", String, nullable=False, server_default=""),  # an actor
     Column("next_email", String, nullable=False, server_default=""),  # not verified yet
@@ -59,10 +60,7 @@ user = authentic(
     Column("email_key", String),  # as addresses are compared; None as uuid12 is
     Column("upn_key", String),
     Column("name_key", String),  # by which people are sorted
-    Index("user_by_email_key", "email_key"),
-    Index("user_by_upn_key", "upn_key"),
-    Index("user_by_name_key", "name_key", "id"),
-    Index("user_by_uuid12", "uuid12", unique=True),
+    *indexes.of_users(),
 )
 
 identity = authentic(
@@ -72,7 +70,7 @@ identity = authentic(
     Column("state", String, nullable=False),
     Column("display_name", String, nullable=False),
     Column("site", String, nullable=False),
-    Column("user_id", ForeignKey("user.id"), index=True),
+    Column("user_id", ForeignKey("user.id")),
     Column("certificate_sha256", LargeBinary, unique=True),
     Column("public_key", LargeBinary),
     Column("create_time", Instant, nullable=False),
@@ -90,6 +88,7 @@ identity = authentic(
     Index("identity_by_next_certificate", "next_certificate_sha256", unique=True),
     Index("identity_by_former_certificate", "former_certificate_sha256"),
     Index("identity_by_end", "expire_time", "warn_time"),
+    *indexes.of_identities(),
 )
 
 token = authentic(
@@ -105,7 +104,7 @@ card = authentic(
     Column("id", String, primary_key=True),
     Column("serial", String, nullable=False, unique=True),
     Column("guid", LargeBinary, nullable=False, unique=True),
-    Column("user_id", ForeignKey("user.id"), nullable=False, index=True),
+    Column("user_id", ForeignKey("user.id"), nullable=False),
     Column("profile", String, nullable=False),
     Column("state", String, nullable=False),
     Column("reason", String, nullable=False, server_default=""),
@@ -114,7 +113,7 @@ card = authentic(
     Column("expire_time", Instant, nullable=False),
     Column("organisation_id", String, nullable=False, server_default="default"),
     Column("replaces_id", String),  # the card in whose place it is
-    Index("card_by_end", "expire_time"),
+    *indexes.of_cards(),
     partial("card_in_place_of", "replaces_id", where="replaces_id IS NOT NULL"),
 )
 

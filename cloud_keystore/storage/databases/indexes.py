@@ -17,7 +17,46 @@ OPEN = "coalesce(end_time, 0) = 0"
 # The same in other words, one for each further index of a table: a query finds its own index alone.
 # Nothing has ended in these microseconds of 1970.
 OPEN_AT, OPEN_FOR = "coalesce(end_time, 1) = 1", "coalesce(end_time, 2) = 2"
+# Of users. What people are called is looked for in an index, of which PostgreSQL bounds each entry
+# to 2,700 bytes; whoever is called more has another one.
+CLOSED = "state = 'closed'"
+LONGEST_SEARCH = 512
+SHORT, LONG = f"length(search) <= {LONGEST_SEARCH}", f"length(search) > {LONGEST_SEARCH}"
 _NUMBERS = {OPEN: 0, OPEN_AT: 1, OPEN_FOR: 2}
+
+
+def of_users() -> tuple[Index, ...]:
+    """Those of users. What lists show alone, or count, is found in them without the rows."""
+    return (
+        Index("user_by_email_key", "email_key"),
+        Index("user_by_upn_key", "upn_key"),
+        Index("user_by_name_key", "name_key", "id"),
+        Index("user_by_uuid12", "uuid12", unique=True),
+        Index("user_by_organisation", "organisation_id", "id"),
+        Index("user_by_profile", "profile", "id"),
+        partial("user_closed", "name_key", "id", where=CLOSED),
+        partial("user_called", "search", "id", where=SHORT),
+        partial("user_called_long", "id", where=LONG),
+    )
+
+
+def of_identities() -> tuple[Index, ...]:
+    """Those by which phones are found, in which is all that says whether somebody has one; and
+    those who are few beside them.
+    """
+    return (
+        Index("identity_by_user", "user_id", "role", "state", "expire_time"),
+        Index("identity_by_role", "role", "id"),
+    )
+
+
+def of_cards() -> tuple[Index, ...]:
+    """Those of cards, in which is what lists of people, and reports, say of them."""
+    return (
+        Index("card_by_end", "expire_time"),
+        Index("card_by_user", "user_id", "state", "serial"),
+        Index("card_by_organisation", "organisation_id", "profile", "state"),
+    )
 
 
 def partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
@@ -36,3 +75,18 @@ def is_open(end_time: Column[datetime], where: str = OPEN) -> ColumnElement[bool
     # Within the statement too: of a parameter, no database knows that it is that of the index.
     never = number(_NUMBERS[where])
     return func.coalesce(end_time, never) == never
+
+
+def is_closed(state: Column[str]) -> ColumnElement[bool]:
+    """The condition CLOSED."""
+    return state == literal_column("'closed'")
+
+
+def is_short(search: Column[str]) -> ColumnElement[bool]:
+    """The condition SHORT."""
+    return func.length(search) <= number(LONGEST_SEARCH)
+
+
+def is_long(search: Column[str]) -> ColumnElement[bool]:
+    """The condition LONG."""
+    return func.length(search) > number(LONGEST_SEARCH)

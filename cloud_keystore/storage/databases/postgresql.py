@@ -39,6 +39,8 @@ IDLE_SECONDS = 2  # in which a writer must say something, or it loses the lock
 # IDLE_SECONDS: else a stopped process would get the lock once for each request that it has waiting.
 LOCK_SECONDS = 1
 SESSION = {
+    # A list asks for a page of rows, and to compile for it takes seconds.
+    "jit": "off",
     "application_name": "cloudcard",
     "client_encoding": "utf8",
     "synchronous_commit": "on",  # a commit that was answered outlives a loss of power

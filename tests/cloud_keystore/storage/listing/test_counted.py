@@ -1,0 +1,128 @@
+"""How many users are in each state: what was counted holds until something happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from cloud_keystore.audit import entries, journal
+from cloud_keystore.model.fields.pages import Order
+from cloud_keystore.model.journal import Kind
+from cloud_keystore.storage.listing import counted, users
+from cloud_keystore.storage.listing.counted import LONGEST, MOST, Counts
+from support.keystore_world import OPERATOR, World
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[Connection, str, object]]]:
+    """What is asked of databases, with its parameters."""
+    asked: list[tuple[Connection, str, object]] = []
+
+    def note(connection: Connection, _cursor: object, said: str, given: object, *_: object) -> None:
+        asked.append((connection, said, given))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_states_are_counted_anew_when_something_happened(world: World) -> None:
+    """USER-14: at once, although a number holds for a while."""
+    assert world.reports.states(actor=OPERATOR) == {}
+    ada, _ = world.user("Ada")
+    assert world.reports.states(actor=OPERATOR) == {"pending": 1}
+    world.card(ada)
+    assert world.reports.states(actor=OPERATOR) == {"enrolled": 1}
+    bo, _ = world.people.add_user("Bo", "", actor=OPERATOR)
+    assert world.reports.states(actor=OPERATOR) == {"enrolled": 1, "pending": 1}
+    world.leaving.close(bo.id, "left", world.operator().identity)
+    assert world.reports.states(actor=OPERATOR) == {"enrolled": 1, "closed": 1}
+
+
+def test_what_was_counted_holds_while_nothing_happens(world: World) -> None:
+    """A minute of signatures makes nobody count."""
+    asked: list[object] = []
+
+    def count(*given: object) -> dict[str, int]:
+        asked.append(given[2])
+        return {"pending": len(asked)}
+
+    counts, now = Counts(count), world.clock()
+
+    def number(within: list[str] | None = None, later: timedelta = timedelta()) -> int:
+        with world.database.read() as connection:
+            return counts.of(connection, now + later, within)["pending"]
+
+    def happens(kind: Kind) -> None:
+        with world.database.write() as connection:
+            journal.append(connection, entries.about_keystore(kind, now, OPERATOR, {}))
+
+    assert [number(), number()] == [1, 1]
+    assert [number(["a"]), number(["b"]), number(["a"])] == [2, 3, 2]
+    happens(Kind.OPERATION_APPROVED)
+    happens(Kind.JOURNAL_READ)
+    assert number() == 1
+    # "This was not me" suspends a card.
+    for time, kind in enumerate((Kind.OPERATION_REPORTED, Kind.USER_ADDED), 4):
+        happens(kind)
+        assert [number(), number()] == [time, time]
+    assert number(later=LONGEST - timedelta(seconds=1)) == 5
+    assert number(later=LONGEST) == 6  # a phone can have come to its end
+    assert number() == 7  # the clock was put back
+    for each in range(MOST):
+        number([str(each)])
+    assert number() == 8 + MOST
+
+
+def test_kinds_that_change_nobody_are_few() -> None:
+    quiet = {each.value.partition(".")[0] for each in counted.QUIET}
+    assert quiet == {"operation", "session", "journal", "visit"}
+
+
+def test_lists_read_no_row_that_they_do_not_show(
+    world: World, statements: list[tuple[Connection, str, object]]
+) -> None:
+    """Counting and looking for a text find all in indexes; a million rows would take seconds."""
+    world.user("Ada")
+    plans = []
+    with world.database.read() as connection:
+        statements.clear()
+        now = world.clock()
+        users.counts(connection, now, None)
+        users.counts(connection, now, ["default"])
+        users.counts(connection, now, None, "zoe")
+        users.ids(connection, None, Order("name"), now, None, text="zoe")
+        for each in ("name", "profile", "state", "cards", "devices"):
+            users.ids(connection, None, Order(each), now, None)
+        for _, said, given in tuple(statements):
+            plans += connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given).all()
+    read = [plan[3] for plan in plans if plan[3].startswith("SCAN")]
+    # Those who have left, or have accounts, are few.
+    few = (
+        "SCAN user USING INDEX user_closed",
+        "SCAN closed USING INDEX",
+        "SCAN windows_account",
+        "SCAN called USING INDEX",
+    )
+    assert [
+        each for each in read if "COVERING INDEX" not in each and not each.startswith(few)
+    ] == []
+    assert any("COVERING INDEX user_called" in each for each in read)
+
+
+def test_people_with_long_names_are_found(world: World) -> None:
+    """USER-14: those who are called more than an index takes have another one."""
+    long = world.people.add_user("\ufdfa" * 60 + " Zoë", "", actor=OPERATOR)[0]
+    world.clock.forward(seconds=1)
+    short = world.people.add_user("Zoë", "", actor=OPERATOR, namesake=True)[0]
+    with world.database.read() as connection:
+        lengths = connection.exec_driver_sql('SELECT length(search) FROM "user"').scalars().all()
+    assert sorted(each > 512 for each in lengths) == [False, True]
+    found = world.people.search("zoe", 5, actor=OPERATOR)
+    assert [each.user.id for each in found] == [long.id, short.id]
+    (only,) = world.people.search(short.id[:-1], 5, actor=OPERATOR)
+    assert only.user.id == short.id
+    assert world.reports.states("zoe", actor=OPERATOR) == {"pending": 2}

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from cloud_keystore.approval import payload, qr, statement
 from cloud_keystore.audit import alerts, entries, journal
+from cloud_keystore.custody.credentials import accepting, app_pins
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_seats
 from cloud_keystore.model.alerts import AlertKind
@@ -33,7 +34,6 @@ from cloud_keystore.model.policies import NO_SEATS, PolicyVersion
 from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.sharing.seats import IDLE_TIME, Seat, SeatState, Why
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.operations import accepting
 from cloud_keystore.operations.asking import NONCE_BYTES
 from cloud_keystore.operations.seats import idle_end, seat_secret
 from cloud_keystore.operations.signing_in import newest_in_use
@@ -140,7 +140,7 @@ class Seating:
             if agrees:
                 _, in_force, device = _allowed(connection, seat, phone, now)
                 accepting.check_policy(in_force.policy, key)
-                accepting.check_app_pin(connection, phone, seat_id, now)
+                app_pins.check_given(connection, phone, seat_id, now)
                 topics += self._open(connection, seat, in_force, device, phone, now)
                 kind = Kind.SEAT_OPENED
             else:

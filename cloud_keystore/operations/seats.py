@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from cloud_keystore.approval import qr
+from cloud_keystore.custody.credentials import accepting
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.custody.use.closing import end_seats
 from cloud_keystore.model.clock import Clock, Random, new_id
@@ -18,7 +19,6 @@ from cloud_keystore.model.operations import DECISION_TIME, QR_TIME
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.sharing.seats import IDLE_TIME, MOST_PENDING, Seat, SeatState, Why
 from cloud_keystore.notify.wakeups import Wake
-from cloud_keystore.operations import accepting
 from cloud_keystore.pki import identities
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, ViewportSize
 
 from support.pages import DESK, PHONE
 
-PICTURES = "CLOUDCARD_PICTURES"  # a folder in which they are kept, if it is set
+SCREENSHOTS = "CLOUDCARD_SCREENSHOTS"  # a folder in which they are kept, if it is set
 # 1280 x 1024 at 400 % (WCAG 2.2, 1.4.10)
 ZOOMED = ViewportSize(width=320, height=256)
 # What can be used must have an edge, or a line below its text, where the page's own colours are
@@ -53,7 +53,7 @@ def check(page: Page) -> None:
 
 def _keep(page: Page, width: int) -> None:
     """Keep a picture, by the name of the test that looks."""
-    if not (folder := os.environ.get(PICTURES)):
+    if not (folder := os.environ.get(SCREENSHOTS)):
         return
     test = _slug(os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].rpartition(" ")[0])
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 import zxingcpp
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from cloudcard.registry.v1 import organisations_pb2, shared_devices_pb2
+from support.looking import check
 from support.page_holders import Holder, held
-from support.pages import DESK, PHONE, Site, serving
+from support.pages import DESK, Site, serving
 
 KEPT = """async () => {
   const { kept } = await import('/assets/authenticator/keeping.js');
@@ -44,18 +44,6 @@ def tablet(site: Site) -> Iterator[Page]:
         page.get_by_role("button", name="Set up this phone").click()
         expect(page.get_by_text("Tablet, Ward 7")).to_be_visible()
         yield page
-
-
-def accessible(page: Page) -> list[str]:
-    """What axe finds wrong at both widths; and text that is cut off."""
-    wrong: list[str] = []
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-        wrong += [f"{size['width']}: {each['id']}" for each in found.response["violations"]]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wrong.append(f"{size['width']}: it scrolls sideways")
-    return wrong
 
 
 def sign_in(tablet: Page, phone: Page, name: str) -> None:
@@ -97,11 +85,11 @@ def approved(tablet: Page, ada: Holder) -> None:
 
 def test_whoever_signs_in_approves_until_the_sign_out(site: Site, tablet: Page) -> None:
     with held(site, "Ada Byron") as ada:
-        assert accessible(tablet) == []
+        check(tablet)
         sign_in(tablet, ada.page, "Ada Byron")
         ada.page.get_by_role("button", name="Done").click()
         expect(ada.page.locator("#seats")).to_contain_text("Tablet, Ward 7")
-        assert accessible(tablet) == []
+        check(tablet)
         approved(tablet, ada)
         (listed,) = [
             each

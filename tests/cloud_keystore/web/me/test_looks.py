@@ -7,7 +7,6 @@ import shutil
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Route, sync_playwright
 from starlette.types import ASGIApp
 
@@ -17,8 +16,9 @@ from cloud_keystore.web.me.forgetting import ANSWERS, FORGOTTEN, RESET
 from cloud_keystore.web.pages import Pages
 from support.guest import Guest
 from support.keystore_world import World
+from support.looking import check
 from support.outbox import Told
-from support.pages import DESK, FLAGS, PHONE
+from support.pages import FLAGS
 from support.portal import EMAIL, OTHER, Portal
 from support.rest import Answer
 from support.site import ORIGIN, ask, site
@@ -114,22 +114,14 @@ def test_pages_that_need_the_phone_are_accessible(world: World, rendered: set[st
             fields = {name: text for name, text in answer.fields.items() if "cookie" not in name}
             route.fulfill(status=200, headers=fields, body=answer.body)
 
-    wrong = []
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         page = browser.new_page()
         page.route("**/*", serve)
-        for path, each in served.items():
+        for path in served:
             if not path.startswith("/page-"):
                 continue
             page.goto(f"{ORIGIN}{path}")
-            for size in (PHONE, DESK):
-                page.set_viewport_size(size)  # type: ignore[arg-type]
-                found = Axe().run(page)
-                said = f"{page.title()} ({each.status}) at {size['width']}"
-                wrong += [f"{said}: {one['id']}" for one in found.response["violations"]]
-                if page.evaluate("document.documentElement.scrollWidth") > size["width"]:
-                    wrong.append(f"{said}: it goes sideways")
+            check(page)
         browser.close()
-    assert wrong == []

@@ -7,7 +7,7 @@ from alembic import op
 
 from cloud_keystore.storage.databases.instants import Instant
 
-revision = "0063"
+revision = "0062"
 down_revision = "0061"
 
 

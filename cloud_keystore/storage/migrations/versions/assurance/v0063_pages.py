@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0065"
-down_revision = "0061"
+revision = "0063"
+down_revision = "0062"
 
 BEFORE = (
     ("ix_user_organisation_id", "user"),

@@ -40,6 +40,7 @@ MADE_ANEW = {
 }
 # Modules that write files by other means.
 WRITERS = {
+    "cloudcard_tools.audit.pack": "a pack, portion by portion, into a draft of new_files",
     "cloudcard_tools.bench.signing.bare": "a key and certificates, in a folder that it makes",
     "cloudcard_tools.bench.own_pcscd": "logs and readers of its pcscd, in a folder of its own",
     "cloudcard_tools.bench.peer": "a mark in an environment of its own",

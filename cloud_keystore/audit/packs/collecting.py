@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from cloud_keystore.model.journal import Entry, Kind, decode
 from cloud_keystore.model.passcodes import PROOF_TIME
-from cloud_keystore.storage.journal import Query
+from cloud_keystore.storage.bundles.contents import Query
 
 IDENTITY = (
     Kind.IDENTITY_INVITED,

@@ -204,13 +204,9 @@ def main_use_cases(
     management_keys = ManagementKeys(database=database, seal=seal, clock=clock, random=os.urandom)
     data_objects = _data_objects(parts)
     finding = Finding(database, clock)
-    reading = Reading(database=database, clock=clock, log=parts.log, finding=finding.find)
+    reading = Reading(database, clock, parts.log, finding.find)
     renewal = Renewal(
-        clock=clock,
-        random=os.urandom,
-        authorities=parts.authorities,
-        data_objects=data_objects,
-        published=parts.settings.published,
+        clock, os.urandom, parts.authorities, data_objects, published=parts.settings.published
     )
     spares = new_spares(parts, sessions.process)
     issuing = new_issuing(parts, sessions.process, wake)
@@ -368,9 +364,7 @@ def _passcodes(parts: Parts) -> Passcodes:
 
 
 def _data_objects(parts: Parts) -> DataObjects:
-    return DataObjects(
-        database=parts.database, seal=parts.seal, clock=parts.clock, random=os.urandom
-    )
+    return DataObjects(parts.database, parts.seal, parts.clock, os.urandom)
 
 
 def new_spares(parts: Parts, process: int) -> Spares:
@@ -381,17 +375,16 @@ def new_spares(parts: Parts, process: int) -> Spares:
 
 def enrolment_use_cases(parts: Parts) -> EnrolmentUseCases:
     """Make the use cases of the enrolment port from an open keystore."""
-    return EnrolmentUseCases(
-        enrolment=Enrolment(
-            database=parts.database,
-            clock=parts.clock,
-            authorities=parts.authorities,
-            relying_party=parts.settings.relying_party,
-            random=os.urandom,
-            attestation_roots=parts.settings.attestation_roots,
-        ),
-        announcing=_announcing(parts),
+    settings = parts.settings
+    enrolment = Enrolment(
+        parts.database,
+        parts.clock,
+        parts.authorities,
+        settings.relying_party,
+        os.urandom,
+        settings.attestation_roots,
     )
+    return EnrolmentUseCases(enrolment, _announcing(parts))
 
 
 def status_use_cases(parts: Parts, publishing: Publishing) -> StatusUseCases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cloud_keystore.audit.packs import collecting
-from cloud_keystore.storage.journal import Query
+from cloud_keystore.storage.bundles.contents import Query
 from cloudcard.audit.v1 import audit_pb2 as pb
 from cloudcard_tools.audit.service import Journal
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import segno
 
-from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.sharing.seats import IDLE_TIME
 from cloud_keystore.operations.ringing import Answered, Ringing, decision
 from cloud_keystore.operations.seating import Seating
 from cloud_keystore.operations.seats import OpenSeat, Seats, SeenSeat
 from cloud_keystore.web import models as base
 from cloud_keystore.web import seat_models as m
-from cloud_keystore.web.authenticator import Row, state_name
+from cloud_keystore.web.authenticator import Row, assertion, state_name
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
 from cloud_keystore.web.proving import SEAT, SHARED
@@ -64,7 +63,7 @@ class SeatCalls:
             decision(said.decision),
             said.signature,
             current().device,
-            None if said.assertion is None else _assertion(said.assertion),
+            None if said.assertion is None else assertion(said.assertion),
         )
         return base.Decided(state=state_name(decided))
 
@@ -127,7 +126,3 @@ def _seat(found: OpenSeat) -> m.Seat:
         since=found.seat.create_time.isoformat(),
         until=end.isoformat(),
     )
-
-
-def _assertion(made: base.Assertion) -> Assertion:
-    return Assertion(made.authenticator_data, made.client_data, made.credential_id)

@@ -1,65 +1,70 @@
-"""Whether everybody can use a page: what axe finds, at each size, zoom and choice of colours; and a
-picture of it, for whoever wants to look.
+"""A program for the system's Python: looks at windows as screen readers do, and presses buttons.
+
+`looking.py see` prints a list of what can be seen; `looking.py press NAME` whether it was pressed.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
+import json
+import sys
+from collections.abc import Iterator
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, ViewportSize
+import gi
 
-from support.pages import DESK, PHONE
+gi.require_version("Atspi", "2.0")
 
-SCREENSHOTS = "CLOUDCARD_SCREENSHOTS"  # a folder in which they are kept, if it is set
-# 1280 x 1024 at 400 % (WCAG 2.2, 1.4.10)
-ZOOMED = ViewportSize(width=320, height=256)
-# What can be used must have an edge, or a line below its text, where the page's own colours are
-# taken away; and nothing moves by itself for people who do not want that.
-WITHOUT_EDGE = """() => [...document.querySelectorAll("button, input, select, textarea")]
-    .filter((each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
-    .filter((each) => !["checkbox", "radio", "file", "hidden"].includes(each.type))
-    .filter((each) => getComputedStyle(each).borderTopStyle === "none")
-    .filter((each) => !getComputedStyle(each).textDecorationLine.includes("underline"))
-    .map((each) => each.outerHTML.slice(0, 200))"""
-MOVES = """() => document.getAnimations()
-    .map((each) => each.animationName ?? each.transitionProperty)"""
-SIDEWAYS = "() => document.documentElement.scrollWidth > innerWidth"
+from gi.repository import Atspi, GLib  # noqa: E402 (after its version)
+
+BUTTONS = ("push button", "button")  # before at-spi 2.53, and since
 
 
-def check(page: Page) -> None:
-    """Raises AssertionError with what somebody cannot use on a page (WCAG 2.2 AA), or what is cut
-    off: on a phone, at a desk, at 400 % zoom, and in forced colours without motion.
-    """
-    before = page.viewport_size
-    for size in (PHONE, DESK):
-        page.set_viewport_size(ViewportSize(**size))
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        assert not page.evaluate(SIDEWAYS), f"it goes sideways at {size['width']}"
-        _keep(page, size["width"])
-    page.set_viewport_size(ZOOMED)
-    assert not page.evaluate(SIDEWAYS), "it goes sideways at 400 %"
-    page.emulate_media(forced_colors="active", reduced_motion="reduce")
-    edgeless, moving = page.evaluate(WITHOUT_EDGE), page.evaluate(MOVES)
-    assert edgeless == [], edgeless
-    assert moving == [], moving
-    page.emulate_media(forced_colors="none", reduced_motion="no-preference")
-    if before is not None:
-        page.set_viewport_size(before)
-
-
-def _keep(page: Page, width: int) -> None:
-    """Keep a picture, by the name of the test that looks."""
-    if not (folder := os.environ.get(SCREENSHOTS)):
+def below(node: Atspi.Accessible) -> Iterator[Atspi.Accessible]:
+    """What is shown in a node, and the node itself."""
+    if node is None or not node.get_state_set().contains(Atspi.StateType.SHOWING):
         return
-    test = _slug(os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].rpartition(" ")[0])
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    number = len([*Path(folder).glob(f"{test}-[0-9]*-{width}.png")])
-    page.screenshot(path=Path(folder) / f"{test}-{number:02}-{width}.png", full_page=True)
+    yield node
+    for place in range(node.get_child_count()):
+        yield from below(node.get_child_at_index(place))
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"\W+", "-", text).strip("-")
+def windows() -> Iterator[Atspi.Accessible]:
+    """What is shown in the windows of all programs."""
+    desktop = Atspi.get_desktop(0)
+    for place in range(desktop.get_child_count()):
+        program = desktop.get_child_at_index(place)
+        for window in range(program.get_child_count() if program is not None else 0):
+            try:
+                yield from below(program.get_child_at_index(window))
+            except GLib.Error:  # it has just gone
+                continue
+
+
+def actions(node: Atspi.Accessible) -> list[str]:
+    """What can be done with a node."""
+    found = node.get_action_iface()
+    if found is None:
+        return []
+    return [found.get_action_name(place) for place in range(found.get_n_actions())]
+
+
+def press(name: str) -> bool:
+    """Do the first thing that can be done with the button of that name."""
+    for node in windows():
+        if node.get_name() == name and node.get_role_name() in BUTTONS:
+            return bool(node.get_action_iface().do_action(0))
+    return False
+
+
+if sys.argv[1] == "press":
+    print(json.dumps(press(sys.argv[2])))
+else:
+    facts = [
+        {
+            "role": node.get_role_name(),
+            "name": node.get_name() or "",
+            "description": node.get_description() or "",
+            "actions": actions(node),
+        }
+        for node in windows()
+    ]
+    print(json.dumps(facts))

@@ -20,8 +20,8 @@ from cloudcard.registry.v1 import identities_pb2, organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from reader_bridge.remote import check_code
 from support import pictures
+from support.accessibility import check
 from support.keystore_process import PASSCODE
-from support.looking import check
 from support.page_holders import DIGEST, Holder, held
 from support.pages import Site, serving
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from support import pictures
-from support.looking import check
+from support.accessibility import check
 from support.page_holders import DIGEST, held
 from support.pages import Site, serving
 

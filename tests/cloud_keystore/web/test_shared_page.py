@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from cloudcard.registry.v1 import organisations_pb2, shared_devices_pb2
-from support.looking import check
+from support.accessibility import check
 from support.page_holders import Holder, held
 from support.pages import DESK, Site, serving
 

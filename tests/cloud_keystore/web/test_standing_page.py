@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2
-from support.looking import check
+from support.accessibility import check
 from support.page_holders import DIGEST, held
 from support.pages import Site, serving
 

@@ -14,9 +14,9 @@ from cloud_keystore.model.cards import RENEWED_BEFORE
 from cloud_keystore.model.policies import Policy
 from cloud_keystore.web.me.forgetting import ANSWERS, FORGOTTEN, RESET
 from cloud_keystore.web.pages import Pages
+from support.accessibility import check
 from support.guest import Guest
 from support.keystore_world import World
-from support.looking import check
 from support.outbox import Told
 from support.pages import FLAGS
 from support.portal import EMAIL, OTHER, Portal

@@ -14,8 +14,8 @@ from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
 from cloudcard_tools.shared import identity
 from support import mail_server, pictures
+from support.accessibility import check
 from support.fingers import Finger, enrol
-from support.looking import check
 from support.mail_server import MailServer, options_to
 from support.pages import DESK, Site, serving
 from support.portal import EMAIL, PASSWORD, code_in

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cloudcard.registry.v1 import accounts_pb2, identities_pb2
-from support.looking import check
+from support.accessibility import check
 from support.pages import DESK, Site, serving
 
 LONG = "Wolfeschlegelsteinhausenbergerdorffvoralternwaren"

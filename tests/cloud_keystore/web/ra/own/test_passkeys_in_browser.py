@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 from cloudcard.registry.v1 import identities_pb2
-from support.looking import check
+from support.accessibility import check
 from support.pages import DESK, Site, serving
 
 AUTHENTICATOR = {

@@ -26,6 +26,7 @@ from cloudcard.registry.v1 import (
     organisations_pb2,
     people_pb2,
     requests_pb2,
+    shared_devices_pb2,
     webhooks_pb2,
 )
 from cloudcard.workstation.v1 import workstation_pb2, workstation_pb2_grpc
@@ -50,6 +51,8 @@ def keystore_of_long_values(keystore: KeystoreProcess, rest: int) -> Mapping[str
     name = rf"{EMAIL.partition('@')[2]}\{LATIN[:20]}"
     account = accounts_pb2.AddAccountRequest(user_id=user, name=name, upn=EMAIL)
     registry.accounts.AddAccount(account)
+    shared = shared_devices_pb2.AddSharedDeviceRequest(display_name=WIDE, site=LATIN)
+    registry.shared_devices.AddSharedDevice(shared)
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text=LATIN))
     client = registry.clients.CreateClient(
         clients_pb2.CreateClientRequest(display_name=WIDE, roles=["ra-agent-advanced", "support"])

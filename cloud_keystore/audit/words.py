@@ -190,6 +190,11 @@ SENTENCES: Mapping[Kind, str] = MappingProxyType(
         Kind.FACTOR_CODE_SENT: "{who} had a code sent to change how the log-in goes",
         Kind.FACTOR_CODE_WRONG: "{who} gave a wrong code to change how the log-in goes",
         Kind.FACTOR_SET: "{who} changed how the log-in goes{changes}",
+        Kind.PORTAL_PASSKEY_ADDED: "{who} added a passkey to log in to the portal",
+        Kind.PORTAL_PASSKEY_REMOVED: "{who} removed a passkey to log in to the portal",
+        Kind.PORTAL_PASSKEY_COPIED: (
+            "a passkey to log in to the portal was removed: there may be a copy of it"
+        ),
         Kind.ASSENT_ASKED: "the phone was asked to agree to what is done at the portal",
         Kind.ASSENT_AGREED: "{who} agreed to what is done at the portal",
         Kind.ASSENT_DENIED: "{who} did not agree to what is done at the portal",

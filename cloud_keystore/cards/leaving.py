@@ -30,7 +30,7 @@ from cloud_keystore.people.devices import remove_device
 from cloud_keystore.people.programs import giving
 from cloud_keystore.storage import cards, operations, people, sessions, sign_ins
 from cloud_keystore.storage.contacts import accounts as account_rows
-from cloud_keystore.storage.credentials.portal import factors, passwords, questions
+from cloud_keystore.storage.credentials.portal import factors, passkeys, passwords, questions
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.sharing.seats import Which as WhichSeats
@@ -103,6 +103,7 @@ def close(
     accounts.drop(connection, ended.user, ended.accounts, now, actor)
     passwords.drop(connection, user_id)
     factors.drop(connection, user_id)
+    passkeys.end_all(connection, user_id, now)
     questions.replace(connection, user_id, ())
     closed = replace(ended.user, state=UserState.CLOSED, reason=reason)
     if people.change_user(connection, closed):

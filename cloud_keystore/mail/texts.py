@@ -263,6 +263,17 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             ("The password for your name at the portal was changed at {time}.", NOT_YOURS),
             "What to do if it was not you",
         ),
+        Template.PASSKEY_COPIED: Text(
+            "A passkey of yours was removed",
+            (
+                "At {time} a passkey logged in with your name and password whose counter had gone "
+                "back, so there may be a copy of it. It is removed, and you are logged out "
+                "everywhere at the portal.",
+                "Set another password, then log in and add another passkey. If it was not you, "
+                "tell your registration authority at once.",
+            ),
+            "How to set another password",
+        ),
         Template.PORTAL_LOCKED: Text(
             "Your password was given wrong too often",
             (

@@ -193,6 +193,9 @@ class Kind(StrEnum):
     FACTOR_CODE_SENT = "factor-code.sent"
     FACTOR_CODE_WRONG = "factor-code.wrong"
     FACTOR_SET = "log-in-factor.set"  # what a log-in needs besides the password
+    PORTAL_PASSKEY_ADDED = "portal-passkey.added"  # by which a holder logs in to the portal
+    PORTAL_PASSKEY_REMOVED = "portal-passkey.removed"
+    PORTAL_PASSKEY_COPIED = "portal-passkey.copied"  # its counter went back, so it was removed
     ASSENT_ASKED = "assent.asked"  # a phone, about what its holder does at the portal
     ASSENT_AGREED = "assent.agreed"
     ASSENT_DENIED = "assent.denied"  # or the number was wrong

@@ -121,6 +121,7 @@ from cloud_keystore.people.portal.beginnings import Beginnings
 from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.factors import LogInFactors
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
+from cloud_keystore.people.portal.passkeys import PortalPasskeys
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.resets import PasscodeResets
@@ -292,6 +293,7 @@ class World:
     card_log_ins: CardLogIns
     assents: Assents
     log_in_factors: LogInFactors
+    portal_passkeys: PortalPasskeys
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords
@@ -625,6 +627,7 @@ def new_world(
     est_hosts = set[tuple[str, int]]()
     passwords = Passwords(passcodes, Questions(passcodes))
     assents = Assents(database, clock, os.urandom, woken.extend)
+    portal_passkeys = PortalPasskeys(assents, seal, RELYING_PARTY)
     prolonging = Prolonging(database, clock, spares, renewal, woken.extend)
     addresses, short_codes = Addresses(database, clock, os.urandom, seal), ShortCodes(people_)
     admitting = Admitting(database, seal, clock, woken.extend, os.urandom, authority)
@@ -669,7 +672,8 @@ def new_world(
         portal_passwords=passwords,
         assents=assents,
         log_in_factors=LogInFactors(assents, seal),
-        portal_visits=PortalVisits(passwords, assents),
+        portal_passkeys=portal_passkeys,
+        portal_visits=PortalVisits(passwords, assents, portal_passkeys),
         beginnings=Beginnings(addresses, passwords, short_codes),
         own_passwords=OwnPasswords(passwords),
         holdings=Holdings(Sessions(database, clock), admitting, seats),

@@ -49,6 +49,7 @@ class Template(StrEnum):
     VISIT_SMS = "visit-sms"  # the same, to the phone number
     FACTOR_CODE = "factor-code"  # by which a log-in comes to need something else
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
+    PASSKEY_COPIED = "passkey-copied"  # which was removed
     PORTAL_LOCKED = "portal-locked"  # for a while, by wrong passwords
     ALERT = "alert"  # was raised
     FEEDBACK = "feedback"  # of staff, for whoever looks after the service

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     DEVICE = "device"  # invites another phone, from one that its holder has
     VISIT = "visit"  # logs in to the portal, after the password
     FACTOR = "factor"  # lets a log-in to the portal need something else besides the password
+    PASSKEY = "passkey"  # adds or removes a passkey by which a holder logs in
     CHANGE = "change"  # puts another e-mail address in force, by a link
 
 
@@ -43,6 +44,7 @@ TIMES: Mapping[Purpose, timedelta] = MappingProxyType(
         Purpose.DEVICE: CODE_TIME,
         Purpose.VISIT: CODE_TIME,
         Purpose.FACTOR: CODE_TIME,
+        Purpose.PASSKEY: CODE_TIME,
         Purpose.CHANGE: LINK_TIME,
     }
 )

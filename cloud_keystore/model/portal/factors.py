@@ -13,6 +13,7 @@ class Factor(StrEnum):
     EMAIL = "email"  # a code to the verified address
     SMS = "sms"  # a code to the verified number
     PHONE = "phone"  # a yes of the authenticator
+    PASSKEY = "passkey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +24,5 @@ class Factors:
     in_force: Factor  # another one while that cannot be used
     can_sms: bool
     can_phone: bool
+    can_passkey: bool
     email: str

@@ -23,6 +23,8 @@ class ChallengeUse(StrEnum):
 
     LOG_IN = "log in"
     ADD = "add a passkey"
+    PORTAL_LOG_IN = "log in to the portal"
+    PORTAL_ADD = "add a passkey to the portal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """By what holders log in to the portal besides the password: a mailed code, unless they have chosen
-their phone, or a code to their number. Another choice needs a code to the registered address.
+their phone, a passkey, or a code to their number. Another choice needs a code to the registered
+address.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.knowing import owner
 from cloud_keystore.storage import people
 from cloud_keystore.storage.credentials.portal import codes as code_rows
-from cloud_keystore.storage.credentials.portal import factors
+from cloud_keystore.storage.credentials.portal import factors, passkeys
 from cloud_keystore.storage.outbox import notifications as outbox
 
 NO_NUMBER = (
@@ -68,7 +69,8 @@ class LogInFactors:
                 chosen=factors.find(connection, user.id),
                 in_force=in_force(connection, user, now),
                 can_sms=_can_sms(connection, user),
-                can_phone=_can_phone(connection, user, now),
+                can_phone=can_phone(connection, user, now),
+                can_passkey=_can_passkey(connection, user),
                 email=user.email,
             )
 
@@ -140,13 +142,22 @@ class LogInFactors:
 
 
 def in_force(connection: Connection, user: User, now: datetime) -> Factor:
-    """What a log-in needs: what was chosen, as long as there is a phone, or a verified number."""
+    """What a log-in needs: what was chosen, as long as there is a phone, a passkey, or a verified
+    number.
+    """
     chosen = factors.find(connection, user.id)
-    if chosen is Factor.PHONE and _can_phone(connection, user, now):
+    if chosen is Factor.PHONE and can_phone(connection, user, now):
         return chosen
     if chosen is Factor.SMS and _can_sms(connection, user):
         return chosen
+    if chosen is Factor.PASSKEY and _can_passkey(connection, user):
+        return chosen
     return Factor.EMAIL
+
+
+def can_phone(connection: Connection, user: User, now: datetime) -> bool:
+    """Whether somebody has a phone that can be asked."""
+    return any(each.is_active(now) for each in people.list_devices(connection, user.id))
 
 
 def _can_sms(connection: Connection, user: User) -> bool:
@@ -154,15 +165,17 @@ def _can_sms(connection: Connection, user: User) -> bool:
     return verified and outbox.tells(connection, Medium.SMS)
 
 
-def _can_phone(connection: Connection, user: User, now: datetime) -> bool:
-    return any(each.is_active(now) for each in people.list_devices(connection, user.id))
+def _can_passkey(connection: Connection, user: User) -> bool:
+    return bool(passkeys.of_user(connection, user.id))
 
 
 def _check(connection: Connection, user: User, factor: Factor, now: datetime) -> None:
     """Raise InvalidInput if a user cannot have a factor."""
     if factor is Factor.SMS and not _can_sms(connection, user):
         raise InvalidInput(NO_NUMBER)
-    if factor is Factor.PHONE and not _can_phone(connection, user, now):
+    if factor is Factor.PASSKEY and not _can_passkey(connection, user):
+        raise InvalidInput("you have no passkey: add one first (Passkeys)")
+    if factor is Factor.PHONE and not can_phone(connection, user, now):
         raise InvalidInput(
             "you have no phone that is connected: ask your registration authority for an invitation"
         )

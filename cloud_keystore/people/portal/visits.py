@@ -13,7 +13,12 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.clock import new_id
-from cloud_keystore.model.errors import AddressUnreachable, IdentityRejected, TokenRejected
+from cloud_keystore.model.errors import (
+    AddressUnreachable,
+    ApprovalRejected,
+    IdentityRejected,
+    TokenRejected,
+)
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import Template
@@ -21,6 +26,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Role, User, Use
 from cloud_keystore.model.portal.assents import AssentState, Subject
 from cloud_keystore.model.portal.codes import Purpose
 from cloud_keystore.model.portal.factors import Factor
+from cloud_keystore.model.rights.log_ins import ChallengeUse
 from cloud_keystore.model.rights.visits import (
     LONGEST_VISIT,
     OWN_PREFIX,
@@ -33,13 +39,17 @@ from cloud_keystore.model.rights.visits import (
 from cloud_keystore.people.portal import codes, factors
 from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.knowing import OVER, check_offered, owner, policy_of
+from cloud_keystore.people.portal.passkeys import COPIED, AskedPasskeys, PortalPasskeys
 from cloud_keystore.people.portal.passwords import Passwords
+from cloud_keystore.people.rights.log_in_passkeys import PasskeyAnswer
 from cloud_keystore.people.rights.visits import end_oldest, note_seen, sha256_of
 from cloud_keystore.storage import people, policies
 from cloud_keystore.storage.credentials.portal import codes as code_rows
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.rights import visits
 
+# To what a phone can say yes: who has lost a passkey still logs in.
+AGREEABLE = frozenset({Factor.PHONE, Factor.PASSKEY})
 AGAIN = "this log-in has taken too long or was used: begin again with your password"
 UNVERIFIED = (
     "your e-mail address is not verified, so no code can go there: verify it on your phone "
@@ -73,17 +83,19 @@ class Needed:
 
     factor: Factor
     number: str = ""  # to type on the phone that was asked
+    can_phone: bool = False  # whether that can agree in the place of a passkey
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
     """The secret of a visit that has begun; empty if the code was wrong, which has so many tries
-    left, or if the phone that was asked has not agreed.
+    left, or if the phone that was asked has not agreed, or the passkey's answer was none.
     """
 
     secret: str = field(repr=False)
     tries_left: int = 0
     phone: AssentState = AssentState.USED
+    passkey: str = ""  # what is wrong with its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +104,7 @@ class PortalVisits:
 
     passwords: Passwords
     assents: Assents
+    passkeys: PortalPasskeys
 
     def look(self) -> Offer:
         """Whether anybody can log in here, which is off unless a policy says so."""
@@ -127,28 +140,42 @@ class PortalVisits:
             made, user = _waiting(connection, step, now)
             factor = factors.in_force(connection, user, now)
             asked = self.assents.state_of(connection, user, Subject.LOG_IN, made.id)
-        return Needed(factor, "" if asked is None or factor is not Factor.PHONE else asked.number)
+            has_phone = factors.can_phone(connection, user, now)
+        number = "" if asked is None or factor not in AGREEABLE else asked.number
+        return Needed(factor, number, has_phone and factor in AGREEABLE)
 
-    def again(self, step: str) -> None:
-        """Send another code, which voids the one before, or ask the phone again. Raises
-        TokenRejected, AddressUnreachable, TooManyCalls.
+    def ask_passkey(self, step: str) -> AskedPasskeys:
+        """What to ask the passkeys of somebody whose password was right. Raises TokenRejected."""
+        own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
+        with own.database.read() as connection:
+            made, user = _waiting(connection, step, now)
+            return self.passkeys.asked(connection, user, ChallengeUse.PORTAL_LOG_IN, made.id)
+
+    def again(self, step: str, *, by_phone: bool = False) -> None:
+        """Send another code, which voids the one before, or ask the phone again, or in the place of
+        a passkey. Raises TokenRejected, AddressUnreachable, InvalidInput, TooManyCalls.
         """
         own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
         with own.database.write() as connection:
             made, user = _waiting(connection, step, now)
-            self._send(connection, made, user, now)
+            self._send(connection, made, user, now, by_phone=by_phone)
         self.assents.wake([user.id])
 
-    def begin(self, step: str, code: str) -> Entered:
-        """Begin a visit with the code that was sent, or with the yes of the phone; its secret is
-        new. A wrong code spends a try. Raises TokenRejected.
+    def begin(self, step: str, code: str, answer: PasskeyAnswer | None = None) -> Entered:
+        """Begin a visit with the code that was sent, with the yes of the phone, or with the answer
+        of a passkey; its secret is new. A wrong code spends a try. Raises TokenRejected.
         """
         own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
         secret = new_text(OWN_PREFIX, own.random)
         with own.database.write() as connection:
             made, user = _waiting(connection, step, now)
             factor = factors.in_force(connection, user, now)
-            if factor is Factor.PHONE:
+            if factor is Factor.PASSKEY and answer is None:
+                factor = Factor.PHONE  # which agrees in its place
+            if factor is Factor.PASSKEY and answer is not None:
+                if wrong_in := self._wrong_in(connection, made, user, answer):
+                    return Entered("", passkey=wrong_in)
+            elif factor is Factor.PHONE:
                 state = self.assents.take(connection, user, Subject.LOG_IN, made.id)
                 if state is not AssentState.AGREED:
                     return Entered("", phone=state)
@@ -217,10 +244,33 @@ class PortalVisits:
             ended = entries.about_user(Kind.VISIT_ENDED, user, now, actor, {"visit": made.id})
             journal.append(connection, ended)
 
-    def _send(self, connection: Connection, step: Visit, user: User, now: datetime) -> None:
-        """Send a code to a verified address or number alone, or ask the phones."""
+    def _wrong_in(
+        self, connection: Connection, step: Visit, user: User, answer: PasskeyAnswer
+    ) -> str:
+        """What is wrong with the answer of a passkey; empty if nothing."""
+        use = ChallengeUse.PORTAL_LOG_IN
+        try:
+            is_own = self.passkeys.take(connection, user, use, step.id, answer)
+        except ApprovalRejected as error:
+            return str(error)
+        return "" if is_own else COPIED
+
+    def _send(
+        self,
+        connection: Connection,
+        step: Visit,
+        user: User,
+        now: datetime,
+        *,
+        by_phone: bool = False,
+    ) -> None:
+        """Send a code to a verified address or number alone, or ask the phones. A passkey is asked
+        by the page.
+        """
         factor, random = factors.in_force(connection, user, now), self.passwords.passcodes.random
-        if factor is Factor.PHONE:
+        if factor is Factor.PASSKEY and not by_phone:
+            return
+        if factor in AGREEABLE:
             holder = _holder(step, user, b"")
             self.assents.ask(connection, user, Subject.LOG_IN, step.id, holder)
             return

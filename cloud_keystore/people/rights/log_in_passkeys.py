@@ -5,7 +5,6 @@ logs in need not say who that is: the passkey does, and an unknown one learns no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -16,6 +15,8 @@ from cloud_keystore.approval import passkeys
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
+from cloud_keystore.custody.credentials import challenges
+from cloud_keystore.custody.credentials.challenges import LATE
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.clock import new_id
@@ -30,7 +31,6 @@ from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.log_ins import (
-    DRAWN_BYTES,
     LONGEST_PASSKEY_NAME,
     MOST_PASSKEYS,
     Challenge,
@@ -44,7 +44,6 @@ from cloud_keystore.storage import people
 from cloud_keystore.storage.rights import log_in_passkeys as rows
 from cloud_keystore.storage.rights import visits
 
-LATE = "this has taken longer than five minutes, or was sent before: begin again"
 UNKNOWN = (
     "this passkey is unknown here or was removed, or its answer is not right: use another one, or "
     "a code (cloudcard ra log-in)"
@@ -103,7 +102,7 @@ class LogInPasskeys:
         new. A passkey that shows to have been copied is removed. Raises TokenRejected, NotAllowed.
         """
         own, now = self.visits, self.visits.clock()
-        challenge = self._checked(answer.challenge, ChallengeUse.LOG_IN, "", now)
+        challenge = challenges.checked(self.seal, answer.challenge, ChallengeUse.LOG_IN, "", now)
         with own.database.read() as connection:
             known = rows.by_credential(connection, answer.credential_id)
             found = None if known is None else people.find_identity(connection, known.operator_id)
@@ -147,7 +146,7 @@ class LogInPasskeys:
         """
         own, now = self.visits, self.visits.clock()
         name = text_field("name", name, LONGEST_PASSKEY_NAME)
-        asked = self._checked(challenge, ChallengeUse.ADD, operator.id, now)
+        asked = challenges.checked(self.seal, challenge, ChallengeUse.ADD, operator.id, now)
         found = passkeys.register(made, challenge, self.party)
         passkey = LogInPasskey(
             id=new_id(now, own.random),
@@ -215,22 +214,8 @@ class LogInPasskeys:
 
     def _asked(self, use: ChallengeUse, who: str) -> Asked:
         own = self.visits
-        made = Challenge(own.clock(), own.random(DRAWN_BYTES), b"")
-        raw = made.coded + self._code(made, use, who)
+        raw = challenges.new(self.seal, use, who, own.clock(), own.random)
         return Asked(raw, self.party.id, self.party.origin)
-
-    def _checked(self, raw: bytes, use: ChallengeUse, who: str, now: datetime) -> Challenge:
-        """A challenge of ours, for this use and whoever it was made for; raises TokenRejected."""
-        found = Challenge.parse(raw)
-        if found is None or not compare_digest(found.code, self._code(found, use, who)):
-            raise TokenRejected(LATE)
-        if not found.is_fresh(now):
-            raise TokenRejected(LATE)
-        return found
-
-    def _code(self, challenge: Challenge, use: ChallengeUse, who: str) -> bytes:
-        said = "\0".join(("challenge", use.value, who))
-        return self.seal.derive(said, challenge.coded)
 
 
 def handle(operator: Identity) -> bytes:

@@ -35,6 +35,7 @@ from cloud_keystore.web.me.entering import EnteringPages
 from cloud_keystore.web.me.factor import FactorPages
 from cloud_keystore.web.me.forgetting import ForgettingPages
 from cloud_keystore.web.me.own import OwnPages
+from cloud_keystore.web.me.passkeys import OwnPasskeyPages
 from cloud_keystore.web.me.password import PasswordPages
 from cloud_keystore.web.me.questions import QuestionPages
 from cloud_keystore.web.me.views import OwnViews
@@ -258,6 +259,7 @@ def _own(use_cases: WebUseCases, views: OwnViews) -> Sequence[Row]:
     return (
         *EnteringPages(views.pages, use_cases.portal_visits).rows(),
         *FactorPages(views, use_cases.log_in_factors).rows(),
+        *OwnPasskeyPages(views, use_cases.portal_passkeys).rows(),
         *BeginningPages(views.pages, use_cases.beginnings).rows(),
         *ForgettingPages(views.pages, use_cases.portal_visits, use_cases.own_passwords).rows(),
         *OwnPages(

@@ -18,12 +18,14 @@ from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.beginnings import Beginnings
 from cloud_keystore.people.portal.factors import LogInFactors
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
+from cloud_keystore.people.portal.passkeys import PortalPasskeys
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.resets import PasscodeResets
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.portal.visits import PortalVisits
+from cloud_keystore.run.offering.hosts import log_in_party
 from cloud_keystore.run.opening import Parts
 
 
@@ -38,6 +40,7 @@ class PortalUseCases:
     security_questions: Questions
     assents: Assents
     log_in_factors: LogInFactors
+    portal_passkeys: PortalPasskeys
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords
@@ -61,6 +64,7 @@ def portal_use_cases(
     addresses = Addresses(parts.database, parts.clock, os.urandom, parts.seal)
     seats = Seats(parts.database, parts.seal, parts.clock, os.urandom, wake)
     assents = Assents(parts.database, parts.clock, os.urandom, wake)
+    passkeys = PortalPasskeys(assents, parts.seal, log_in_party(parts.settings))
     return PortalUseCases(
         addresses=addresses,
         second_phones=SecondPhones(parts.people),
@@ -69,7 +73,8 @@ def portal_use_cases(
         security_questions=questions,
         assents=assents,
         log_in_factors=LogInFactors(assents, parts.seal),
-        portal_visits=PortalVisits(passwords, assents),
+        portal_passkeys=passkeys,
+        portal_visits=PortalVisits(passwords, assents, passkeys),
         beginnings=Beginnings(addresses, passwords, short_codes),
         own_passwords=OwnPasswords(passwords),
         seats=seats,

@@ -47,6 +47,7 @@ from cloud_keystore.people.portal.beginnings import Beginnings
 from cloud_keystore.people.portal.bells import Bells
 from cloud_keystore.people.portal.factors import LogInFactors
 from cloud_keystore.people.portal.own_passwords import OwnPasswords
+from cloud_keystore.people.portal.passkeys import PortalPasskeys
 from cloud_keystore.people.portal.resets import PasscodeResets
 from cloud_keystore.people.portal.short_codes import ShortCodes
 from cloud_keystore.people.portal.visits import PortalVisits
@@ -93,6 +94,7 @@ class WebUseCases:
     card_log_ins: CardLogIns
     assents: Assents
     log_in_factors: LogInFactors
+    portal_passkeys: PortalPasskeys
     portal_visits: PortalVisits
     beginnings: Beginnings
     own_passwords: OwnPasswords

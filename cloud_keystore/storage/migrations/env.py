@@ -19,6 +19,7 @@ from cloud_keystore.storage.credentials.portal import (
     assents,
     codes,
     factors,
+    passkeys,
     passwords,
     questions,
 )
@@ -72,6 +73,7 @@ assert unlock_codes.unlock_code.metadata is METADATA  # noqa: S101
 assert seats.seat.metadata is METADATA  # noqa: S101
 assert assents.assent.metadata is METADATA  # noqa: S101
 assert factors.portal_factor.metadata is METADATA  # noqa: S101
+assert passkeys.portal_passkey.metadata is METADATA  # noqa: S101
 assert codes.mailed_code.metadata is METADATA  # noqa: S101
 assert passwords.portal_password.metadata is METADATA  # noqa: S101
 assert questions.security_question.metadata is METADATA  # noqa: S101

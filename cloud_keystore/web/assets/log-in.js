@@ -1,10 +1,10 @@
-// Log-in of operators by passkeys, and adding one. The authenticator's answer goes into a form, which
+// Log-in by passkeys, of operators and of holders, and adding one. The authenticator's answer goes into a form, which
 // the browser then sends as any other.
 import { decode, encode } from "./authenticator/bytes.js";
 import { at, say } from "./authenticator/screen.js";
 
 const ALGORITHMS = [-7, -8, -257]; // ES256, EdDSA, RS256 (RFC 9053, 2; RFC 8812)
-const AGAIN = "Load this page again, or log in with a code.";
+const AGAIN = "Load this page again, or log in another way.";
 const TOLD = {
   NotAllowedError: "No passkey has answered: it was cancelled, took too long, or there is none for this page.",
   InvalidStateError: "This authenticator has a passkey of yours already.",
@@ -14,13 +14,13 @@ const TOLD = {
 class Failed extends Error {}
 
 // What the keystore wants to know from the authenticator.
-async function asked(path, form) {
+async function asked(form) {
   const said = new URLSearchParams();
   const token = form.elements.form_token;
   if (token !== undefined) said.set("form_token", token.value);
   let response;
   try {
-    response = await fetch(path, { method: "POST", body: said, cache: "no-store", redirect: "error" });
+    response = await fetch(form.dataset.asked, { method: "POST", body: said, cache: "no-store", redirect: "error" });
   } catch {
     throw new Failed(`The keystore cannot be reached, or you are logged out. ${AGAIN}`);
   }
@@ -31,16 +31,21 @@ async function asked(path, form) {
   return wanted;
 }
 
+// Those of whom the keystore knows the ids; without any, whoever has one for this page can answer.
+function listed(ids = []) {
+  return ids.map((each) => ({ type: "public-key", id: decode(each) }));
+}
+
 function fill(form, values) {
   for (const [name, value] of Object.entries(values)) form.elements[name].value = encode(new Uint8Array(value));
   form.submit();
 }
 
 async function logIn(form) {
-  const wanted = await asked("/ra/log-in/passkey/asked", form);
+  const wanted = await asked(form);
   const challenge = decode(wanted.challenge);
   const { rawId, response } = await navigator.credentials.get({
-    publicKey: { challenge, rpId: wanted.rp_id, userVerification: "required" },
+    publicKey: { challenge, rpId: wanted.rp_id, allowCredentials: listed(wanted.allowed), userVerification: "required" },
   });
   fill(form, {
     challenge,
@@ -53,7 +58,7 @@ async function logIn(form) {
 }
 
 async function add(form) {
-  const wanted = await asked("/ra/my-log-in/asked", form);
+  const wanted = await asked(form);
   const challenge = decode(wanted.challenge);
   const { response } = await navigator.credentials.create({
     publicKey: {
@@ -61,7 +66,7 @@ async function add(form) {
       rp: { id: wanted.rp_id, name: "cloudcard" },
       user: { id: decode(wanted.user_handle), name: wanted.name, displayName: wanted.name },
       pubKeyCredParams: ALGORITHMS.map((alg) => ({ type: "public-key", alg })),
-      excludeCredentials: wanted.present.map((each) => ({ type: "public-key", id: decode(each) })),
+      excludeCredentials: listed(wanted.present),
       authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
       attestation: "none",
     },

@@ -1,4 +1,4 @@
-"""Log-in by password and mailed code, and log-out."""
+"""Log-in by password, and by what else it needs; and log-out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cloud_keystore.http.problems import of_error
 from cloud_keystore.model.errors import (
@@ -22,9 +22,11 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.model.rights.visits import OWN_PREFIX, STEP_TIME, text_sha256
 from cloud_keystore.people.portal.visits import PortalVisits
-from cloud_keystore.web.me.visiting import AGAIN, AREA, AT, CODE, HELP, LOG_IN, STEP
+from cloud_keystore.web.me.visiting import AGAIN, AREA, AT, CODE, CODE_ASKED, HELP, LOG_IN, STEP
 from cloud_keystore.web.me.words import PHONE_SAYS, left
 from cloud_keystore.web.pages import Pages
+from cloud_keystore.web.proofs import encoded
+from cloud_keystore.web.ra.own.answers import given_answer, said_of
 from cloud_keystore.web.rows import Row
 from cloud_keystore.web.visiting import cookie, current, given, kept, typed
 
@@ -47,6 +49,7 @@ class EnteringPages:
             Row("POST", LOG_IN, self.check),
             Row("GET", CODE, self.ask_code),
             Row("POST", CODE, self.begin),
+            Row("POST", CODE_ASKED, self.asked),
             Row("POST", AGAIN, self.again),
             Row("GET", HELP, self.help),
             Row("POST", f"{AT}/log-out", self.end),
@@ -81,15 +84,26 @@ class EnteringPages:
             return RedirectResponse(LOG_IN, HTTPStatus.SEE_OTHER)
         return self._code(request, AREA.own_path(request.query_params.get("next", "")))
 
+    def asked(self, request: Request) -> Response:
+        """What a script is to ask the holder's passkeys for."""
+        try:
+            wanted = self.visits.ask_passkey(_step(request))
+        except TokenRejected:
+            return Response(status_code=HTTPStatus.FORBIDDEN)
+        allowed = [encoded(each) for each in wanted.allowed]
+        return JSONResponse({**said_of(wanted.asked), "allowed": allowed})
+
     def begin(self, request: Request) -> Response:
         """Begin a visit, with a secret that no browser has had before."""
         wanted = AREA.own_path(given("next"))
         try:
-            entered = self.visits.begin(_step(request), given("code"))
+            answer = given_answer() if given("credential_id") else None
+            entered = self.visits.begin(_step(request), given("code"), answer)
         except TokenRejected as error:
-            return self._from_the_beginning(error)
+            return self._from_the_beginning(str(error))
         if not entered.secret:
-            wrong = PHONE_SAYS.get(entered.phone) or left(entered.tries_left)
+            of_phone = PHONE_SAYS.get(entered.phone)
+            wrong = entered.passkey or of_phone or left(entered.tries_left)
             return self._code(request, wanted, wrong, HTTPStatus.FORBIDDEN)
         to = RedirectResponse(quote(wanted, safe="/?=&%+"), HTTPStatus.SEE_OTHER)
         to.headers.append("Set-Cookie", AREA.kept(entered.secret))
@@ -100,9 +114,9 @@ class EnteringPages:
         """Let another code be sent, or the phone be asked again."""
         wanted = AREA.own_path(given("next"))
         try:
-            self.visits.again(_step(request))
+            self.visits.again(_step(request), by_phone=given("by") == "phone")
         except TokenRejected as error:
-            return self._from_the_beginning(error)
+            return self._from_the_beginning(str(error))
         except (AddressUnreachable, InvalidInput, TooManyCalls) as error:
             return self._code(request, wanted, str(error), of_error(error).status)
         return self._code(request, wanted, said=ANOTHER)
@@ -133,13 +147,13 @@ class EnteringPages:
         try:
             needed = self.visits.needed(_step(request))
         except TokenRejected as error:
-            return self._from_the_beginning(error)
+            return self._from_the_beginning(wrong or str(error))
         return self.pages.page(
             "me/code", status, wanted=wanted, wrong=wrong, said=said, needed=needed
         )
 
-    def _from_the_beginning(self, error: TokenRejected) -> Response:
-        page = self._log_in(AT, str(error), HTTPStatus.FORBIDDEN)
+    def _from_the_beginning(self, wrong: str) -> Response:
+        page = self._log_in(AT, wrong, HTTPStatus.FORBIDDEN)
         page.headers.append("Set-Cookie", kept(STEP, "", 0))
         return page
 

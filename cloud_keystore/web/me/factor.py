@@ -76,4 +76,4 @@ def _factor() -> Factor:
     try:
         return Factor(given("factor"))
     except ValueError:
-        raise InvalidInput("choose one of the three") from None
+        raise InvalidInput("choose one of those on the page") from None

@@ -32,6 +32,7 @@ class MenuItem(NamedTuple):
 PHONES, SESSIONS, HISTORY = f"{AT}/phones", f"{AT}/sessions", f"{AT}/history"
 CONTACT, PASSWORD = f"{AT}/contact", f"{AT}/password"
 QUESTIONS, FACTOR = f"{AT}/questions", f"{AT}/log-in-by"
+PASSKEYS = f"{AT}/passkeys"
 MENU = (
     MenuItem(AT, "Cards"),
     MenuItem(PHONES, "Phones"),

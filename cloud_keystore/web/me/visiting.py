@@ -8,6 +8,7 @@ from cloud_keystore.web.visiting import Area
 
 AT = "/me"
 LOG_IN, CODE, AGAIN = f"{AT}/log-in", f"{AT}/code", f"{AT}/code/again"
+CODE_ASKED = f"{AT}/code/asked"  # where a script learns what to ask a passkey
 FORGOTTEN, ANSWERS, RESET = f"{AT}/forgotten", f"{AT}/forgotten/code", f"{AT}/forgotten/set"
 HELP = f"{AT}/help"
 BEGIN, TASKS = f"{AT}/begin", f"{AT}/begin/tasks"
@@ -24,7 +25,7 @@ AREA = Area(
     prefix=OWN_PREFIX,
     role=Role.HOLDER,
     rate="device",
-    open=frozenset({LOG_IN, CODE, AGAIN, FORGOTTEN, ANSWERS, RESET, HELP}) | BEGINNING,
+    open=frozenset({LOG_IN, CODE, CODE_ASKED, AGAIN, FORGOTTEN, ANSWERS, RESET, HELP}) | BEGINNING,
 )
 BEGUN = "__Host-cloudcard-begin"  # the cookie of whoever begins by an invitation
 STEP = "__Host-cloudcard-step"  # the cookie of whoever has given the password, and not yet the code

@@ -49,6 +49,11 @@ DONE: Mapping[str, Done] = MappingProxyType(
             "Its authority is asked for the certificates. The card stays as it is until they come.",
         ),
         "factor": Done(Kind.FACTOR_SET, "Your log-ins need this from now on"),
+        "passkey": Done(
+            Kind.PORTAL_PASSKEY_ADDED,
+            "The passkey is added",
+            "Your log-ins need it as soon as you choose that under “How you log in”.",
+        ),
         "questions": Done(Kind.QUESTIONS_SET, "Your security questions are set"),
         "email-code": Done(
             Kind.ADDRESS_CODE_SENT,

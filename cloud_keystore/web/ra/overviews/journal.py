@@ -82,7 +82,7 @@ WHAT: Mapping[str, Sorts] = MappingProxyType(
             "Log-ins",
             frozenset(
                 (
-                    *("visit", "log_in_passkey", "log-in-code", "log-in-factor"),
+                    *("visit", "log_in_passkey", "log-in-code", "log-in-factor", "portal-passkey"),
                     *("factor-code", "assent", "portal-password", "reset-code"),
                     *("security-questions", "security-answers"),
                 )

@@ -11,13 +11,18 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.model.errors import InvalidInput, TokenRejected
 from cloud_keystore.model.rights.log_ins import LogInPasskey
-from cloud_keystore.people.rights.log_in_passkeys import Asked, LogInPasskeys, PasskeyAnswer
-from cloud_keystore.web.proofs import ProofRejected, decoded, encoded
+from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
 from cloud_keystore.web.ra.entering import asked, entered
 from cloud_keystore.web.ra.forms import Question, ask
+from cloud_keystore.web.ra.own.answers import (
+    given_answer,
+    given_bytes,
+    given_new,
+    said_of,
+    said_of_new,
+)
 from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.ra.visiting import AREA, AT, PASSKEY, PASSKEY_ASKED
 from cloud_keystore.web.rows import Row, see
@@ -48,22 +53,13 @@ class PasskeyPages:
 
     def asked(self, _request: Request) -> Response:
         """What a script is to ask the authenticator for."""
-        return JSONResponse(_asked(self.passkeys.ask()))
+        return JSONResponse(said_of(self.passkeys.ask()))
 
     def begin(self, request: Request) -> Response:
         """Begin a visit, with a secret that no browser has had before."""
         wanted = AREA.own_path(given("next"))
         try:
-            secret = self.passkeys.begin(
-                PasskeyAnswer(
-                    challenge=_bytes("challenge"),
-                    credential_id=_bytes("credential_id"),
-                    user_handle=_bytes("user_handle"),
-                    authenticator_data=_bytes("authenticator_data"),
-                    client_data=_bytes("client_data"),
-                    signature=_bytes("signature"),
-                )
-            )
+            secret = self.passkeys.begin(given_answer())
         except TokenRejected as error:
             return asked(self.views.pages, wanted, wrong=str(error), by="passkey")
         return entered(self.views.visits, request, secret, wanted)
@@ -75,20 +71,13 @@ class PasskeyPages:
 
     def asked_new(self, _request: Request) -> Response:
         """What a script is to let the authenticator make."""
-        wanted = self.passkeys.ask_new(current().visitor)
-        said = {
-            **_asked(wanted.asked),
-            "user_handle": encoded(wanted.user_handle),
-            "name": wanted.name,
-            "present": [encoded(each) for each in wanted.present],
-        }
-        return JSONResponse(said)
+        return JSONResponse(said_of_new(self.passkeys.ask_new(current().visitor)))
 
     def add(self, request: Request) -> Response:
         """Add the passkey that was made."""
         try:
-            made = Registration(_bytes("attestation_object"), _bytes("client_data"))
-            self.passkeys.add(given("name"), _bytes("challenge"), made, current().visitor)
+            name, challenge = given("name"), given_bytes("challenge")
+            self.passkeys.add(name, challenge, given_new(), current().visitor)
         except (InvalidInput, TokenRejected) as error:
             return self.show(request, str(error))
         return see(OWN, "added")
@@ -122,21 +111,3 @@ class PasskeyPages:
         return self.views.page(
             "my_log_in", status, passkeys=own, done=done, wrong=wrong, typed=typed, path=OWN
         )
-
-
-def _asked(asked: Asked) -> dict[str, object]:
-    return {
-        "challenge": encoded(asked.challenge),
-        "rp_id": asked.rp_id,
-        "origin": asked.origin,
-    }
-
-
-def _bytes(name: str) -> bytes:
-    """Bytes of the form that was sent; raises TokenRejected for what is no base64url."""
-    try:
-        return decoded(given(name))
-    except ProofRejected:
-        raise TokenRejected(
-            "your browser sent something that cannot be read: load the page again"
-        ) from None

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_keystore.approval.passkeys import Registration
+from cloud_keystore.custody.credentials.challenges import LATE
 from cloud_keystore.model.errors import (
     IdentityNotFound,
     IdentityRejected,
@@ -27,7 +28,7 @@ from cloud_keystore.model.rights.log_ins import (
     Challenge,
 )
 from cloud_keystore.model.rights.visits import MOST_VISITS, SECRET_PREFIX, text_sha256
-from cloud_keystore.people.rights.log_in_passkeys import COPIED, LATE, UNKNOWN, PasskeyAnswer
+from cloud_keystore.people.rights.log_in_passkeys import COPIED, UNKNOWN, PasskeyAnswer
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.authenticator.passkey import USER_PRESENT, SoftwarePasskey
 from support.keystore_world import OPERATOR, RELYING_PARTY, World

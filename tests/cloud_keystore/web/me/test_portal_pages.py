@@ -75,14 +75,19 @@ def ada(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ada]:
         keystore.registry.organisations.SetPolicy(asked)
         user_id, phone = keystore.holder("Ada Byron", EMAIL)
         made = Ada(site, mail, keystore.card(user_id, phone), phone, user_id)
-        with identity.channel(phone) as channel:
-            holder = holder_pb2_grpc.HolderServiceStub(channel)
-            holder.SendAddressCode(holder_pb2.SendAddressCodeRequest())
-            code = made.code("Your code to verify this address")
-            assert holder.VerifyAddress(holder_pb2.VerifyAddressRequest(code=code)).is_verified
-            new = holder_pb2.SetPortalPasswordRequest(password=PASSWORD)
-            assert holder.SetPortalPassword(new).is_set
+        set_password(made, phone)
         yield made
+
+
+def set_password(ada: Ada, phone: identity.Identity) -> None:
+    """Verify the address of a phone's holder, and set the password there."""
+    with identity.channel(phone) as channel:
+        holder = holder_pb2_grpc.HolderServiceStub(channel)
+        holder.SendAddressCode(holder_pb2.SendAddressCodeRequest())
+        code = ada.code("Your code to verify this address")
+        assert holder.VerifyAddress(holder_pb2.VerifyAddressRequest(code=code)).is_verified
+        new = holder_pb2.SetPortalPasswordRequest(password=PASSWORD)
+        assert holder.SetPortalPassword(new).is_set
 
 
 def asks_the_phone(ada: Ada, phone: Page, email: str) -> None:
@@ -213,6 +218,52 @@ def test_a_phone_with_a_passkey_agrees_by_it_alone(ada: Ada) -> None:
         expect(phone.get_by_text("It needs your finger, face or PIN.")).to_be_visible()
         finger.is_right(True)
         agree(phone, page, title)
+
+
+def test_a_passkey_is_added_and_logs_in_with_the_password(ada: Ada) -> None:
+    """AUTH-07, AUTH-08: each is added with a mailed code, needs its holder's finger, and the last
+    one stays as long as log-ins need it.
+    """
+    email, title = "grace@example.org", "Your code to change how you log in"
+    _, grace = ada.site.keystore.holder("Grace Hopper", email)
+    set_password(ada, grace)
+    with ada.page(email=email) as page:
+        finger = Finger.on(page)
+        page.goto(f"{ada.site.origin}/me/log-in-by")
+        page.get_by_role("link", name="Your passkeys").click()
+        expect(page.get_by_text("You have no passkeys yet.")).to_be_visible()
+        check(page)
+        page.get_by_role("button", name="Add a passkey").click()
+        check(page)
+        page.get_by_label("Code from the e-mail").fill(ada.code(title))
+        page.get_by_label("Name").fill("Laptop")
+        page.get_by_role("button", name="Add the passkey").click()
+        expect(page.get_by_text("The passkey is added.")).to_be_visible()
+        check(page)
+        page.goto(f"{ada.site.origin}/me/log-in-by")
+        page.get_by_label("A passkey", exact=True).check()
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_label("Code from the e-mail").fill(ada.code(title))
+        page.get_by_role("button", name="Change it").click()
+        expect(page.get_by_text("Your log-ins need this from now on.")).to_be_visible()
+        page.get_by_role("button", name="Log out").click()
+        enter(ada, page, email)
+        expect(page.get_by_role("heading", name="Use your passkey")).to_be_visible()
+        check(page)
+        finger.is_right(False)
+        page.get_by_role("button", name="Use my passkey").click()
+        expect(page.get_by_text("No passkey has answered")).to_be_visible()
+        finger.is_right(True)
+        page.get_by_role("button", name="Use my passkey").click()
+        expect(page.get_by_role("heading", name="Your cards")).to_be_visible()
+        page.goto(f"{ada.site.origin}/me/passkeys")
+        page.get_by_role("link", name="Remove Laptop").click()
+        check(page)
+        page.get_by_role("button", name="Mail a code").click()
+        page.get_by_label("Code from the e-mail").fill(ada.code(title))
+        page.get_by_role("button", name="Remove the passkey").click()
+        expect(page.get_by_role("alert")).to_contain_text("choose something else first")
+        check(page)
 
 
 def test_it_is_whole_without_scripts(ada: Ada) -> None:

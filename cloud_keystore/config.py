@@ -23,6 +23,7 @@ from cloud_keystore.model.limits import Limits
 from cloud_keystore.model.outbox.bells import PushTerms
 from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import REMIND_DAYS
+from cloud_keystore.model.rights.oidc import OidcTerms
 from cloud_keystore.model.spine.terms import SpineTerms
 
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -191,9 +192,7 @@ class WebhookTerms:
 
 
 def hook_url(url: str) -> str:
-    """The address of a gateway or chat; raises InvalidInput, without the address, which can be a
-    secret, unless it is https, or of this computer.
-    """
+    """The address of a gateway or chat, if it is safe; else raises InvalidInput, without it."""
     try:
         found = urlsplit(url)
         host, port = found.hostname or "", found.port
@@ -222,6 +221,7 @@ class Web:
     certificate: Path | None = None  # PEM, its own first; None: the keystore issues one
     private: Path | None = None  # its key, PEM
     cards: Address | None = None  # where operators show their cards, with TLS always
+    oidc: OidcTerms | None = None  # by which operators log in
 
     def __post_init__(self) -> None:
         if (self.certificate is None) is not (self.private is None):

@@ -196,7 +196,11 @@ def _map_group(our: Requests, terms: Mapping[str, str], who: Identity, second: S
 
 def _identify(our: Requests, terms: Mapping[str, str], who: Identity, second: Second) -> object:
     return replace(our.operators, second=second).identify(
-        terms["operator"], terms["user"], terms["organisation"], actor=who.actor
+        terms["operator"],
+        terms["user"],
+        terms["organisation"],
+        terms.get("subject", ""),
+        actor=who.actor,
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 from cloud_keystore import hardening
 from cloud_keystore.config import Settings
 from cloud_keystore.custody.sealing.sealing_keys import TOKEN, Source
+from cloud_keystore.run.offering import hosts
 
 log = structlog.get_logger()
 
@@ -37,6 +38,8 @@ def _private(settings: Settings) -> list[Path]:
             files.append(hook.secret_file)
     if settings.chat is not None:
         files.append(settings.chat.url_file)
+    if (provider := hosts.oidc(settings)) is not None:
+        files.append(Path(provider.secret))
     if passwords := os.environ.get("PGPASSFILE"):
         files.append(Path(passwords))
     return [each.resolve() for each in files]

@@ -79,6 +79,7 @@ class Pages:
     """Renders pages."""
 
     by_card: bool = False  # whether operators can log in by their cards
+    by_oidc: bool = False  # and by an OpenID provider
     _environment: Environment = field(default_factory=_environment)
 
     def page(

@@ -70,6 +70,7 @@ class Area:
     rate: str  # the limit for one of them
     open: frozenset[str]  # paths for whoever has not logged in; what is sent there is counted
     uploads: frozenset[str] = frozenset()  # paths whose forms can have a file
+    counted: frozenset[str] = frozenset()  # open ones where what is asked for counts as sent
 
     @property
     def log_in(self) -> str:
@@ -192,7 +193,7 @@ class Doorkeeper:
                 given(FORM).encode(), visiting.form_token.encode()
             ):
                 raise Refused(HTTPStatus.FORBIDDEN)
-        elif scope["method"] == "POST":
+        elif scope["method"] == "POST" or path in self.area.counted:
             self.admit("enrolment", scope["cloudcard.place"])
         await self.behind(scope, replayed(body, receive), send)
 

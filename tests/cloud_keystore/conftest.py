@@ -63,6 +63,7 @@ ON_BOTH_DATABASES = {
     "test_differences",
     "test_giving",
     "test_card_log_ins",
+    "test_oidc_log_ins",
     "test_forged_certificates",
 }
 

@@ -86,6 +86,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Role, User
 from cloud_keystore.model.policies import Policy, SessionTerms
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.custom import CustomRole
+from cloud_keystore.model.rights.oidc import OidcTerms
 from cloud_keystore.model.rights.roles import Assignment, BuiltIn, Right
 from cloud_keystore.model.sessions import Session
 from cloud_keystore.operations import sweeping
@@ -138,6 +139,7 @@ from cloud_keystore.people.rights.card_log_ins import CardLogIns
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
+from cloud_keystore.people.rights.oidc_log_ins import OidcLogIns
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.sharing.shared_devices import SharedDevices
@@ -158,6 +160,8 @@ PASSCODE = b"135790"
 DIGEST = b"\x11" * 32
 DATABASE = "keystore.db"
 LOG_IN_PAGE = "https://cards.example.org/ra/log-in"
+OIDC = OidcTerms("https://login.example.org/realm", "keystore", "/nowhere")
+REDIRECT_URI = f"{LOG_IN_PAGE}/openid/answer"
 RELYING_PARTY = RelyingParty("keystore.example.org", "https://keystore.example.org")
 TERMS = SessionTerms(100, timedelta(hours=1))
 SESSIONS = Policy(session=TERMS)
@@ -291,6 +295,7 @@ class World:
     visits: Visits
     log_in_passkeys: LogInPasskeys
     card_log_ins: CardLogIns
+    oidc_log_ins: OidcLogIns
     assents: Assents
     log_in_factors: LogInFactors
     portal_passkeys: PortalPasskeys
@@ -621,7 +626,7 @@ def new_world(
     organisations_ = Organisations(database, clock, os.urandom)
     roles, custom = Roles(database, clock, os.urandom), CustomRoles(database, clock, os.urandom)
     mappings = Mappings(database, clock, os.urandom)
-    identified = Operators(database, clock, os.urandom)
+    identified = Operators(database, clock, os.urandom, issuer=OIDC.issuer)
     four_eyes = FourEyes(database, clock)
     certifying = Certifying(database, clock, authority, data_objects, renewal, woken.extend)
     est_hosts = set[tuple[str, int]]()
@@ -702,6 +707,7 @@ def new_world(
         visits=(visits := Visits(database, clock, os.urandom, LOG_IN_PAGE)),
         log_in_passkeys=LogInPasskeys(visits, seal, RELYING_PARTY),
         card_log_ins=CardLogIns(visits, seal, authority),
+        oidc_log_ins=OidcLogIns(visits, seal, OIDC, REDIRECT_URI),
         notifications=Notifications(database, clock, sends=True),
         four_eyes=four_eyes,
         requests=Requests(

@@ -48,13 +48,16 @@ def use_cases(world: World) -> WebUseCases:
     return WebUseCases(**found, announcing=announcing)
 
 
-def site(world: World, limits: Limits | None = None, cards: CardPlaces = NO_CARDS) -> ASGIApp:
+def site(
+    world: World, limits: Limits | None = None, cards: CardPlaces = NO_CARDS, oidc: str = ""
+) -> ASGIApp:
     """The pages in front of a world's use cases."""
     metrics = Metrics()
     limiter = Limiter(limits or Limits(), lambda: 0.0, metrics)
     origins = Origins.of({ORIGIN, "http://localhost:8080"})
     wakeups = cast(Wakeups, None)
-    return site_of(use_cases(world), origins, limiter, metrics, world.clock, wakeups, cards)
+    cases = use_cases(world)
+    return site_of(cases, origins, limiter, metrics, world.clock, wakeups, cards, oidc)
 
 
 def ask(

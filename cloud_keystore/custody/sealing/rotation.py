@@ -27,6 +27,7 @@ from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.pki.est import sealed_context
+from cloud_keystore.model.rights import oidc
 from cloud_keystore.model.spine import tickets
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
@@ -34,6 +35,7 @@ from cloud_keystore.storage.issuing.est_servers import est_server
 from cloud_keystore.storage.issuing.spare_keys import spare_key
 from cloud_keystore.storage.outbox.bells import bell
 from cloud_keystore.storage.outbox.webhooks import webhook
+from cloud_keystore.storage.rights.oidc import oidc_return
 from cloud_keystore.storage.sealing import sealing_keys
 from cloud_keystore.storage.sealing.sealing_keys import SealedColumn, SealingKey
 from cloud_keystore.storage.spine.checks import spine_check
@@ -64,6 +66,7 @@ SEALED = (  # all columns with sealed values
     SealedColumn(
         spine_check.c.id, spine_check.c.sealed, lambda row: tickets.sealed_context(row.key)
     ),
+    SealedColumn(oidc_return.c.id, oidc_return.c.sealed, lambda row: oidc.sealed_context(row.key)),
     SealedColumn(
         t.operation.c.id, t.operation.c.sealed_result, lambda row: results.context(row.key)
     ),

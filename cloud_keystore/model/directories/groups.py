@@ -112,6 +112,8 @@ class OperatorPerson:
     until_time: datetime | None  # as long as the RA manager's own rights; None: without end
     said_by: str  # an actor
     create_time: datetime
+    issuer: str | None = None  # of an OpenID provider that logs the operator in; None: none does
+    subject: str | None = None  # as whom that provider knows the operator
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ give in the RA manager's organisation, now and later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloud_keystore.audit import acting, entries, journal
 from cloud_keystore.audit.acting import Acting
@@ -15,6 +15,7 @@ from cloud_keystore.model.directories.groups import OperatorPerson
 from cloud_keystore.model.errors import IdentityNotFound, InvalidInput
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, IdentityState, Role, User
+from cloud_keystore.model.rights.oidc import LONGEST_SUBJECT, is_plain
 from cloud_keystore.model.rights.requests import Action, Deed, HighRisk, Second
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.identities import named
@@ -43,15 +44,23 @@ class Operators:
     clock: Clock
     random: Random
     second: Second | None = None
+    issuer: str = ""  # of the OpenID provider by which operators log in; empty: by none
 
     def identify(
-        self, operator_id: str, user_id: str, organisation_id: str = "", *, actor: Actor
+        self,
+        operator_id: str,
+        user_id: str,
+        organisation_id: str = "",
+        subject: str = "",
+        *,
+        actor: Actor,
     ) -> OperatorListing:
         """Say which person another operator is, in an organisation where the actor has all rights,
-        and below it; for as long as the actor has them. Who repeats this says nothing more. Raises
+        and below it; for as long as the actor has them; and, if it is given, as whom the OpenID
+        provider knows the operator, who logs in by that. Who repeats this says nothing more. Raises
         IdentityNotFound, UserNotFound, UserClosed, OrganisationNotFound, NotAllowed, InvalidInput.
         """
-        now = self.clock()
+        now, issuer = self.clock(), self._issuer_of(subject)
         with acting.changing(self.database, actor, now) as by:
             place = by.place(Right.ROLES, organisation_id)
             for each in Right:
@@ -61,7 +70,8 @@ class Operators:
             user = people.present(by.connection, user_id)
             before = mappings.person(by.connection, operator.id)
             if before is not None:
-                if (before.user_id, before.organisation_id) == (user.id, place):
+                told = before.user_id, before.organisation_id, before.issuer, before.subject
+                if told == (user.id, place, issuer, subject or None):
                     return _listing(by, before)
                 raise InvalidInput(
                     f"{operator.display_name} is said to be a person already: take that back first "
@@ -69,15 +79,34 @@ class Operators:
                 )
             terms = {"operator": operator.id, "user": user.id, "organisation": place}
             about = f"{operator.display_name} ({user.display_name})"
+            if subject:
+                terms, about = {**terms, "subject": subject}, f"{about}, subject {subject}"
             deed = Deed(Action.IDENTIFY_OPERATOR, Right.ROLES, place, about, terms)
             by.need_second({HighRisk.GRANT_ROLE}, deed, self.second)
             _, end = soonest_end(by, frozenset(Right), place)
             own = new_id(now, self.random)
             said = OperatorPerson(own, operator.id, user.id, place, end, str(actor), now)
+            if issuer is not None:
+                said = replace(said, issuer=issuer, subject=subject)
             mappings.identify(by.connection, said)
             tell(by, Kind.OPERATOR_IDENTIFIED, said, operator)
             giving.settle(by, self.random, [user.id])
             return _listing(by, said)
+
+    def _issuer_of(self, subject: str) -> str | None:
+        """Who knows an operator as a subject; None for no subject. Raises InvalidInput."""
+        if not subject:
+            return None
+        if not self.issuer:
+            raise InvalidInput(
+                "this keystore has no OpenID provider: have it started with --web-oidc-issuer"
+            )
+        if not is_plain(subject, LONGEST_SUBJECT):
+            raise InvalidInput(
+                f"a subject has 1 to {LONGEST_SUBJECT} characters of ASCII without spaces: take "
+                "what the OpenID provider calls sub"
+            )
+        return self.issuer
 
     def forget(self, operator_id: str, *, actor: Actor) -> OperatorListing:
         """Say no more which person another operator is, and end the roles that groups have given.
@@ -128,6 +157,8 @@ def tell(by: Acting, kind: Kind, said: OperatorPerson, operator: Identity) -> No
         "user": said.user_id,
         "organisation": said.organisation_id,
     }
+    if said.issuer is not None and said.subject is not None:
+        facts |= {"issuer": said.issuer, "subject": said.subject}
     journal.append(by.connection, entries.about_identity(kind, operator, by.now, by.actor, facts))
 
 

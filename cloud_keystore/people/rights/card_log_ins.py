@@ -181,7 +181,7 @@ def _operator(connection: Connection, user_id: str, now: datetime) -> Identity:
         if operator is None or operator.role is not Role.OPERATOR or not operator.is_active(now):
             continue
         is_over = said.until_time is not None and said.until_time <= now
-        if not is_over and _is_within(connection, operator, said.organisation_id, now):
+        if not is_over and is_within(connection, operator, said.organisation_id, now):
             found.append(operator)
     if not found:
         raise TokenRejected(NOBODY)
@@ -190,7 +190,7 @@ def _operator(connection: Connection, user_id: str, now: datetime) -> Identity:
     return found[0]
 
 
-def _is_within(connection: Connection, operator: Identity, place: str, now: datetime) -> bool:
+def is_within(connection: Connection, operator: Identity, place: str, now: datetime) -> bool:
     """Whether all roles of an operator are in an organisation and below it."""
     parents = organisations.parents(connection)
     return all(

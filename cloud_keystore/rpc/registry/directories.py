@@ -91,7 +91,11 @@ class DirectoryServicer(directories_pb2_grpc.DirectoryServiceServicer):
             if not request.user_id:
                 return self.operators.forget(request.operator_id, actor=who.actor)
             return self.operators.identify(
-                request.operator_id, request.user_id, request.organisation_id, actor=who.actor
+                request.operator_id,
+                request.user_id,
+                request.organisation_id,
+                request.subject,
+                actor=who.actor,
             )
 
         said = await self.door.call(context, say)
@@ -135,6 +139,8 @@ def _person(listing: OperatorListing) -> pb.OperatorPerson:
         uuid12=listing.user.uuid12 or "",
         organisation_id=said.organisation_id,
         organisation_name=listing.organisation_name,
+        issuer=said.issuer or "",
+        subject=said.subject or "",
     )
     if said.until_time is not None:
         message.until_time.FromDatetime(said.until_time)

@@ -66,6 +66,7 @@ from cloud_keystore.web.ra.overviews.shared_devices import SharedDevicePages
 from cloud_keystore.web.ra.overviews.unfinished import UnfinishedPages
 from cloud_keystore.web.ra.overviews.workstations import WorkstationPages
 from cloud_keystore.web.ra.own.cards import CardLogInPages, CardPlaces
+from cloud_keystore.web.ra.own.oidc import OidcLogInPages
 from cloud_keystore.web.ra.own.passkeys import PasskeyPages
 from cloud_keystore.web.ra.people import PeoplePages
 from cloud_keystore.web.ra.person import PersonPages
@@ -109,7 +110,8 @@ class Site:
         own = None if tls is not None or web.is_plain else OwnTls.of(use_cases.announcing, clock)
         origins = Origins.of(settings.web_origins)
         cards = CardPlaces(hosts.cards_origin(settings), hosts.log_in_origin(settings))
-        site = site_of(use_cases, origins, limiter, metrics, clock, wakeups, cards)
+        own_ways = cards, hosts.oidc_origin(settings)
+        site = site_of(use_cases, origins, limiter, metrics, clock, wakeups, *own_ways)
         limits = settings.limits
         places = Places(_place, limits.connections, limits.connections_of_address)
         listener = Listener(web.listen, site, tls if own is None else own.context, places)
@@ -134,8 +136,9 @@ def site_of(
     clock: Clock,
     wakeups: Wakeups,
     cards: CardPlaces = NO_CARDS,
+    oidc: str = "",
 ) -> ASGIApp:
-    """The pages behind their gate."""
+    """The pages behind their gate; `oidc` is where an OpenID provider sends browsers back."""
     ringing = Ringing(use_cases.deciding, use_cases.admitting, clock)
     calls = AuthenticatorCalls(
         enrolment=use_cases.enrolment,
@@ -160,12 +163,12 @@ def site_of(
     seated = Ringing(use_cases.seated, use_cases.admitting, clock)
     seats = SeatCalls(use_cases.seats, use_cases.seating, seated)
     seat_streams = Streams(seated, None, None, wakeups, limiter.stream, limiter.looks)
-    pages = Pages(by_card=bool(cards.cards))
+    pages = Pages(by_card=bool(cards.cards), by_oidc=bool(oidc))
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
     views = Views(pages, use_cases.visits)
     own = OwnViews(pages, use_cases.holdings, clock)
     parts = (
-        Part(views.serve, _visited(use_cases, views, clock, cards)),
+        Part(views.serve, _visited(use_cases, views, clock, cards, oidc)),
         Part(own.serve, _own(use_cases, own)),
     )
     told = (*calls.rows(), *standing.rows(), *asked.rows(), *pins.rows(), *seats.rows())
@@ -186,13 +189,14 @@ def site_of(
 
 
 def _visited(
-    use_cases: WebUseCases, views: Views, clock: Clock, cards: CardPlaces
+    use_cases: WebUseCases, views: Views, clock: Clock, cards: CardPlaces, oidc: str
 ) -> Sequence[Row]:
     """The pages of operators."""
     return (
         *Entering(views.pages, use_cases.visits).rows(),
         *PasskeyPages(views, use_cases.log_in_passkeys).rows(),
         *CardLogInPages(views, use_cases.card_log_ins, cards, os.urandom).rows(),
+        *OidcLogInPages(views, use_cases.oidc_log_ins, oidc, os.urandom).rows(),
         *PeoplePages(views, use_cases.people, use_cases.reports, ACTS).rows(),
         *SeveralPages(
             views, use_cases.showing, use_cases.people, use_cases.cards, use_cases.leaving

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from cloud_keystore.border.table import ANY, NOBODY, Access, Each
 from cloud_keystore.custody.use.using_sessions import Used
 from cloud_keystore.model.people import Role
+from cloud_keystore.run.offering.log_in_access import LOG_INS, OIDC
 from cloud_keystore.run.offering.phone_access import PHONES
 from cloud_keystore.run.offering.portal_access import PORTAL
 from cloud_keystore.run.offering.seat_access import SEATS, SHARED_DEVICES
@@ -361,9 +362,7 @@ WEB: Mapping[str, Access] = MappingProxyType(
         "visits.end": NOBODY,
         **PHONES,
         **SEATS,
-        "log_in_passkeys.ask": NOBODY,
-        "log_in_passkeys.begin": NOBODY,  # a passkey says who logs in
-        "card_log_ins.begin": NOBODY,  # a code says who has shown a card
+        **LOG_INS,
         **VISITED,
         **PORTAL,
     }
@@ -395,5 +394,6 @@ OUTSIDE: Mapping[str, Access] = MappingProxyType(
         "list_errands.tell": NOBODY,
         "tickets.take": NOBODY,
         "tickets.tell": NOBODY,
+        **OIDC,
     }
 )

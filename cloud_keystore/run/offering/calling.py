@@ -1,4 +1,4 @@
-"""Makes what calls authorities outside of the keystore, and a broker, from the settings."""
+"""Makes what calls authorities outside of the keystore, a broker, and an OpenID provider."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from cloud_keystore.est.client import Client
 from cloud_keystore.est.fetching import Fetching
 from cloud_keystore.est.issuance import Asking
 from cloud_keystore.est.lists import Lists
+from cloud_keystore.est.openid import LogIns, Openid
 from cloud_keystore.est.spine.checking import Checking, Errands
 from cloud_keystore.est.spine.sources import Broker, Simulator, Source
 from cloud_keystore.est.tls import load_pair
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.rights.oidc import LONGEST_SECRET, OidcTerms, is_plain
 from cloud_keystore.model.spine.terms import SpineTerms, place
 from cloud_keystore.model.spine.tickets import SpineIdentity, checked
+from cloud_keystore.people.rights.id_tokens import kid_of
 from cloud_keystore.run.offering import hosts
 from cloud_keystore.run.offering.sending import OutsideUseCases
 
@@ -27,8 +30,8 @@ from cloud_keystore.run.offering.sending import OutsideUseCases
 def keep_calling(
     cases: OutsideUseCases, settings: Settings
 ) -> Callable[[asyncio.Event], Awaitable[None]]:
-    """What asks for certificates and tickets, and fetches revocation lists, until told to stop;
-    raises as `source` does.
+    """What asks for certificates, tickets and ID tokens, and fetches revocation lists, until told
+    to stop; raises as `source` does.
     """
     allowed = hosts.places(settings)
     asking = Fetching(cases.errands, Asking(Client(allowed)))
@@ -36,11 +39,27 @@ def keep_calling(
     keep = [asking.keep_fetching, fetching.keep_fetching]
     if settings.spine is not None:
         keep.append(Errands(cases.tickets, Checking(source(settings.spine))).keep_asking)
+    if (terms := hosts.oidc(settings)) is not None:
+        keep.append(openid(cases.oidc_log_ins, terms).keep_asking)
 
     async def call(stop: asyncio.Event) -> None:
         await asyncio.gather(*(each(stop) for each in keep))
 
     return call
+
+
+def openid(log_ins: LogIns, terms: OidcTerms) -> Openid:
+    """What asks an OpenID provider. It reads files now, and raises, as `source` does."""
+    secret = read_secret(Path(terms.secret)).decode("utf-8", "replace").strip()
+    if not is_plain(secret, LONGEST_SECRET):
+        raise InvalidInput(f"{terms.secret} has no secret of a client: one line of ASCII")
+    try:
+        tls = ssl.create_default_context(cafile=terms.roots or None)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(
+            f"{terms.roots} has no certificates to know the OpenID provider by ({error})"
+        ) from None
+    return Openid(log_ins, terms, secret, tls, kid_of)
 
 
 def source(terms: SpineTerms) -> Source:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from cloud_keystore.config import Address, Settings
 from cloud_keystore.model.approval_keys import RelyingParty
 from cloud_keystore.model.fields import hosts
+from cloud_keystore.model.rights.oidc import OidcTerms
 
 LOG_IN = "/ra/log-in"
+OIDC_RETURN = f"{LOG_IN}/openid/answer"
 HTTPS = 443
 
 
@@ -20,8 +22,18 @@ def places(settings: Settings) -> frozenset[tuple[str, int]]:
 
 
 def calls(settings: Settings) -> bool:
-    """Whether the keystore calls authorities, or a session broker."""
-    return bool(settings.ca_hosts) or settings.spine is not None
+    """Whether the keystore calls authorities, a session broker, or an OpenID provider."""
+    return bool(settings.ca_hosts) or settings.spine is not None or oidc(settings) is not None
+
+
+def oidc(settings: Settings) -> OidcTerms | None:
+    """The OpenID provider by which operators log in; None without one."""
+    return None if settings.web is None else settings.web.oidc
+
+
+def issuer(settings: Settings) -> str:
+    """Its issuer; empty without one."""
+    return "" if (terms := oidc(settings)) is None else terms.issuer
 
 
 def names(settings: Settings) -> frozenset[str]:
@@ -49,6 +61,16 @@ def log_in_origin(settings: Settings) -> str:
     """The origin of that page, as browsers say it; empty without pages."""
     page = log_in_page(settings).removesuffix(LOG_IN)
     return page.removesuffix(f":{HTTPS}") if page.startswith("https://") else page
+
+
+def oidc_origin(settings: Settings) -> str:
+    """The same, where an OpenID provider sends browsers back; empty without a provider."""
+    return "" if oidc(settings) is None else log_in_origin(settings)
+
+
+def oidc_log_in(settings: Settings) -> tuple[OidcTerms | None, str]:
+    """The provider, and the page there: the redirect URI that the provider has to know."""
+    return oidc(settings), f"{log_in_origin(settings)}{OIDC_RETURN}"
 
 
 def cards_origin(settings: Settings) -> str:

@@ -12,6 +12,7 @@ from cloud_keystore.mail.posting import Posting
 from cloud_keystore.mail.push.rings import Rings
 from cloud_keystore.mail.webhooks.signing import Signing
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.rights.oidc_log_ins import OidcLogIns
 from cloud_keystore.run.offering.use_cases import MainUseCases
 from cloud_keystore.run.opening import Parts
 
@@ -27,11 +28,12 @@ class MailUseCases:
 
 @dataclass(frozen=True, slots=True)
 class OutsideUseCases:
-    """Those of the process that calls authorities outside of the keystore."""
+    """Those of the process that calls authorities, and an OpenID provider, outside of it."""
 
     errands: Errands
     list_errands: ListErrands
     tickets: Tickets
+    oidc_log_ins: OidcLogIns
 
 
 def mail_use_cases(parts: Parts) -> MailUseCases:
@@ -50,4 +52,5 @@ def outside_use_cases(parts: Parts, main: MainUseCases) -> OutsideUseCases:
         Errands(parts.database, parts.clock, parts.seal, main.certifying),
         ListErrands(parts.database, parts.clock),
         main.tickets,
+        main.oidc_log_ins,
     )

@@ -75,6 +75,7 @@ from cloud_keystore.people.rights.card_log_ins import CardLogIns
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.four_eyes import FourEyes
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
+from cloud_keystore.people.rights.oidc_log_ins import OidcLogIns
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.sharing.shared_devices import SharedDevices
@@ -84,7 +85,7 @@ from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.pki.revocation.responding import Responding
 from cloud_keystore.run.looks import Looks
-from cloud_keystore.run.offering.hosts import log_in_page, log_in_party, names, places
+from cloud_keystore.run.offering import hosts
 from cloud_keystore.run.offering.portal import PortalUseCases, portal_use_cases
 from cloud_keystore.run.opening import Parts
 
@@ -167,6 +168,7 @@ class MainUseCases(PortalUseCases):
     visits: Visits
     log_in_passkeys: LogInPasskeys
     card_log_ins: CardLogIns
+    oidc_log_ins: OidcLogIns
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +218,11 @@ def main_use_cases(
     roles = Roles(database=database, clock=clock, random=os.urandom)
     custom_roles = CustomRoles(database=database, clock=clock, random=os.urandom)
     mappings = Mappings(database=database, clock=clock, random=os.urandom)
-    identified = Operators(database=database, clock=clock, random=os.urandom)
+    identified = Operators(database, clock, os.urandom, issuer=hosts.issuer(parts.settings))
     organisations = Organisations(database=database, clock=clock, random=os.urandom)
     four_eyes = FourEyes(database=database, clock=clock)
     ending = Sessions(database=database, clock=clock)
-    visits = Visits(database, clock, os.urandom, log_in_page(parts.settings))
+    visits = Visits(database, clock, os.urandom, hosts.log_in_page(parts.settings))
     admitting = Admitting(database, seal, clock, wake, os.urandom, parts.authorities)
     prolonging = Prolonging(database, clock, spares, renewal, wake)
     deciding = Deciding(database, seal, clock, wake, os.urandom, parts.authorities)
@@ -271,8 +273,8 @@ def main_use_cases(
         explaining=Explaining(database=database, clock=clock),
         migrating=Migrating(database=database, clock=clock, random=os.urandom),
         trusting=Trusting(database=database, clock=clock, random=os.urandom),
-        est_servers=EstServers(database, clock, os.urandom, seal, places(parts.settings)),
-        external_lists=ExternalLists(database, clock, places(parts.settings)),
+        est_servers=EstServers(database, clock, os.urandom, seal, hosts.places(parts.settings)),
+        external_lists=ExternalLists(database, clock, hosts.places(parts.settings)),
         certifying=Certifying(database, clock, parts.authorities, data_objects, renewal, wake),
         tickets=Tickets(database, clock, os.urandom, seal, parts.settings.spine is not None),
         domains=Domains(database=database, clock=clock, random=os.urandom),
@@ -326,8 +328,9 @@ def main_use_cases(
         reading=reading,
         packing=Packing(reading),
         visits=visits,
-        log_in_passkeys=LogInPasskeys(visits, seal, log_in_party(parts.settings)),
+        log_in_passkeys=LogInPasskeys(visits, seal, hosts.log_in_party(parts.settings)),
         card_log_ins=CardLogIns(visits, seal, parts.authorities),
+        oidc_log_ins=OidcLogIns(visits, seal, *hosts.oidc_log_in(parts.settings)),
     )
 
 
@@ -394,4 +397,4 @@ def status_use_cases(parts: Parts, publishing: Publishing) -> StatusUseCases:
 
 def _announcing(parts: Parts) -> Announcing:
     settings = parts.settings
-    return Announcing(parts.authorities, settings.relying_party, names(settings), parts.clock)
+    return Announcing(parts.authorities, settings.relying_party, hosts.names(settings), parts.clock)

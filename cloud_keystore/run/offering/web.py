@@ -55,6 +55,7 @@ from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.people.rights.card_log_ins import CardLogIns
 from cloud_keystore.people.rights.custom_roles import CustomRoles
 from cloud_keystore.people.rights.log_in_passkeys import LogInPasskeys
+from cloud_keystore.people.rights.oidc_log_ins import OidcLogIns
 from cloud_keystore.people.rights.visits import Visits
 from cloud_keystore.people.roles import Roles
 from cloud_keystore.people.sharing.shared_devices import SharedDevices
@@ -92,6 +93,7 @@ class WebUseCases:
     visits: Visits
     log_in_passkeys: LogInPasskeys
     card_log_ins: CardLogIns
+    oidc_log_ins: OidcLogIns
     assents: Assents
     log_in_factors: LogInFactors
     portal_passkeys: PortalPasskeys

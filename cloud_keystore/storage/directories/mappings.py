@@ -51,6 +51,9 @@ operator_person = authentic(
     Column("until_time", Instant),
     Column("said_by", String, nullable=False),  # an actor
     Column("create_time", Instant, nullable=False),
+    Column("issuer", String),
+    Column("subject", String),
+    Index("operator_person_subject", "subject"),
 )
 given_role = authentic(
     "given_role",
@@ -115,6 +118,13 @@ def persons(connection: Connection, users: Collection[str] | None = None) -> lis
         for some in portions(users)
         for row in rows.read(connection, operator_person, query.where(o.user_id.in_(some)))
     ]
+
+
+def known_as(connection: Connection, issuer: str, subject: str) -> list[OperatorPerson]:
+    """The operators whom an OpenID provider knows as a subject, oldest first."""
+    known = o.subject == subject, o.issuer == issuer
+    query = select(operator_person).where(*known).order_by(o.id)
+    return [_to_person(row) for row in rows.read(connection, operator_person, query)]
 
 
 def give(connection: Connection, given: GivenRole) -> None:

@@ -41,6 +41,7 @@ from cloud_keystore.storage.rights import (
     assignments,
     custom_roles,
     log_in_passkeys,
+    oidc,
     requests,
     visits,
 )
@@ -97,6 +98,7 @@ assert assignments.assignment.metadata is METADATA  # noqa: S101
 assert custom_roles.custom_role.metadata is METADATA  # noqa: S101
 assert requests.request.metadata is METADATA  # noqa: S101
 assert visits.visit.metadata is METADATA  # noqa: S101
+assert oidc.oidc_return.metadata is METADATA  # noqa: S101
 assert log_in_passkeys.log_in_passkey.metadata is METADATA  # noqa: S101
 assert visits.portal_visit.metadata is METADATA  # noqa: S101
 assert sign_ins.sign_in.metadata is METADATA  # noqa: S101

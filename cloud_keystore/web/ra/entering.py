@@ -69,6 +69,7 @@ def asked(
         wrong=wrong,
         by=by,
         by_card=pages.by_card,
+        by_oidc=pages.by_oidc,
     )
 
 

@@ -149,6 +149,7 @@ def test_what_no_code_covers() -> None:
         "card_object": ["sealed_value"],
         "est_server": ["sealed"],
         "spine_check": ["sealed"],
+        "oidc_return": ["sealed"],
         "management_key": ["sealed"],
         "management_challenge": ["id"],
         "operation": ["room", "sealed_result", "trace_id"],

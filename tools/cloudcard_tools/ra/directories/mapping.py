@@ -37,6 +37,7 @@ PERSONS = {
     "person": "Person",
     "uuid12": "UUID",
     "organisation": "Organisation",
+    "subject": "Subject",
     "until": "Until",
 }
 
@@ -126,26 +127,41 @@ def directory_unmap(group: str, role: str | None, caller: Caller) -> None:
     epilog="""\b
 Examples:
   cloudcard ra directory operator "Olga Hopper" olga@example.org
+  cloudcard ra directory operator "Olga Hopper" olga@example.org --subject 248289761001
   cloudcard ra directory operator "Olga Hopper" --nobody
 """,
 )
 @click.argument("operator")
 @click.argument("person", required=False)
 @click.option("--nobody", is_flag=True, help="Take it back, and end what groups have given.")
+@click.option(
+    "--subject",
+    default="",
+    help="As whom the OpenID provider of the pages knows the operator (the claim sub), who logs in "
+    "by it.",
+)
 @organisation_option
 @operator_options
 def directory_operator(
-    operator: str, person: str | None, nobody: bool, organisation: str, caller: Caller
+    operator: str,
+    person: str | None,
+    nobody: bool,
+    subject: str,
+    organisation: str,
+    caller: Caller,
 ) -> None:
     """Say which PERSON another OPERATOR is, so that groups in which the person is give the operator
     roles: in an organisation where you have all rights, and below it.
     """
     if nobody is (person is not None):
         raise click.UsageError("give the person whom the operator is, or --nobody")
+    if nobody and subject:
+        raise click.UsageError("--subject goes with a person, not with --nobody")
     request = pb.SetOperatorPersonRequest(
         operator_id=find(caller, Sort.OPERATOR, operator, in_use=True),
         user_id=find(caller, Sort.USER, person or "", in_use=True),
         organisation_id=find(caller, Sort.ORGANISATION, organisation),
+        subject=subject,
     )
     with caller.service(DirectoryServiceStub) as stub:
         said = stub.SetOperatorPerson(request).operator_person
@@ -160,7 +176,7 @@ def directory_operators(caller: Caller) -> None:
         pages = listed(stub.ListOperatorPersons, pb.ListOperatorPersonsRequest())
         found = [_person(each) for page in pages for each in page.operator_persons]
     nobody = "Nobody has said it of any operator: cloudcard ra directory operator"
-    caller.print_rows(found, PERSONS, nobody, spare=("until",))
+    caller.print_rows(found, PERSONS, nobody, spare=("until", "subject"))
 
 
 def _mappings(caller: Caller) -> list[pb.GroupMapping]:
@@ -191,5 +207,6 @@ def _person(message: pb.OperatorPerson) -> Row:
         "person_id": message.user_id,
         "uuid12": message.uuid12,
         "organisation": message.organisation_name,
+        "subject": message.subject or None,
         "until": when(message.until_time) if message.HasField("until_time") else None,
     }

@@ -409,6 +409,8 @@ class OperatorPerson(_message.Message):
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     ORGANISATION_NAME_FIELD_NUMBER: _builtins.int
     UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     operator_id: _builtins.str
     """Identifier of the operator."""
     operator_display_name: _builtins.str
@@ -423,6 +425,10 @@ class OperatorPerson(_message.Message):
     """Identifier of the organisation where groups give the operator roles, and below it."""
     organisation_name: _builtins.str
     """Name of that organisation."""
+    issuer: _builtins.str
+    """Issuer of the OpenID provider by which the operator logs in; empty if by none."""
+    subject: _builtins.str
+    """The operator's subject there; empty if there is none."""
     @_builtins.property
     def until_time(self) -> _timestamp_pb2.Timestamp:
         """When this, and all roles by it, end; absent without an end."""
@@ -438,10 +444,12 @@ class OperatorPerson(_message.Message):
         organisation_id: _builtins.str = ...,
         organisation_name: _builtins.str = ...,
         until_time: _timestamp_pb2.Timestamp | None = ...,
+        issuer: _builtins.str = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_display_name", b"operator_display_name", "operator_id", b"operator_id", "organisation_id", b"organisation_id", "organisation_name", b"organisation_name", "until_time", b"until_time", "user_display_name", b"user_display_name", "user_id", b"user_id", "uuid12", b"uuid12"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "operator_display_name", b"operator_display_name", "operator_id", b"operator_id", "organisation_id", b"organisation_id", "organisation_name", b"organisation_name", "subject", b"subject", "until_time", b"until_time", "user_display_name", b"user_display_name", "user_id", b"user_id", "uuid12", b"uuid12"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -456,6 +464,7 @@ class SetOperatorPersonRequest(_message.Message):
     OPERATOR_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     operator_id: _builtins.str
     """Identifier of the operator."""
     user_id: _builtins.str
@@ -464,16 +473,19 @@ class SetOperatorPersonRequest(_message.Message):
     """Identifier of the organisation where groups give the operator roles; may be empty if the caller acts for one alone, or for
     the whole.
     """
+    subject: _builtins.str
+    """As whom the keystore's OpenID provider knows the operator (the claim "sub"), who logs in by it; may be empty."""
     def __init__(
         self,
         *,
         operator_id: _builtins.str = ...,
         user_id: _builtins.str = ...,
         organisation_id: _builtins.str = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_id", b"operator_id", "organisation_id", b"organisation_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_id", b"operator_id", "organisation_id", b"organisation_id", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

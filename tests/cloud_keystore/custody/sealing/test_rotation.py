@@ -26,7 +26,8 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.sealing import sealing_keys
 from support.external_ca import new_ca
-from support.keystore_world import OPERATOR, SESSIONS, Enrolled, World
+from support.keystore_world import OIDC, OPERATOR, SESSIONS, Enrolled, World
+from support.openid_tokens import Asked, facts
 from support.push_browser import PushBrowser
 from support.sealing import NAMES, NOW, bare, fill, opened, source, told, values, version_1
 
@@ -113,6 +114,10 @@ def test_every_sealed_value_of_a_keystore_changes(
     world.bells.hang(PushBrowser().address("https://push.apple.com/x"), ada[1].identity)
     tickets = Tickets(world.database, world.clock, os.urandom, world.seal, is_asked=True)
     tickets.report(serial, "AQIC5wTicket@AAJTSQ=#", pc.identity)
+    browser = b"\x01" * 32
+    world.oidc_log_ins.learn(facts())
+    state = Asked.of(world.oidc_log_ins.ask(browser)).query["state"]
+    world.oidc_log_ins.bring(state, "code", OIDC.issuer, browser)
     before = sealed_values(world.database)
     assert all(before.values())  # there is one of each kind
 

@@ -26,6 +26,7 @@ def bea(world: World) -> User:
     for name in ("Ada Byron", "Bea Blum"):
         user = world.user(name)[0]
         world.card(user, "v2")
+        world.clock.forward(seconds=1)  # what is made later ends later
     world.workstation("=WARD7")
     return user
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from cloud_keystore.model.approval_keys import (
     ApprovalKey,
@@ -15,6 +15,7 @@ from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Value, Values
+from cloud_keystore.storage.credentials.passkeys import grown
 
 k = t.approval_key.c
 
@@ -81,10 +82,9 @@ def has_credential(connection: Connection, credential_id: bytes) -> bool:
 def count_use(
     connection: Connection, identity_id: str, sign_count: int, *, backed_up: bool
 ) -> bool:
-    """Write down a passkey's counter; False if it has not grown (WebAuthn level 3, 6.1.1), which
-    means that there is a copy of the passkey. Authenticators without a counter always send 0.
+    """Write down a passkey's counter; False if it has not grown, which means that there is a copy
+    of the passkey.
     """
-    grown = or_(k.sign_count < sign_count, (k.sign_count == 0) & (sign_count == 0))
     counted: Values = {"sign_count": sign_count, "backed_up": backed_up}
-    where = [k.identity_id == identity_id, grown]
+    where = [k.identity_id == identity_id, grown(k.sign_count, sign_count)]
     return bool(rows.change(connection, t.approval_key, where, counted))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 MOST_PASSKEYS = 5  # of one holder
-LONGEST_PASSKEY_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)

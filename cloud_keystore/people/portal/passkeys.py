@@ -34,12 +34,8 @@ from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.portal.codes import Purpose
 from cloud_keystore.model.portal.factors import Factor
-from cloud_keystore.model.portal.passkeys import (
-    LONGEST_PASSKEY_NAME,
-    MOST_PASSKEYS,
-    PortalPasskey,
-)
-from cloud_keystore.model.rights.log_ins import ChallengeUse
+from cloud_keystore.model.portal.passkeys import MOST_PASSKEYS, PortalPasskey
+from cloud_keystore.model.rights.log_ins import LONGEST_PASSKEY_NAME, ChallengeUse
 from cloud_keystore.people.portal import codes
 from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.knowing import owner

@@ -15,14 +15,13 @@ from sqlalchemy import (
     LargeBinary,
     RowMapping,
     String,
-    or_,
     select,
 )
 
 from cloud_keystore.model.rights.log_ins import LogInPasskey
 from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.authentic.declaring import authentic
+from cloud_keystore.storage.credentials import passkeys
 from cloud_keystore.storage.databases.instants import Instant
 
 log_in_passkey = authentic(
@@ -65,19 +64,13 @@ def of_operator(connection: Connection, operator_id: str) -> list[LogInPasskey]:
 
 
 def count_use(connection: Connection, used: LogInPasskey, sign_count: int, now: datetime) -> bool:
-    """Note a use; False if the counter has not grown (WebAuthn level 3, 6.1.1), which means that
-    there is a copy. Authenticators without a counter always send 0.
-    """
-    grown = or_(p.sign_count < sign_count, (p.sign_count == 0) & (sign_count == 0))
-    counted: Values = {"sign_count": sign_count, "use_time": now}
-    this = [p.id == used.id, p.end_time.is_(None), grown]
-    return bool(rows.change(connection, log_in_passkey, this, counted))
+    """Note a use; False if the counter has not grown, which means that there is a copy."""
+    return passkeys.count_log_in(connection, log_in_passkey, used.id, sign_count, now)
 
 
 def end(connection: Connection, passkey_id: str, now: datetime) -> bool:
     """Let one be of no use any more; False if it was so already."""
-    this = [p.id == passkey_id, p.end_time.is_(None)]
-    return bool(rows.change(connection, log_in_passkey, this, {"end_time": now}))
+    return passkeys.end(connection, log_in_passkey, passkey_id, now)
 
 
 def _passkey(row: RowMapping) -> LogInPasskey:

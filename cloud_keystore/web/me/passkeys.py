@@ -16,7 +16,8 @@ from cloud_keystore.model.errors import (
     TokenRejected,
     TooManyCalls,
 )
-from cloud_keystore.model.portal.passkeys import LONGEST_PASSKEY_NAME, PortalPasskey
+from cloud_keystore.model.portal.passkeys import PortalPasskey
+from cloud_keystore.model.rights.log_ins import LONGEST_PASSKEY_NAME
 from cloud_keystore.people.portal.passkeys import PortalPasskeys
 from cloud_keystore.web.me.views import PASSKEYS, OwnViews
 from cloud_keystore.web.me.visiting import LOG_IN

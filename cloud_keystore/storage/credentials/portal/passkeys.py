@@ -15,14 +15,13 @@ from sqlalchemy import (
     LargeBinary,
     RowMapping,
     String,
-    or_,
     select,
 )
 
 from cloud_keystore.model.portal.passkeys import PortalPasskey
 from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.authentic.declaring import authentic
+from cloud_keystore.storage.credentials import passkeys
 from cloud_keystore.storage.databases.instants import Instant
 
 portal_passkey = authentic(
@@ -63,19 +62,13 @@ def of_user(connection: Connection, user_id: str) -> list[PortalPasskey]:
 
 
 def count_use(connection: Connection, used: PortalPasskey, sign_count: int, now: datetime) -> bool:
-    """Note a use; False if the counter has not grown (WebAuthn level 3, 6.1.1), which means that
-    there is a copy. Authenticators without a counter always send 0.
-    """
-    grown = or_(p.sign_count < sign_count, (p.sign_count == 0) & (sign_count == 0))
-    counted: Values = {"sign_count": sign_count, "use_time": now}
-    this = [p.id == used.id, p.end_time.is_(None), grown]
-    return bool(rows.change(connection, portal_passkey, this, counted))
+    """Note a use; False if the counter has not grown, which means that there is a copy."""
+    return passkeys.count_log_in(connection, portal_passkey, used.id, sign_count, now)
 
 
 def end(connection: Connection, passkey_id: str, now: datetime) -> bool:
     """Let one be of no use any more; False if it was so already."""
-    this = [p.id == passkey_id, p.end_time.is_(None)]
-    return bool(rows.change(connection, portal_passkey, this, {"end_time": now}))
+    return passkeys.end(connection, portal_passkey, passkey_id, now)
 
 
 def end_all(connection: Connection, user_id: str, now: datetime) -> None:

@@ -163,9 +163,18 @@ class Seating:
     ) -> list[str]:
         """Make the key of a seat the holder's, in the place of whoever was there. Returns the
         topics to wake.
+
+        Codes of before end too: whoever says yes to one later would take the device from this
+        holder.
         """
         topics: list[str] = []
-        for other in seats.at(connection, device.id, SeatState.OPEN, now):
+        there = (
+            each
+            for state in (SeatState.OPEN, SeatState.PENDING)
+            for each in seats.at(connection, device.id, state, now)
+            if each.id != seat.id
+        )
+        for other in there:
             which = Which(seat_id=other.id)
             topics += end_seats(connection, now, phone.actor, Why.REPLACED, which)
         # What the holder has seen counts, unless the policy has become stricter since.

@@ -110,7 +110,15 @@ class Seats:
         """
         now = self.clock()
         with self.database.write() as connection:
-            return stay(connection, own, now)
+            accepting.check_active(connection, own, now)
+            seat = seats.of_identity(connection, own.id)
+            if seat is None or seat.end_time is None:
+                raise IdentityRejected(NONE_THERE)
+            until = idle_end(now, seat.end_time - now)
+            if not seats.stay(connection, seat.id, now, until):
+                raise IdentityRejected(NONE_THERE)
+            seats.prolong(connection, own.id, until)
+        return until
 
     def sign_out(self, own: Identity) -> None:
         """End a seat, by its own key; one that has ended stays so."""
@@ -151,21 +159,6 @@ class Seats:
             certificate=(seat.certificate or b"") if is_open else b"",
             end_time=seat.end_time if is_open else None,
         )
-
-
-def stay(connection: Connection, own: Identity, now: datetime) -> datetime:
-    """Prolong a seat at which somebody does something; returns until when it is. Raises
-    IdentityRejected.
-    """
-    accepting.check_active(connection, own, now)
-    seat = seats.of_identity(connection, own.id)
-    if seat is None or seat.end_time is None:
-        raise IdentityRejected(NONE_THERE)
-    until = idle_end(now, seat.end_time - now)
-    if not seats.stay(connection, seat.id, now, until):
-        raise IdentityRejected(NONE_THERE)
-    seats.prolong(connection, own.id, until)
-    return until
 
 
 def idle_end(now: datetime, left: timedelta) -> datetime:

@@ -11,7 +11,7 @@ from cloud_keystore.custody.use.closing import end_seats
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
-from cloud_keystore.model.sharing.seats import Seat, SeatState, Why
+from cloud_keystore.model.sharing.seats import Seat, Why
 from cloud_keystore.people.identities import Identities, named
 from cloud_keystore.people.people import People, Token
 from cloud_keystore.storage import people
@@ -73,14 +73,8 @@ class SharedDevices:
         with acting.changing(self.people.database, operator.actor, now) as by:
             found = named(by, Role.SHARED_DEVICE, device_id)
             by.need(Right.WORKSTATIONS, found.organisation_id)
-            topics = [
-                topic
-                for state in (SeatState.OPEN, SeatState.PENDING)
-                for each in seats.at(by.connection, found.id, state, now)
-                for topic in end_seats(
-                    by.connection, now, operator.actor, Why.OPERATOR, Which(seat_id=each.id)
-                )
-            ]
+            which = Which(device_id=found.id)
+            topics = end_seats(by.connection, now, operator.actor, Why.OPERATOR, which)
         self.identities.wake(topics)
         return found
 

@@ -423,6 +423,22 @@ def test_codes_of_before_end_when_further_ones_are_shown(
         world.seats.begin(b"no request", ward.own.identity)
 
 
+@pytest.mark.usefixtures("serial")
+def test_a_code_of_before_takes_the_device_from_nobody(
+    world: World, ada: tuple[User, Enrolled], ward: Tablet
+) -> None:
+    """Somebody scans a code and goes; another one signs in; then the first says yes."""
+    other, phone = world.user("Bea Blum")
+    world.card(other)
+    before = world.seating.claim(ward.code()[0].code, phone.identity)
+    seat = ward.taken_by(ada[1])
+    signature, _ = phone.evidence(statement.statement(before.payload, Decision.APPROVE, ""))
+    with pytest.raises(OperationClosed):
+        world.seating.decide(before.id, Decision.APPROVE, signature, phone.identity)
+    (still,) = world.seats.list_open(ada[1].identity)
+    assert still.seat.identity_id == seat.identity.id
+
+
 def test_who_may_add_see_and_remove_them(world: World, ward: Tablet) -> None:
     other = world.organisations.add("St Elsewhere", world.operator().identity)
     theirs = world.enrol(

@@ -91,8 +91,9 @@ export class SharedDevice {
     while (turn === this.#turn) {
       await new Promise((resolve) => setTimeout(resolve, LOOK));
       if (turn !== this.#turn) return;
-      const seen = await this.#calls.ask("GET", `shared/seats/${encodeURIComponent(id)}`);
+      const seen = await this.#looked(id);
       if (turn !== this.#turn) return;
+      if (seen === undefined) continue;
       if (seen.state === "open") {
         await this.#seated(seen, privateKey);
         return;
@@ -103,6 +104,17 @@ export class SharedDevice {
         return;
       }
       if (seen.code === "") at("shared-state").textContent = "Say yes on your phone.";
+    }
+  }
+
+  // How far a seat is, or nothing while the keystore is out of reach: its key is here alone, and must
+  // not go because one look was lost.
+  async #looked(id) {
+    try {
+      return await this.#calls.ask("GET", `shared/seats/${encodeURIComponent(id)}`);
+    } catch (error) {
+      if (!(error instanceof OutOfReach)) throw error;
+      return undefined;
     }
   }
 

@@ -21,6 +21,7 @@ def test_a_seat_is_shown_and_ended(world: World) -> None:
     tablet(world).taken_by(portal.phone)
     shown = guest.text("/me/sessions")
     assert "Signed in at Ward 7 tablet" in shown
+    assert "nothing uses it" not in shown
     (seat,) = world.seats.list_open(portal.phone.identity)
     assert guest.post(f"/me/seats/{seat.seat.id}/end").status == 303
     assert world.seats.list_open(portal.phone.identity) == []

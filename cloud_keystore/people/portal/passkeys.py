@@ -185,10 +185,10 @@ class PortalPasskeys:
         use: ChallengeUse,
         about: str,
         answer: PasskeyAnswer,
-    ) -> bool:
+    ) -> str:
         """Take the answer of a user's passkey, in the transaction of the caller, who takes none for
-        the same thing again. One that shows to have been copied is removed, all visits end, and
-        False is returned. Raises ApprovalRejected.
+        the same thing again; returns the passkey's id. One that shows to have been copied is
+        removed, all visits end, and the text is empty. Raises ApprovalRejected.
         """
         now = self.assents.clock()
         try:
@@ -214,13 +214,13 @@ class PortalPasskeys:
         except ApprovalRejected:
             raise ApprovalRejected(UNKNOWN) from None
         if rows.count_use(connection, known, used.sign_count, now):
-            return True
+            return known.id
         rows.end(connection, known.id, now)
         said: dict[str, Detail] = {"name": known.display_name}
         _tell(connection, Kind.PORTAL_PASSKEY_COPIED, user, known, None, now, said)
         outbox.put(connection, Template.PASSKEY_COPIED, user.id, now)
         visits.end_all(connection, user.id, now)
-        return False
+        return ""
 
     def _asked(self, use: ChallengeUse, who: str, now: datetime) -> Asked:
         challenge = challenges.new(self.seal, use, who, now, self.assents.random)

@@ -169,12 +169,17 @@ class PortalVisits:
         secret = new_text(OWN_PREFIX, own.random)
         with own.database.write() as connection:
             made, user = _waiting(connection, step, now)
-            factor = factors.in_force(connection, user, now)
+            factor, passkey = factors.in_force(connection, user, now), ""
             if factor is Factor.PASSKEY and answer is None:
                 factor = Factor.PHONE  # which agrees in its place
             if factor is Factor.PASSKEY and answer is not None:
-                if wrong_in := self._wrong_in(connection, made, user, answer):
-                    return Entered("", passkey=wrong_in)
+                use = ChallengeUse.PORTAL_LOG_IN
+                try:
+                    passkey = self.passkeys.take(connection, user, use, made.id, answer)
+                except ApprovalRejected as error:
+                    return Entered("", passkey=str(error))
+                if not passkey:
+                    return Entered("", passkey=COPIED)
             elif factor is Factor.PHONE:
                 state = self.assents.take(connection, user, Subject.LOG_IN, made.id)
                 if state is not AssentState.AGREED:
@@ -201,6 +206,8 @@ class PortalVisits:
                 raise TokenRejected(AGAIN)
             actor = _holder(made, user, b"").actor
             facts: dict[str, Detail] = {"visit": made.id, "factor": str(factor)}
+            if passkey:
+                facts["passkey"] = passkey
             begun = entries.about_user(Kind.VISIT_BEGUN, user, now, actor, facts)
             journal.append(connection, begun)
             end_oldest(connection, made, now)
@@ -243,17 +250,6 @@ class PortalVisits:
             actor = _holder(made, user, b"").actor
             ended = entries.about_user(Kind.VISIT_ENDED, user, now, actor, {"visit": made.id})
             journal.append(connection, ended)
-
-    def _wrong_in(
-        self, connection: Connection, step: Visit, user: User, answer: PasskeyAnswer
-    ) -> str:
-        """What is wrong with the answer of a passkey; empty if nothing."""
-        use = ChallengeUse.PORTAL_LOG_IN
-        try:
-            is_own = self.passkeys.take(connection, user, use, step.id, answer)
-        except ApprovalRejected as error:
-            return str(error)
-        return "" if is_own else COPIED
 
     def _send(
         self,

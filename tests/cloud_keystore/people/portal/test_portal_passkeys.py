@@ -154,6 +154,7 @@ def test_a_log_in_needs_the_password_and_the_passkey(
     (told,) = world.journal(Kind.PORTAL_PASSKEY_ADDED)
     assert (told.details["name"], told.details["synced"]) == ("Key ring", False)
     (kept,) = world.portal_passkeys.list_own(visitor(world, secret))
+    assert begun.details["passkey"] == kept.id
     assert (kept.display_name, kept.use_time) == ("Key ring", world.clock())
 
 

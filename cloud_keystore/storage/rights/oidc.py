@@ -80,8 +80,9 @@ def find(connection: Connection, own: str) -> Returned | None:
 
 
 def count(connection: Connection) -> int:
-    """How many there are."""
-    return connection.execute(select(func.count()).select_from(oidc_return)).scalar_one()
+    """How many are not over."""
+    waiting = select(func.count()).select_from(oidc_return).where(c.end_time.is_(None))
+    return connection.execute(waiting).scalar_one()
 
 
 def is_due(connection: Connection, now: datetime) -> bool:

@@ -206,6 +206,15 @@ def test_codes_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("olga")
+def test_a_code_that_is_over_makes_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many may log in one after the other, and whoever was refused takes nobody's place."""
+    monkeypatch.setattr(oidc_log_ins, "MOST_RETURNED", 1)
+    for answer in (None, OidcAnswer(why="the OpenID provider is not reached")):
+        log_in(world, BROWSER, answer)
+    log_in(world, BROWSER)
+
+
+@pytest.mark.usefixtures("olga")
 def test_a_code_is_exchanged_once(world: World) -> None:
     """Also by a process that has ended on the way, after which nobody is logged in."""
     state = Asked.of(world.oidc_log_ins.ask(BROWSER)).query["state"]

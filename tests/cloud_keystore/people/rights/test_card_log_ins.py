@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -14,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card_os.piv.names import KeyRef
-from cloud_keystore.model.errors import IdentityRejected, NotAllowed, TokenRejected
+from cloud_keystore.custody.backends.keys import Keys
+from cloud_keystore.custody.use.using_sessions import Outcome, Used, UseRequest, UsingSessions
+from cloud_keystore.model.errors import (
+    IdentityRejected,
+    KeyBackendUnavailable,
+    NotAllowed,
+    TokenRejected,
+)
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.rights.card_log_ins import LARGEST_CERTIFICATE, CardCode
@@ -31,7 +39,7 @@ from cloud_keystore.people.rights.card_log_ins import (
 from cloud_keystore.pki.building import begin
 from cloud_keystore.storage import cards
 from support.authority import Authority
-from support.keystore_world import SESSIONS, Enrolled, World
+from support.keystore_world import DIGEST, SESSIONS, Enrolled, World
 
 BROWSER, OTHER_BROWSER = b"\x01" * 32, b"\x02" * 32
 
@@ -190,6 +198,30 @@ def test_a_session_of_uses_counts_once_it_was_used(world: World) -> None:
     session = world.session(olga.serial, olga.pc, olga.phone)
     olga.refused(NOT_USED)
     world.use(session, olga.pc)
+    olga.code()
+    world.clock.forward(minutes=2, microseconds=1)
+    olga.refused(NOT_USED)
+
+
+def test_a_use_counts_with_its_answer(world: World) -> None:
+    """The log-in follows the handshake at once; the result may be stored later. A use that failed
+    counts no more.
+    """
+    world.set_policy(SESSIONS)
+    olga = Holder.of(world)
+    olga.identify()
+    session = world.session(olga.serial, olga.pc, olga.phone)
+    certificate = olga.pc.identity.certificate_sha256
+
+    def use(sessions: UsingSessions) -> Outcome:
+        outcomes: list[Outcome] = []
+        request = UseRequest(session.id, os.urandom(16), (DIGEST,), certificate)
+        sessions.use_all([request], lambda _, outcome: outcomes.append(outcome))
+        return outcomes[0]
+
+    assert isinstance(use(replace(world.sessions, custody=Keys({}))), KeyBackendUnavailable)
+    olga.refused(NOT_USED)
+    assert isinstance(use(world.sessions), Used)
     olga.code()
     world.clock.forward(minutes=2, microseconds=1)
     olga.refused(NOT_USED)

@@ -107,6 +107,7 @@ def test_what_is_no_set_of_keys(keys: str) -> None:
         ({"iss": "https://evil.example.org"}, "another issuer"),
         ({"iss": f"{OIDC.issuer}/"}, "another issuer"),
         ({"iss": None}, "another issuer"),
+        ({"iss": "\ud800"}, "another issuer"),
         ({"iss": [OIDC.issuer]}, "another issuer"),
         ({"aud": "somebody"}, "for somebody else"),
         ({"aud": None}, "for somebody else"),
@@ -116,6 +117,7 @@ def test_what_is_no_set_of_keys(keys: str) -> None:
         ({"azp": "somebody"}, "for others, too"),
         ({"nonce": "another"}, "another log-in"),
         ({"nonce": None}, "another log-in"),
+        ({"nonce": "\udfff"}, "another log-in"),
         ({"exp": STAMP - 31}, "has ended"),
         ({"exp": None}, "no exp"),
         ({"exp": "2030"}, "no exp"),
@@ -156,6 +158,8 @@ def test_an_access_token_belongs_to_its_token() -> None:
     assert read(token, access_token="access") == SUBJECT
     refused(token, "another access token", access_token="other")
     refused(tokens(at_hash=1).token(), "another access token", access_token="a")
+    refused(tokens(at_hash="\ud800").token(), "another access token", access_token="a")
+    refused(token, "another access token", access_token="\ud800")
 
 
 def test_tokens_of_other_kinds_are_none() -> None:
@@ -170,6 +174,13 @@ def _signed_anyhow(made: Tokens) -> str:
     _, payload, signature = tokens().token().split(".")
     header = {"alg": "RS256", "kid": "rsa", **made.header}
     return f"{encoded(json.dumps(header).encode())}.{payload}.{signature}"
+
+
+def test_a_header_that_is_deep_is_none() -> None:
+    """It is read in two processes, and ends neither."""
+    deep = f"{encoded(b'[' * 12_000)}.e30.a"
+    assert kid_of(deep) == ""
+    refused(deep, "no JSON")
 
 
 @given(

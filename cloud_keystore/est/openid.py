@@ -37,12 +37,14 @@ from cloud_keystore.model.rights.oidc import (
 log = structlog.get_logger()
 
 STEP_SECONDS = 8.0  # for a request, from the connection on
+EXCHANGE_SECONDS = 25.0  # for all that a code takes, which is less than custody's LEASE_TIME
 LARGEST = 128 * 1024  # bytes of an answer
 OLD_SECONDS = 3600.0  # after which a provider is asked again what it says of itself
 PAUSE_SECONDS = 10.0  # between such questions, whatever they are for
 WELL_KNOWN = "/.well-known/openid-configuration"
 BASIC, POST = "client_secret_basic", "client_secret_post"
 JSON = ("Accept", "application/json")
+SLOW = "the OpenID provider does not answer in time: try again"
 STOPPED = OidcAnswer(why="the keystore is stopping: begin again")
 
 
@@ -88,9 +90,11 @@ class Openid:
     tls: ssl.SSLContext
     kid_of: Callable[[str], str]  # which key a token names
     step_seconds: float = STEP_SECONDS
+    exchange_seconds: float = EXCHANGE_SECONDS
     monotonic: Callable[[], float] = time.monotonic
     _learnt: _Learnt | None = None
     _asked: float | None = None  # when it was last asked what it says of itself
+    _learning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def keep_asking(self, stop: asyncio.Event) -> None:
         """Exchange codes until told to stop."""
@@ -106,7 +110,10 @@ class Openid:
 
     async def _run(self, errand: OidcErrand, stop: asyncio.Event) -> None:
         try:
-            answer = STOPPED if stop.is_set() else await self._exchange(errand)
+            async with asyncio.timeout(self.exchange_seconds):
+                answer = STOPPED if stop.is_set() else await self._exchange(errand)
+        except TimeoutError:
+            answer = OidcAnswer(why=SLOW)
         except Wrong as wrong:
             answer = OidcAnswer(why=str(wrong))
         log.info("an OpenID provider was asked", why=answer.why)
@@ -148,19 +155,22 @@ class Openid:
 
     async def _learn(self) -> None:
         """Read what the provider says of itself and its keys, and bring it to custody; not more
-        often than once in a while. What was known before stays if that fails.
+        often than once in a while. What was known before stays if that fails. Whoever comes
+        meanwhile waits for it.
         """
-        now = self.monotonic()
-        if self._asked is not None and now - self._asked < PAUSE_SECONDS:
-            return
-        self._asked = now
-        try:
-            learnt = await self._read_facts(now)
-            await asyncio.to_thread(self.log_ins.learn, learnt.facts)
-        except (Wrong, KeystoreError) as error:
-            log.warning("an OpenID provider is not known", why=str(error))
-        else:
-            self._learnt = learnt
+        async with self._learning:
+            now = self.monotonic()
+            if self._asked is not None and now - self._asked < PAUSE_SECONDS:
+                return
+            try:
+                learnt = await self._read_facts(now)
+                await asyncio.to_thread(self.log_ins.learn, learnt.facts)
+            except (Wrong, KeystoreError) as error:
+                log.warning("an OpenID provider is not known", why=str(error))
+            else:
+                self._learnt = learnt
+            finally:
+                self._asked = self.monotonic()
 
     async def _read_facts(self, now: float) -> _Learnt:
         issuer = self.terms.issuer
@@ -199,7 +209,7 @@ class Openid:
         except InvalidInput:
             raise Wrong("the OpenID provider names an address that is not called") from None
         except TimeoutError:
-            raise Wrong("the OpenID provider does not answer in time: try again") from None
+            raise Wrong(SLOW) from None
         except ssl.SSLError:
             raise Wrong(
                 "no TLS with the OpenID provider: its certificate is not known (--web-oidc-roots)"

@@ -13,8 +13,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from cloud_keystore.est.openid import PAUSE_SECONDS, WELL_KNOWN, Openid
+from cloud_keystore.est.openid import EXCHANGE_SECONDS, PAUSE_SECONDS, WELL_KNOWN, Openid
 from cloud_keystore.model.rights.oidc import (
+    LEASE_TIME,
     OidcAnswer,
     OidcErrand,
     OidcTerms,
@@ -32,6 +33,7 @@ class Custody:
     errands: list[OidcErrand] = field(default_factory=list)
     facts: list[ProviderFacts] = field(default_factory=list)
     answers: list[OidcAnswer] = field(default_factory=list)
+    told_with: list[int] = field(default_factory=list)  # how much it had learnt at each answer
 
     def learn(self, facts: ProviderFacts) -> None:
         self.facts.append(facts)
@@ -43,6 +45,7 @@ class Custody:
     def tell(self, own_id: str, tries: int, answer: OidcAnswer) -> None:
         assert (own_id, tries) == ("id", 1)
         self.answers.append(answer)
+        self.told_with.append(len(self.facts))
 
 
 class Provider(ThreadingHTTPServer):
@@ -132,10 +135,11 @@ class Asker:
     openid: Openid
     custody: Custody
     clock: Clock
+    runner: asyncio.Runner
 
     def ask(self, *errands: OidcErrand) -> Custody:
         self.custody.errands = list(errands)
-        asyncio.run(self.openid.ask(asyncio.Event()))
+        self.runner.run(self.openid.ask(asyncio.Event()))
         return self.custody
 
     def why(self) -> str:
@@ -146,12 +150,13 @@ class Asker:
 
 
 @pytest.fixture
-def asker(provider: Provider) -> Asker:
+def asker(provider: Provider) -> Iterator[Asker]:
     custody, clock = Custody(), Clock()
     terms = OidcTerms(provider.issuer, "key+store", "/nowhere")
     tls = ssl.create_default_context()
-    openid = Openid(custody, terms, SECRET, tls, lambda token: token, 60.0, clock)
-    return Asker(openid, custody, clock)
+    openid = Openid(custody, terms, SECRET, tls, lambda token: token, 60.0, monotonic=clock)
+    with asyncio.Runner() as runner:
+        yield Asker(openid, custody, clock, runner)
 
 
 def test_a_code_is_exchanged(asker: Asker, provider: Provider) -> None:
@@ -202,6 +207,18 @@ def test_a_new_key_is_looked_for_once_in_a_while(asker: Asker, provider: Provide
     asker.clock.now += PAUSE_SECONDS
     asker.ask(ERRAND)
     assert len(asker.custody.facts) == 2
+
+
+def test_log_ins_wait_for_the_key_that_one_of_them_looks_for(
+    asker: Asker, provider: Provider
+) -> None:
+    """None is told to custody before custody knows the key that has signed it."""
+    asker.ask()
+    asker.clock.now += PAUSE_SECONDS
+    provider.say("/token", {"id_token": "b"})
+    provider.say("/keys", {"keys": [{"kid": "b"}]})
+    asker.ask(ERRAND, ERRAND, ERRAND)
+    assert asker.custody.told_with == [2, 2, 2]
 
 
 def test_a_provider_is_asked_again_each_hour(asker: Asker) -> None:
@@ -273,6 +290,15 @@ def test_a_provider_that_is_silent_is_not_waited_for(asker: Asker, provider: Pro
     asker.ask()
     provider.is_slow = True
     asker.openid.step_seconds = 0.2
+    assert "does not answer in time" in asker.why()
+
+
+def test_an_exchange_is_over_before_somebody_else_has_it(asker: Asker, provider: Provider) -> None:
+    """However many questions it takes, of which each is answered in time."""
+    assert LEASE_TIME.total_seconds() > EXCHANGE_SECONDS
+    asker.ask()
+    provider.is_slow = True
+    asker.openid.exchange_seconds = 0.2
     assert "does not answer in time" in asker.why()
 
 

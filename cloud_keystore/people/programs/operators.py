@@ -79,8 +79,10 @@ class Operators:
                 )
             terms = {"operator": operator.id, "user": user.id, "organisation": place}
             about = f"{operator.display_name} ({user.display_name})"
-            if subject:
-                terms, about = {**terms, "subject": subject}, f"{about}, subject {subject}"
+            if issuer is not None:
+                # Another issuer's subject of that name is somebody else, whom nobody approves.
+                terms |= {"subject": subject, "issuer": issuer}
+                about = f"{about}, subject {subject} of {issuer}"
             deed = Deed(Action.IDENTIFY_OPERATOR, Right.ROLES, place, about, terms)
             by.need_second({HighRisk.GRANT_ROLE}, deed, self.second)
             _, end = soonest_end(by, frozenset(Right), place)

@@ -6,7 +6,7 @@ is undone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -24,6 +24,7 @@ from cloud_keystore.model.errors import (
     NotAllowed,
     OrganisationNotFound,
     RecordDamaged,
+    RequestClosed,
     RoleGranted,
     SecondNeeded,
     UserNotFound,
@@ -37,7 +38,7 @@ from cloud_keystore.people.programs import mappings
 from cloud_keystore.people.programs.mappings import MappingListing, WantedMapping
 from cloud_keystore.people.roles import Wish
 from cloud_keystore.storage.directories.groups import group_member
-from support.keystore_world import OPERATOR, SECOND, World
+from support.keystore_world import OIDC, OPERATOR, SECOND, World
 
 AGENT, AGENTS = BuiltIn.RA_AGENT, "RA agents"
 
@@ -315,6 +316,23 @@ def test_with_four_eyes_the_mapping_is_what_another_approves(ward: Ward) -> None
         world.requests.approve(asked.request.id, actor=SECOND)
     assert ward.roles() == [AGENT]
     assert world.requests.list_all(decided=False, actor=SECOND) == []
+
+
+def test_whom_a_provider_knows_is_approved_for_that_provider(ward: Ward) -> None:
+    """USER-24: a subject is somebody else at the provider that has come meanwhile."""
+    world = ward.world
+    world.four_eyes.require([HighRisk.GRANT_ROLE.value], ROOT, actor=OPERATOR)
+    with pytest.raises(SecondNeeded):
+        world.operators.identify(ward.olga.id, ward.person, ward.place, "olga", actor=OPERATOR)
+    (asked,) = world.requests.list_all(decided=False, actor=SECOND)
+    assert asked.request.wanted.about.endswith(f"subject olga of {OIDC.issuer}")
+    other = replace(world.operators, issuer="https://other.example.org")
+    with pytest.raises(RequestClosed, match="not what was asked for"):
+        replace(world.requests, operators=other).approve(asked.request.id, actor=SECOND)
+    assert world.operators.list_all(actor=OPERATOR) == []
+    world.requests.approve(asked.request.id, actor=SECOND)
+    (listing,) = world.operators.list_all(actor=OPERATOR)
+    assert (listing.said.issuer, listing.said.subject) == (OIDC.issuer, "olga")
 
 
 def test_a_role_that_a_group_gives_is_not_deleted_and_gets_no_right_for_longer(

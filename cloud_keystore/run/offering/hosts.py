@@ -50,17 +50,17 @@ def log_in_page(settings: Settings) -> str:
     web = settings.web
     if web is None:
         return ""
-    if settings.webauthn_origin:
-        return f"{settings.webauthn_origin}{LOG_IN}"
     host = "localhost" if web.is_plain else settings.public_host
     scheme = "http" if web.is_plain else "https"
-    return f"{scheme}://{Address(host, web.listen.port)}{LOG_IN}"
+    origin = settings.webauthn_origin or f"{scheme}://{Address(host, web.listen.port)}"
+    # Browsers do not say the usual port.
+    usual = f":{HTTPS}" if origin.startswith("https://") else ""
+    return f"{origin.removesuffix(usual)}{LOG_IN}"
 
 
 def log_in_origin(settings: Settings) -> str:
     """The origin of that page, as browsers say it; empty without pages."""
-    page = log_in_page(settings).removesuffix(LOG_IN)
-    return page.removesuffix(f":{HTTPS}") if page.startswith("https://") else page
+    return log_in_page(settings).removesuffix(LOG_IN)
 
 
 def oidc_origin(settings: Settings) -> str:

@@ -33,6 +33,7 @@ from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.operations import sweeping
 from cloud_keystore.operations.watching import Watching
 from cloud_keystore.people import surveys
+from cloud_keystore.people.rights import oidc_log_ins
 from cloud_keystore.pki.revocation.publishing import Publishing
 from cloud_keystore.run.budgets import Budgets
 from cloud_keystore.run.ends import Ends
@@ -85,6 +86,7 @@ class Upkeep:
             lambda: wake_here(self.watching.topics()),
             self.remove_old,
             self.remove_surveys,
+            self.remove_returned,
             self.take_in,
             self.bundle_old,
             self.ends.look,
@@ -141,6 +143,14 @@ class Upkeep:
         """Remove feedback and answers that are kept no longer, some in each transaction."""
         for _ in range(MOST_PORTIONS):
             if not surveys.remove_old(self.database, self.clock(), self.survey_time):
+                return
+
+    def remove_returned(self) -> None:
+        """Remove codes of OpenID log-ins, some in each transaction, also when nobody else logs
+        in.
+        """
+        for _ in range(MOST_PORTIONS):
+            if not oidc_log_ins.remove_old(self.database, self.clock()):
                 return
 
     def take_in(self) -> None:

@@ -45,6 +45,7 @@ from cloud_keystore.people.rights.id_tokens import Expected, Wrong, read_keys, s
 from cloud_keystore.people.rights.visits import Visits, enter
 from cloud_keystore.storage import people
 from cloud_keystore.storage.directories import mappings
+from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import oidc
 
 log = structlog.get_logger()
@@ -115,7 +116,6 @@ class OidcLogIns:
                 named = issuer or facts is None or facts.names_itself
                 if named and not compare_digest(issuer.encode(), terms.issuer.encode()):
                     raise TokenRejected(ELSEWHERE)
-                oidc.remove_old(connection, now - STATE_TIME)
                 if oidc.count(connection) >= MOST_RETURNED:
                     raise TooManyCalls("too many operators log in: try again", 10.0)
                 spent = found.sha256.hex()
@@ -239,6 +239,19 @@ class OidcLogIns:
     def _verifier(self, drawn: bytes) -> str:
         """Whom nobody knows who has not drawn it (RFC 7636, 4.1)."""
         return encoded(self.seal.derive("OpenID verifier", drawn))
+
+
+def remove_old(database: Database, now: datetime) -> bool:
+    """Remove some of the codes whose states are too old to begin a visit; returns whether there was
+    any.
+    """
+    before = now - STATE_TIME
+    with database.read() as connection:
+        if not oidc.has_old(connection, before):
+            return False
+    with database.write() as connection:
+        oidc.remove_old(connection, before)
+    return True
 
 
 def _operator(connection: Connection, issuer: str, subject: str, now: datetime) -> Identity:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     RowMapping,
+    Select,
     String,
     and_,
     func,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 from cloud_keystore.model.rights.oidc import ProviderFacts, Returned
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.declaring import authentic
+from cloud_keystore.storage.databases.indexes import number
 from cloud_keystore.storage.databases.instants import Instant
 
 oidc_provider = authentic(
@@ -50,6 +52,7 @@ oidc_return = authentic(
     uncovered=("sealed",),
 )
 p, c = oidc_provider.c, oidc_return.c
+_MOST_REMOVED = 25  # in one transaction, for which other writers wait
 
 
 def learn(connection: Connection, facts: ProviderFacts) -> None:
@@ -110,9 +113,19 @@ def end(
     rows.change(connection, oidc_return, own, said)
 
 
+def has_old(connection: Connection, before: datetime) -> bool:
+    """Whether `remove_old` would find anything."""
+    return connection.execute(_old(before, 1)).first() is not None
+
+
 def remove_old(connection: Connection, before: datetime) -> None:
-    """Forget those whose states are older."""
-    rows.drop(connection, oidc_return, c.create_time < before)
+    """Forget some of those whose states are older."""
+    rows.drop(connection, oidc_return, c.id.in_(_old(before, _MOST_REMOVED)))
+
+
+def _old(before: datetime, most: int) -> Select[tuple[str]]:
+    old = select(c.id).where(c.create_time < before)
+    return old.order_by(c.create_time).limit(number(most))
 
 
 def _due(now: datetime) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import NullPool, create_engine, select
 
 from cloud_keystore.audit import alerts
 from cloud_keystore.custody.backends.probing import Probe
@@ -36,8 +36,10 @@ from cloud_keystore.run.presence import Presence
 from cloud_keystore.run.upkeep import Upkeep
 from cloud_keystore.storage import cards, operations, session_uses
 from cloud_keystore.storage.databases.addresses import DRIVER
+from cloud_keystore.storage.rights import oidc
 from support.keystore_world import DATABASE, SESSIONS, Enrolled, World, new_world
 from support.large_database import LargeDatabase
+from support.openid_tokens import facts, log_in
 from support.plans import Plans
 from support.push_browser import PushBrowser
 
@@ -175,6 +177,16 @@ class Ward:
             alerts.too_many_refusals(connection, card, pc.identity, now, os.urandom)
             alerts.wrong_passcodes(connection, pc.identity, now, os.urandom)
 
+    def log_in(self) -> None:
+        """A code of an OpenID log-in, after which nobody else logs in."""
+        self.world.oidc_log_ins.learn(facts())
+        log_in(self.world, b"\x01" * 32)
+        self.tend(minutes=10, microseconds=1)
+        for _ in range(12):  # all those of before
+            self.tend(seconds=1)
+        with self.world.database.read() as connection:
+            assert connection.execute(select(oidc.oidc_return)).all() == []
+
     def use_sessions(self) -> None:
         """Sessions: used, repeated, used up, replaced, ended by either side, left to run out."""
         world, pc, phone = self.world, self.pc, self.phone
@@ -272,6 +284,7 @@ def test_what_writers_wait_for_reads_few_rows(ward: Ward) -> None:
         ward.close()
     assert len(plans.seen) > 100
     assert ward.large.old() == 0
+    ward.log_in()
     wrong = {
         each: found
         for each, found in plans.wrong.items()

@@ -201,6 +201,7 @@ def test_codes_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(TooManyCalls):
         world.oidc_log_ins.bring(states[1], "code", OIDC.issuer, BROWSER)
     world.clock.forward(minutes=10, seconds=1)
+    oidc_log_ins.remove_old(world.database, world.clock())
     state = Asked.of(world.oidc_log_ins.ask(BROWSER)).query["state"]
     world.oidc_log_ins.bring(state, "code", OIDC.issuer, BROWSER)
 

@@ -16,12 +16,14 @@ from cloud_keystore.storage.listing import users
 # A phone's certificate ends without an entry, and of two entries the later one can be seen first.
 LONGEST = timedelta(seconds=15)
 MOST = 64  # numbers that are remembered
+# "This was not me" suspends a card.
+REPORTED = (Kind.OPERATION_REPORTED, Kind.SIGN_IN_REPORTED, Kind.SEAT_REPORTED)
+BEGIN_QUIET = ("operation.", "sign-in.", "seat.", "session.", "journal.", "visit.")
 # What changes neither a user, nor a phone, nor a card; uses of keys are most of all entries.
 QUIET = frozenset(
     (
-        *(Kind.OPERATION_ASKED, Kind.OPERATION_CLAIMED, Kind.OPERATION_APPROVED),
-        *(Kind.OPERATION_DENIED, Kind.OPERATION_EXPIRED, Kind.OPERATION_CANCELLED),
-        *(each for each in Kind if each.value.startswith(("session.", "journal.", "visit."))),
+        *(Kind.PASSCODE_RIGHT, Kind.PASSCODE_WRONG),
+        *(each for each in Kind if each.value.startswith(BEGIN_QUIET) and each not in REPORTED),
     )
 )
 KINDS = tuple(each.value for each in Kind if each not in QUIET)

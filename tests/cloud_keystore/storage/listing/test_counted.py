@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from cloud_keystore.audit import entries, journal
+from cloud_keystore.cards.reports import Reports
 from cloud_keystore.model.fields.pages import Order
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.people import User
 from cloud_keystore.storage.listing import counted, users
 from cloud_keystore.storage.listing.counted import LONGEST, MOST, Counts
-from support.keystore_world import OPERATOR, World
+from support.keystore_world import OPERATOR, Enrolled, World
 
 
 @pytest.fixture
@@ -79,7 +81,34 @@ def test_what_was_counted_holds_while_nothing_happens(world: World) -> None:
 
 def test_kinds_that_change_nobody_are_few() -> None:
     quiet = {each.value.partition(".")[0] for each in counted.QUIET}
-    assert quiet == {"operation", "session", "journal", "visit"}
+    assert quiet == {"operation", "passcode", "sign-in", "seat", "session", "journal", "visit"}
+    assert counted.QUIET.isdisjoint(each for each in Kind if each.value.endswith(".reported"))
+    assert Kind.PASSCODE_BLOCKED not in counted.QUIET
+
+
+def test_a_signature_makes_nobody_count(
+    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+) -> None:
+    """The passcode, the question, the decision and the use, as real parts write them."""
+    asked: list[object] = []
+
+    def count(*given: object) -> dict[str, int]:
+        asked.append(given)
+        return {}
+
+    reports = Reports(world.database, world.clock, Counts(count))
+    reports.states(actor=OPERATOR)
+    before = len(world.journal())
+    operation = world.ask(serial, pc)
+    world.decide(operation, ada[1])
+    world.perform(operation, pc)
+    told = {each.kind for each in world.journal()[before:]}
+    assert {Kind.PASSCODE_RIGHT, Kind.OPERATION_ASKED, Kind.OPERATION_USED} <= told
+    reports.states(actor=OPERATOR)
+    assert len(asked) == 1
+    world.cards.suspend(serial, actor=OPERATOR)
+    reports.states(actor=OPERATOR)
+    assert len(asked) == 2
 
 
 def test_lists_read_no_row_that_they_do_not_show(

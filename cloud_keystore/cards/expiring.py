@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
+from itertools import chain
 from typing import Self
 
 from cryptography import x509
@@ -90,25 +91,31 @@ class Expiring:
     card_serial: str = ""  # of a card, or of a certificate's
 
 
-def expiring(by: Acting, before: datetime, after: Place | None) -> Iterator[Expiring]:
+def expiring(
+    by: Acting, before: datetime, after: Place | None, sort: str = ""
+) -> Iterator[Expiring]:
     """What of that which the actor sees ends before a time: cards that are not revoked,
     certificates with which they sign no longer before they end, identities that are not removed,
-    and the keystore's own authorities; the first to end first, and only what follows a place.
-    Raises InvalidInput for a place that is not before that time.
+    and the keystore's own authorities; the first to end first, and only what follows a place. Of
+    one sort, if it is given; nothing is read for others, except identities of other roles. Raises
+    InvalidInput for a place that is not before that time.
     """
     since = after or Place(datetime.min.replace(tzinfo=UTC))
     if since.end >= before:
         raise no_place()
-    sources = (
-        _cards(by, before, since),
-        *(
+    # None of them reads anything before it is asked.
+    sources: Mapping[str, Sequence[Iterator[Expiring]]] = {
+        Ending.CARD: [_cards(by, before, since)],
+        Ending.CERTIFICATE: [
             _certificates(by, name, unsigned, before, since)
             for name, unsigned in _without_signing().items()
-        ),
-        _identities(by, before, since),
-        iter(sorted(_authorities(by, before), key=_place)),
-    )
-    return (each for each in heapq.merge(*sources, key=_place) if each.place > since)
+        ],
+        IDENTITY: [_identities(by, before, since)],
+        Ending.AUTHORITY: [_authorities(by, before)],
+    }
+    wanted = [sources.get(sort, sources[IDENTITY])] if sort else sources.values()
+    found = heapq.merge(*chain.from_iterable(wanted), key=_place)
+    return (each for each in found if each.place > since and sort in ("", each.sort))
 
 
 def _place(expiring: Expiring) -> Place:
@@ -202,8 +209,10 @@ def _identities(by: Acting, before: datetime, since: Place) -> Iterator[Expiring
 
 
 def _authorities(by: Acting, before: datetime) -> Iterator[Expiring]:
+    found = list[Expiring]()
     for name, certificate in authorities.certificates(by.connection).items():
         end = x509.load_der_x509_certificate(certificate).not_valid_after_utc
         if end < before and by.held.sees(ROOT):
             place = Place(end, Ending.AUTHORITY, name)
-            yield Expiring(place, Ending.AUTHORITY, name, "", "", end)
+            found.append(Expiring(place, Ending.AUTHORITY, name, "", "", end))
+    yield from sorted(found, key=_place)

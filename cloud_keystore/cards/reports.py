@@ -127,8 +127,8 @@ class Reports:
             by.need_somewhere(Right.VIEW)
             found = (
                 each
-                for each in expiring(by, now + timedelta(days=days), after)
-                if sort in ("", each.sort) and _has(each, wanted)
+                for each in expiring(by, now + timedelta(days=days), after, sort)
+                if _has(each, wanted)
             )
             return list(found if page is None else islice(found, page.size))
 

@@ -195,8 +195,10 @@ def test_a_page_after_no_place(world: World, after: str) -> None:
         world.reports.expiring(90, Page(1, after), actor=world.actor)
 
 
-def statements(world: World, page: Page, actor: Actor) -> tuple[list[Expiring], int]:
-    """A page, and how many statements it has cost."""
+def asking(
+    world: World, page: Page, actor: Actor, sort: str = ""
+) -> tuple[list[Expiring], list[str]]:
+    """A page, and the statements that it has cost."""
     asked: list[str] = []
 
     def ask(*arguments: object) -> None:
@@ -204,9 +206,39 @@ def statements(world: World, page: Page, actor: Actor) -> tuple[list[Expiring], 
 
     event.listen(Engine, "before_cursor_execute", ask)
     try:
-        return world.reports.expiring(3650, page, actor=actor), len(asked)
+        return world.reports.expiring(3650, page, sort, actor=actor), asked
     finally:
         event.remove(Engine, "before_cursor_execute", ask)
+
+
+def statements(world: World, page: Page, actor: Actor) -> tuple[list[Expiring], int]:
+    """A page, and how many statements it has cost."""
+    found, asked = asking(world, page, actor)
+    return found, len(asked)
+
+
+def test_of_one_sort_nothing_else_is_read(world: World, ada: tuple[User, Enrolled]) -> None:
+    """A page of workstations parsed each card's certificates, and found the same."""
+    for profile in ("p256", "v2"):
+        world.card(ada[0], profile)
+    world.workstation()
+    world.clock.forward(days=3600)
+    whole = world.reports.expiring(3650, actor=OPERATOR)
+    read = {
+        "card": {"card"},
+        "certificate": {"card", "key"},
+        "authority": {"authority"},
+        "workstation": {"identity"},
+        "nothing": {"identity"},
+    }
+    sources = {each: f"FROM {each} " for each in ("card", "key", "authority")}
+    sources["identity"] = "identity.expire_time <"
+    for sort, tables_read in read.items():
+        found, asked = asking(world, Page(100), OPERATOR, sort)
+        assert found == [each for each in whole if each.sort == sort]
+        assert bool(found) == (sort != "nothing")
+        said = " ".join(" ".join(asked).replace('"', "").split())
+        assert {name for name, text in sources.items() if text in said} == tables_read
 
 
 def test_a_page_costs_the_same_among_those_that_end_at_once(

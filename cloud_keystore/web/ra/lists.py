@@ -48,6 +48,11 @@ class Line(NamedTuple):
     cells: Sequence[Cell]
     links: Sequence[Link] = ()
 
+    @property
+    def written(self) -> Sequence[str]:
+        """Its cells as files have them."""
+        return [cell.written or cell.text for cell in self.cells]
+
 
 class Choice(NamedTuple):
     """What a list can be limited to, by the values in its address. The first one is usual; without
@@ -167,7 +172,7 @@ class ListPage:
         listing = self.make(request)
         found = Asked.of(self.path, request, listing).found(listing)
         name = self.path.rpartition("/")[2]
-        lines = ([cell.written or cell.text for cell in each.cells] for each in found)
+        lines = (each.written for each in found)
         return csv_file(name, list(listing.columns.values()), lines)
 
 

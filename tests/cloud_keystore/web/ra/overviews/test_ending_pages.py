@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from starlette.types import ASGIApp
 
+from cloud_keystore.cards.expiring import Expiring
 from cloud_keystore.model.people import User
 from cloud_keystore.model.rights.roles import BuiltIn
+from cloud_keystore.web.ra import files
 from cloud_keystore.web.ra.overviews import ending
 from support.keystore_world import OPERATOR, World
 from support.visitor import Visitor
@@ -105,6 +109,37 @@ def test_a_file_has_all_and_no_formula(visitor: Visitor, monkeypatch: pytest.Mon
         assert len(shown(page)) == 2
         after = found[1].replace("&#43;", "+").replace(" ", "%20")
     assert len(seen) == len(whole)
+
+
+@pytest.mark.usefixtures("bea")
+def test_a_file_is_sent_while_it_is_read(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the ends; nothing holds it as a whole. In another order it is bounded."""
+    whole = rows(visitor, PATH)
+    read: list[str] = []
+    portion = ending.EndingPages._portion
+
+    def note(pages: ending.EndingPages, *given: Any) -> list[Expiring]:
+        read.append("read")
+        return portion(pages, *given)
+
+    def parts(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[bytes]:
+        yield ",".join(heads).encode()
+        for each in lines:
+            read.append("sent")
+            yield ",".join(each).encode()
+
+    monkeypatch.setattr(ending.EndingPages, "_portion", note)
+    monkeypatch.setattr(ending, "LARGEST_PAGE", 2)
+    monkeypatch.setattr(ending, "MOST_SORTED", 3)
+    names = [each[1] for each in rows(visitor, f"{PATH}&sort=-name")]
+    assert names == sorted((each[1] for each in whole[:3]), key=str.casefold, reverse=True)
+    assert len(read) == 2
+    read.clear()
+    monkeypatch.setattr(files, "_parts", parts)
+    assert visitor.get(PATH.replace("?", ".csv?")).status == 200
+    assert read[:5] == ["read", "sent", "sent", "read", "sent"]
+    assert read.count("sent") == len(whole) > 5
+    assert "has the first 10,000 to end" in visitor.page(PATH)
 
 
 @pytest.mark.parametrize(

@@ -74,5 +74,6 @@ def see(path: str, done: str = "") -> Response:
     done can be said there.
     """
     if done:
-        path = f"{path}{'&' if '?' in path else '?'}{urlencode({'done': current().sealed(done)})}"
+        said = urlencode({"done": current().sealed("done", done)})
+        path = f"{path}{'&' if '?' in path else '?'}{said}"
     return RedirectResponse(path, HTTPStatus.SEE_OTHER)

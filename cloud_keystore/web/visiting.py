@@ -47,14 +47,14 @@ class Visiting:
         """What each form of the visit has, and nobody knows who has not seen one of its pages."""
         return form_token_of(self.secret)
 
-    def sealed(self, word: str) -> str:
-        """A word in an address that nobody else can have put there."""
-        return f"{word}.{_made(self.secret, 'word', word)}"
+    def sealed(self, purpose: str, word: str) -> str:
+        """A word in an address that nobody else can have put there, nor for another purpose."""
+        return f"{word}.{_made(self.secret, 'word', purpose, word)}"
 
-    def opened(self, text: str) -> str:
-        """The word that was sealed in the same visit; empty for anything else."""
+    def opened(self, purpose: str, text: str) -> str:
+        """The word that was sealed in the same visit for a purpose; empty for anything else."""
         word = text.partition(".")[0]
-        return word if compare_digest(text.encode(), self.sealed(word).encode()) else ""
+        return word if compare_digest(text.encode(), self.sealed(purpose, word).encode()) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ class ListPage:
             before=asked.but(page=str(number - 1)) if number > 1 else "",
             after=asked.but(page=str(number + 1)) if number < last else "",
             file=asked.but(f"{self.path}.csv"),
-            done=words.SAID.get(current().opened(request.query_params.get("done", "")), ""),
+            done=words.SAID.get(current().opened("done", request.query_params.get("done", "")), ""),
         )
 
     def export(self, request: Request) -> Response:

@@ -140,12 +140,12 @@ class SeveralPages:
                 return self._asked(name, users, str(error))
         does = {"invite": self._invite, "suspend": self._suspend, "close": self._close}[name]
         results = [self._result(each, act, does) for each in users]
-        told = current().sealed(_written(name, results))
+        told = current().sealed("told", _written(name, results))
         return see(f"{DONE}?{urlencode({'told': told})}")
 
     def tell(self, request: Request) -> Response:
         """What has become of each person, as this visit has done it."""
-        text = current().opened(request.query_params.get("told", ""))
+        text = current().opened("told", request.query_params.get("told", ""))
         if not text:
             raise InvalidInput("this page is of another log-in: look at the people themselves")
         name, results = _read(text)

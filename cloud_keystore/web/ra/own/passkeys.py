@@ -66,7 +66,7 @@ class PasskeyPages:
 
     def show(self, request: Request, wrong: str = "") -> Response:
         """How whoever visits can log in."""
-        done = DONE.get(current().opened(request.query_params.get("done", "")), "")
+        done = DONE.get(current().opened("done", request.query_params.get("done", "")), "")
         return self._shown(self.passkeys.list_own(current().visitor), done, wrong)
 
     def asked_new(self, _request: Request) -> Response:

@@ -134,3 +134,11 @@ def test_an_outcome_that_was_not_is_not_told(
         path = forged if forged.startswith("/") else f"{SEVERAL}/done?told={forged}"
         assert visitor.get(path).status == 422
     assert other.get(address).status == 422
+
+
+def test_what_was_sealed_for_another_page_is_none(visitor: Visitor) -> None:
+    """The word of a list's page was taken for an outcome, and could not be read."""
+    told = visitor.post("/ra/domains/add", name="example.org")
+    said = told.fields["location"].partition("done=")[2]
+    assert (told.status, bool(said)) == (303, True)
+    assert visitor.get(f"{SEVERAL}/done?told={said}").status == 422

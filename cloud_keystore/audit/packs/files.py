@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from cloud_keystore.audit.packs.lines import End, EntryLine, Header, Note, write
 from cloud_keystore.model.journal import decode, identifiers
+from cloud_keystore.model.sheets.cells import guarded
 
 ENTRIES, TABLE, NAMES, NOTE, README, MANIFEST = (
     "entries.jsonl",
@@ -21,7 +22,8 @@ ENTRIES, TABLE, NAMES, NOTE, README, MANIFEST = (
     "README.txt",
     "manifest.json",
 )
-# A spreadsheet would run a cell that begins with one of these.
+# A spreadsheet would run a cell of entries.csv that begins with one of these. They stay as they
+# were: whoever checks a pack makes the table anew, and those of before have to be the same.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # The time of every file, so that equal packs have equal bytes.
 WHEN = (1980, 1, 1, 0, 0, 0)
@@ -91,14 +93,14 @@ def readme(header: Header, number: int) -> bytes:
 
 def table(entries: Iterable[EntryLine]) -> Iterator[bytes]:
     """The entries for spreadsheets, row by row."""
-    yield _csv(COLUMNS)
+    yield _safe_csv(COLUMNS)
     for each in entries:
         entry = decode(each.entry)
         details = "; ".join(f"{name}={value}" for name, value in sorted(entry.details.items()))
         evidence = "; ".join(
             f"{name}={sha256(value).hexdigest()}" for name, value in sorted(entry.evidence.items())
         )
-        yield _csv((
+        yield _safe_csv((
             each.index, entry.time.isoformat(), entry.kind.value, entry.actor, entry.card_id,
             entry.user_id, entry.workstation_id, entry.device_id, entry.operation_id,
             entry.key_id, details, evidence,
@@ -127,7 +129,7 @@ def _called(found: set[str], names: Mapping[str, str]) -> Iterator[bytes]:
     yield _csv(("identifier", "name"))
     for each in sorted(found):
         if each in names:
-            yield _csv((each, names[each]))
+            yield _csv((guarded(each), guarded(names[each])))
 
 
 def _info(name: str) -> zipfile.ZipInfo:
@@ -159,9 +161,13 @@ class _Parts(io.RawIOBase):
         return raw
 
 
-def _csv(row: Sequence[object]) -> bytes:
+def _safe_csv(row: Sequence[object]) -> bytes:
+    return _csv([_safe(cell) for cell in row])
+
+
+def _csv(row: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(_safe(cell) for cell in row)
+    csv.writer(text, lineterminator="\r\n").writerow(row)
     return text.getvalue().encode()
 
 

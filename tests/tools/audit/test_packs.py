@@ -32,8 +32,8 @@ def of_ada(past: Story) -> Chosen:
     )
 
 
-def packed(folder: Path, export: Export, chosen: Chosen) -> Path:
-    """A pack of some entries."""
+def packed(folder: Path, export: Export, chosen: Chosen, name: str = "Ada") -> Path:
+    """A pack of some entries, in which Ada has a name."""
     header = export[0]
     assert isinstance(header, Header)
     entries = [line for line in export if isinstance(line, EntryLine)]
@@ -48,7 +48,7 @@ def packed(folder: Path, export: Export, chosen: Chosen) -> Path:
             proved.append(EntryLine(entry.index, entry.entry, proof))
     head = Head(header.origin, header.public_key, newest, notes.open_(newest, header.public_key))
     path = folder / "pack.zip"
-    pack.pack(path, head, proved, {decode(proved[0].entry).user_id or "": "Ada"})
+    pack.pack(path, head, proved, {decode(proved[0].entry).user_id or "": name})
     return path
 
 
@@ -187,3 +187,15 @@ def test_no_cell_of_a_pack_is_a_formula(path: Path) -> None:
         ]
     assert "Ada" in cells
     assert not any(cell.startswith(pack.FORMULA) for cell in cells)
+
+
+@pytest.mark.parametrize("name", ["=Ada", "\n=Ada", "\uff1dAda", "'=Ada"])
+def test_no_name_in_a_pack_is_a_formula(past: Story, export: Export, path: Path, name: str) -> None:
+    """In no program: the fullwidth sign begins one too."""
+    other = packed(path.parent, export, of_ada(past), name)
+    with zipfile.ZipFile(other) as archive:
+        written = io.StringIO(archive.read(pack.NAMES).decode(), newline="")
+    names = [row[1] for row in csv.reader(written)]
+    assert f"'{name}" in names
+    assert name not in names
+    assert checked(other).findings == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloud_keystore.model.operations import QUIET_TIME
+from cloudcard_tools.demo import stage
 from cloudcard_tools.demo.programs import Ended
 from cloudcard_tools.demo.stage import Stage, free_ports
 from cloudcard_tools.demo.timeline import Declined, StepFailed
@@ -65,3 +66,31 @@ def test_two_processes_have_no_port_in_common(tmp_path: Path) -> None:
         own = free_ports(60)
     theirs = [port for ports in found if isinstance(ports, list) for port in ports]
     assert len({*map(str, own), *map(str, theirs)}) == 180
+
+
+def test_ports_go_round_before_others_are_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that started many listeners, one after the other, took the ports of all."""
+    claimed = [[1, 2, 3, 4], [5, 6, 7, 8]]
+    monkeypatch.setattr(stage.Ports, "_claimed", lambda _: claimed.pop(0) if claimed else ())
+    busy = set[int]()
+    monkeypatch.setattr(stage, "_is_free", lambda port: port not in busy)
+    ports = stage.Ports()
+    assert [ports.free(3), ports.free(3), ports.free(2)] == [[1, 2, 3], [4, 1, 2], [3, 4]]
+    assert len(claimed) == 1
+    busy.update((1, 2, 3))
+    assert [ports.free(1), ports.free(2)] == [[4], [4, 5]]
+    assert claimed == []
+    assert sorted(ports.free(9)) == [4, 5, 6, 7, 8]
+    busy.clear()
+    assert len(ports.free(8)) == 8
+
+
+def test_too_few_ports_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have all blocks; whoever asked got fewer, without a word."""
+    own = free_ports(1)
+    monkeypatch.setattr(stage.Ports, "_claimed", lambda _: ())
+    monkeypatch.setattr(stage, "_own_ports", lambda: stage.Ports(list(own)))
+    assert free_ports(1) == own
+    for _ in range(2):
+        with pytest.raises(StepFailed, match=r"2 free ports are needed .* 1 are left"):
+            free_ports(2)

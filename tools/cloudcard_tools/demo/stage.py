@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import cycle, islice
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -278,32 +277,66 @@ def wait_for_card(slot: int) -> None:
         pass
 
 
+@dataclass(slots=True)
+class Ports:
+    """The ports of this process. A block of them belongs to the process that has bound a UDP socket
+    to its first number: a listener may take seconds until it binds its port, or may be started
+    again, and nobody else must find the port free meanwhile.
+    """
+
+    own: list[int] = field(default_factory=list)
+    place: int = 0  # of the next one among them
+
+    def free(self, count: int) -> list[int]:
+        """So many on which nobody listens now, or fewer. They go round, and another block is
+        claimed only when a whole round has not had so many.
+        """
+        found, left = list[int](), len(self.own)
+        while len(found) < count:
+            if not left:
+                more = self._claimed()
+                if not more:
+                    break
+                self.place, left = len(self.own), len(more)
+                self.own += more
+            port = self.own[self.place]
+            self.place, left = (self.place + 1) % len(self.own), left - 1
+            if _is_free(port):
+                found.append(port)
+        return found
+
+    def _claimed(self) -> Sequence[int]:
+        """A block that nobody has; empty if there is none."""
+        for start in range(0, len(PORTS), BLOCK):
+            block = PORTS[start : start + BLOCK]
+            claim = socket.socket(type=socket.SOCK_DGRAM)
+            try:
+                claim.bind((LOOPBACK, block[0]))
+            except OSError:
+                claim.close()
+                continue
+            claim.detach()  # it stays bound until this process ends
+            return block
+        return ()
+
+
 def free_ports(count: int) -> list[int]:
     """TCP ports of the loopback address on which nobody listens now. No other process is given them
-    while this one lives, and the kernel gives none of them to whoever does not care.
+    while this one lives, and the kernel gives none of them to whoever does not care. Raises
+    StepFailed if there are fewer.
     """
-    return list(islice(filter(_is_free, islice(_own_ports(), len(PORTS))), count))
+    found = _own_ports().free(count)
+    if len(found) < count:
+        raise StepFailed(
+            f"{count} free ports are needed from {PORTS.start} to {PORTS.stop}, and {len(found)} "
+            f"are left at {LOOPBACK}: end programs that use the others"
+        )
+    return found
 
 
 @cache
-def _own_ports() -> Iterator[int]:
-    """Ports, one by one, and then from the beginning again. A block of them belongs to the process
-    that has bound a UDP socket to its first number: a listener may take seconds until it binds its
-    port, or may be started again, and nobody else must find the port free meanwhile.
-    """
-    own = list[int]()
-    for start in range(0, len(PORTS), BLOCK):
-        block = PORTS[start : start + BLOCK]
-        claim = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            claim.bind((LOOPBACK, block[0]))
-        except OSError:
-            claim.close()
-            continue
-        claim.detach()  # it stays bound until this process ends
-        own += block
-        yield from block
-    yield from cycle(own)
+def _own_ports() -> Ports:
+    return Ports()
 
 
 def _is_free(port: int) -> bool:

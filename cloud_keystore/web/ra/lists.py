@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import order
+from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.web.ra import words
 from cloud_keystore.web.ra.files import csv_file
@@ -94,9 +95,9 @@ class Asked:
     def of(cls, path: str, request: Request, listing: Listing) -> Asked:
         """What the address of a request asks; raises InvalidInput."""
         said, usual = request.query_params, listing.sort or next(iter(listing.columns))
-        text, number = said.get("q", "").strip(), said.get("page", "1")
-        if len(text) > LONGEST_TEXT:
-            raise InvalidInput(f"text is longer than {LONGEST_TEXT} characters: give less of it")
+        # In the form in which names are kept, and in which the keystore looks for it.
+        text = text_field("text", said.get("q", ""), LONGEST_TEXT, required=False)
+        number = said.get("page", "1")
         if not (number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER):
             raise InvalidInput("page is no number: give one such as 2")
         chosen = {each.name: chosen_of(request, each) for each in listing.choices}

@@ -249,7 +249,7 @@ def _overviews(use_cases: WebUseCases, views: Views, clock: Clock) -> Sequence[R
         *AlertPages(views, alerts).rows(),
         *CountPages(views, use_cases.cards, organisations).rows(),
         *UnfinishedPages(views, use_cases.reports).rows(),
-        *EndingPages(views, use_cases.reports).rows(),
+        *EndingPages(views, use_cases.reports, clock).rows(),
         *WorkstationPages(
             views, use_cases.identities, use_cases.problems, alerts, organisations, clock
         ).rows(),

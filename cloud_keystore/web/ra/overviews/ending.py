@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain, islice
 from types import MappingProxyType
 from urllib.parse import urlencode
@@ -11,9 +12,10 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cloud_keystore.cards.expiring import Expiring
+from cloud_keystore.cards.expiring import Expiring, Place
 from cloud_keystore.cards.reports import Reports
 from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.fields.pages import LARGEST_PAGE, Page
 from cloud_keystore.web.ra import words
@@ -50,6 +52,7 @@ class EndingPages:
 
     views: Views
     reports: Reports
+    clock: Clock
 
     def rows(self) -> tuple[Row, ...]:
         """Its page and the file."""
@@ -60,7 +63,7 @@ class EndingPages:
         """What ends within some days, of one sort or of all: a portion of it, the first to end. A
         text is looked for in all.
         """
-        after = _after(request)
+        after = self._after(request)
         portions = {"": "The first to end", **({after: "What ends after those"} if after else {})}
         found = self._portion(request, current().visitor.actor, PORTION + 1, after)
         if len(found) > PORTION:
@@ -80,6 +83,14 @@ class EndingPages:
         first = list(islice(found, 1))
         lines = (_line(each).written for each in chain(first, found))
         return csv_stream("expiring", list(COLUMNS.values()), lines)
+
+    def _after(self, request: Request) -> str:
+        """After which place the portion begins: none, if that is not within the days any more, as
+        when fewer are chosen. Raises InvalidInput.
+        """
+        after = request.query_params.get("after", "")
+        end = self.clock() + timedelta(days=_days(request))
+        return after if after and Place.parse(after).end < end else ""
 
     def _all(self, request: Request, actor: Actor) -> Iterator[Expiring]:
         after = ""
@@ -119,10 +130,6 @@ def _days(request: Request) -> int:
     if not (days.isascii() and days.isdigit() and len(days) <= len("3650")):
         raise InvalidInput("days is no number: give one such as 90")
     return int(days)
-
-
-def _after(request: Request) -> str:
-    return request.query_params.get("after", "")
 
 
 def _line(found: Expiring) -> Line:

@@ -6,8 +6,10 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from html import unescape
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.types import ASGIApp
@@ -140,6 +142,32 @@ def test_a_file_is_sent_while_it_is_read(visitor: Visitor, monkeypatch: pytest.M
     assert read[:5] == ["read", "sent", "sent", "read", "sent"]
     assert read.count("sent") == len(whole) > 5
     assert "has the first 10,000 to end" in visitor.page(PATH)
+
+
+@pytest.mark.usefixtures("bea")
+def test_with_fewer_days_the_list_begins_anew(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form sends the part too, and its answer was 422."""
+    monkeypatch.setattr(ending, "PORTION", 2)
+    found = PART.search(visitor.page(PATH))
+    assert found is not None
+    after = urlencode({"after": unescape(found[1])})
+    assert "What ends after those" in visitor.page(f"{PATH}&{after}")
+    told = visitor.page(f"/ra/expiring?days=1&{after}")
+    assert "Nothing ends within 1 days." in told
+    assert "What ends after those" not in told
+    assert "after=" not in told
+
+
+def test_a_text_is_found_however_it_is_written(world: World, visitor: Visitor) -> None:
+    """What the keystore had found was looked for again by other characters, and not shown."""
+    world.card(world.user("Zo\u00eb Blum")[0])
+    for text in ("zo\u00eb blum", "zoe\u0308 blum", "zo\u00eb  blum", "\u00a0zo\u00eb\u00a0blum "):
+        query = urlencode({"q": text})
+        for page in (visitor.page(f"{PATH}&{query}"), visitor.page(f"{PATH}&{query}&sort=-name")):
+            assert len(shown(page)) == 2
+        assert len(rows(visitor, f"{PATH}&{query}")) == 2
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ demo: setup ## Show everything at work, in one or two minutes; INTERACTIVE=1: yo
 	@$(BIN)/cloudcard demo $(if $(filter-out 0,$(INTERACTIVE)),--interactive)
 
 test: lint driver clients ## Lint, then run every test, with real pcscd, vpcd and client programs; pictures of pages go to build/pages
+	@rm -rf build/pages
 	CLOUDCARD_SCREENSHOTS=$(CURDIR)/build/pages $(PYTEST)
 
 trixie: ## The demo and tests on Debian 13, in a tree made with debootstrap; root only

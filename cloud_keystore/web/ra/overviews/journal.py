@@ -214,7 +214,7 @@ def meant(reading: Reading, about: str) -> list[tuple[Sort, Findable]]:
     for sort in SORTS:
         if found := reading.find(current().visitor, sort, about):
             return [(sort, each) for each in found[:MOST_FOUND]]
-    raise InvalidInput(f"nobody, no card, operation and no workstation is found by “{about}”")
+    raise InvalidInput(f"no person, card, operation or workstation is found by “{about}”")
 
 
 def one(found: list[tuple[Sort, Findable]]) -> list[tuple[Sort, Findable]]:

@@ -105,7 +105,7 @@ def test_the_journal_is_searched(registry: Registry) -> None:
         page.get_by_role("link", name="Journal").click()
         expect(page.get_by_text("logged in to the pages").first).to_be_visible()
         check(page)
-        page.get_by_label("Person, card or workstation").fill("ada byron")
+        page.get_by_label("Person, card, operation or workstation").fill("ada byron")
         page.get_by_label("What").select_option("Phones and workstations")
         page.get_by_role("button", name="Show").click()
         expect(page.get_by_text("About Ada Byron.")).to_be_visible()

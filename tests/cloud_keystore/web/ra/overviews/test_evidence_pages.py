@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp
 
 from cloud_keystore.audit.packs import packing
-from cloud_keystore.audit.packs.packing import PORTION
+from cloud_keystore.audit.packs.packing import PORTION, Packing, Portion
 from cloud_keystore.model.errors import EntryNotFound, InvalidInput, NotAllowed
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, User
@@ -92,8 +93,17 @@ def test_it_comes_in_portions(
     whole = taken(visitor, tmp_path, used).read_bytes()
     monkeypatch.setattr("cloud_keystore.web.ra.overviews.evidence.PORTION", 2)
     world.take_in()
+    asked, portion = list[int](), Packing.portion
+
+    def counted(own: Packing, reader: Identity, size: int, places: Sequence[int]) -> Portion:
+        asked.append(len(places))
+        return portion(own, reader, size, places)
+
+    monkeypatch.setattr(Packing, "portion", counted)
     path = taken(visitor, tmp_path, used)
     assert checked(world, path).findings == []
+    assert len(asked) > 2
+    assert max(asked) == 2
     with zipfile.ZipFile(path) as archive, archive.open("entries.csv") as rows:
         assert len(rows.readlines()) > 5
     assert len(whole) > 1000

@@ -122,7 +122,8 @@ class Database:
         turn = nullcontext() if mode is Mode.READ or self.is_shared else self._writing
         with translated(), turn, self._engine.connect() as connection:
             connection.info[MODE] = mode
-            connection.info[GROWTH] = self._growth
+            # Who reads adds nothing, and PostgreSQL locks no budget for that.
+            connection.info[GROWTH] = None if mode is Mode.READ else self._growth
             connection.info[OUTBOX] = self._outbox
             try:
                 with self._rows.turn(connection), connection.begin():

@@ -31,7 +31,7 @@ from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.contacts import memberships
 from cloud_keystore.storage.databases.failures import record
-from cloud_keystore.storage.databases.indexes import is_closed, is_long, is_short, number
+from cloud_keystore.storage.databases.indexes import has_role, is_closed, is_long, is_short, number
 from cloud_keystore.storage.databases.portions import paged, portions
 
 OF_IDS = frozenset("0123456789abcdef-")
@@ -296,13 +296,14 @@ def are_active(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]
 
 def list_identities(connection: Connection, role: Role) -> list[Identity]:
     """All identities of a role, oldest first."""
-    query = select(t.identity).where(t.identity.c.role == role).order_by(t.identity.c.id)
+    query = select(t.identity).where(has_role(t.identity.c.role, role)).order_by(t.identity.c.id)
     return [to_identity(row) for row in rows.read(connection, t.identity, query)]
 
 
 def identity_names(connection: Connection, role: Role) -> list[tuple[str, str]]:
     """Identifier and name of all identities of a role, before their codes are checked."""
-    query = select(t.identity.c.id, t.identity.c.display_name).where(t.identity.c.role == role)
+    i = t.identity.c
+    query = select(i.id, i.display_name).where(has_role(i.role, role))
     return [(row.id, row.display_name) for row in connection.execute(query)]
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from cloud_keystore.model.clock import earliest_id
 from cloud_keystore.model.operations import State
+from cloud_keystore.model.people import Role
 from cloud_keystore.model.sign_ins import State as SignInState
 from cloud_keystore.storage.authentic.codes import Value
 from cloud_keystore.storage.databases.instants import EPOCH, MICROSECOND, Instant
@@ -45,6 +46,8 @@ ENDED: Mapping[str, int | None] = {  # what ends, and the state in which it is t
     "session_use": None,
     "sign_in": SignInState.ENDED,
 }
+# Columns of what most rows say, for whose kind there is something else otherwise
+MOST: Mapping[tuple[str, str], str] = {("identity", "role"): str(int(Role.DEVICE))}
 NOTHING: Mapping[str, str] = MappingProxyType({})
 SERIES = {
     "sqlite": "(WITH RECURSIVE s(g) AS (VALUES (1) UNION ALL SELECT g + 1 FROM s WHERE g < {})"
@@ -130,6 +133,7 @@ def _insert(
     """Insert rows that were begun one after the other from a time on; `values` are of SQL."""
     kind = connection.dialect.name
     made = {column.name: _value(column, kind, begun) for column in table.columns}
+    made |= {name: value for (of, name), value in MOST.items() if of == table.name}
     made |= {name: value for name, value in values.items() if name in made}
     for name in made.keys() & mine.keys():
         made[name] = f"CASE g % 2 WHEN 0 THEN '{mine[name]}' ELSE {made[name]} END"

@@ -10,18 +10,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, Index, func, literal_column, text
+from sqlalchemy import Column, ColumnElement, Index, and_, func, literal_column, text
+
+from cloud_keystore.model.people import Role
 
 HAS_RESULT = "sealed_result IS NOT NULL"
 OPEN = "coalesce(end_time, 0) = 0"
 # The same in other words, one for each further index of a table: a query finds its own index alone.
 # Nothing has ended in these microseconds of 1970.
 OPEN_AT, OPEN_FOR = "coalesce(end_time, 1) = 1", "coalesce(end_time, 2) = 2"
+# Of seats, by why they have ended.
+SEATED = "coalesce(why, '') = ''"
 # Of users. What people are called is looked for in an index, of which PostgreSQL bounds each entry
 # to 2,700 bytes; whoever is called more has another one.
 CLOSED = "state = 'closed'"
 LONGEST_SEARCH = 512
 SHORT, LONG = f"length(search) <= {LONGEST_SEARCH}", f"length(search) > {LONGEST_SEARCH}"
+# Of identities: all but phones and seats, which are most. An index that had these too would be
+# followed through all of them for the few of one person, because they are in a list's order in it.
+MANY = (Role.DEVICE, Role.SEAT)
+STANDING = f"role NOT IN ({', '.join(str(int(each)) for each in MANY)})"
 _NUMBERS = {OPEN: 0, OPEN_AT: 1, OPEN_FOR: 2}
 
 
@@ -46,7 +54,7 @@ def of_identities() -> tuple[Index, ...]:
     """
     return (
         Index("identity_by_user", "user_id", "role", "state", "expire_time"),
-        Index("identity_by_role", "role", "id"),
+        partial("identity_standing", "role", "id", where=STANDING),
     )
 
 
@@ -77,9 +85,21 @@ def is_open(end_time: Column[datetime], where: str = OPEN) -> ColumnElement[bool
     return func.coalesce(end_time, never) == never
 
 
+def is_seated(why: Column[str]) -> ColumnElement[bool]:
+    """The condition SEATED."""
+    nothing: ColumnElement[str] = literal_column("''")
+    return func.coalesce(why, nothing) == nothing
+
+
 def is_closed(state: Column[str]) -> ColumnElement[bool]:
     """The condition CLOSED."""
     return state == literal_column("'closed'")
+
+
+def has_role(role: Column[int], *roles: Role) -> ColumnElement[bool]:
+    """The condition that an identity has one of some roles, with STANDING where that follows."""
+    own = role == roles[0] if len(roles) == 1 else role.in_(roles)
+    return own if {*roles} & {*MANY} else and_(own, role.not_in([*map(number, MANY)]))
 
 
 def is_short(search: Column[str]) -> ColumnElement[bool]:

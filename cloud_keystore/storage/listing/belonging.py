@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, selec
 from cloud_keystore.model.people import Role
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.databases.indexes import number
+from cloud_keystore.storage.databases.indexes import has_role, number
 
 Conditions: TypeAlias = "list[ColumnElement[bool]]"
 STAFF = (Role.OPERATOR, Role.AUDITOR)
@@ -21,8 +21,8 @@ SORTS: Mapping[str, tuple[Table, Callable[[], Conditions]]] = MappingProxyType(
     {
         "people": (t.user, list),
         "cards": (t.card, list),
-        "workstations": (t.identity, lambda: [t.identity.c.role == Role.WORKSTATION]),
-        "staff": (t.identity, lambda: [t.identity.c.role.in_(STAFF)]),
+        "workstations": (t.identity, lambda: [has_role(t.identity.c.role, Role.WORKSTATION)]),
+        "staff": (t.identity, lambda: [has_role(t.identity.c.role, *STAFF)]),
     }
 )
 

@@ -14,6 +14,7 @@ from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.databases.indexes import has_role
 from cloud_keystore.storage.databases.instants import Instant
 
 assignment = authentic(
@@ -64,7 +65,8 @@ def managers(connection: Connection, now: datetime) -> list[Assignment]:
     """Those by which active operators manage the whole, now and without end. Records that are not
     authentic are passed over.
     """
-    query = select(t.identity).where(t.identity.c.role == Role.OPERATOR, *people.are_active(now))
+    operators = has_role(t.identity.c.role, Role.OPERATOR)
+    query = select(t.identity).where(operators, *people.are_active(now))
     active = map(people.to_identity, rows.authentic(connection, t.identity, query))
     return [
         each

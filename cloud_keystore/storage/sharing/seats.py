@@ -26,6 +26,7 @@ from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Value
 from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.failures import record
+from cloud_keystore.storage.databases.indexes import SEATED, is_seated, partial
 from cloud_keystore.storage.databases.instants import Instant
 
 seat = authentic(
@@ -48,7 +49,7 @@ seat = authentic(
     Index("seat_at", "device_id", "why"),
     Index("seat_of_user", "user_id", "why"),
     Index("seat_of_identity", "identity_id"),
-    Index("seat_to_end", "why", "expire_time"),
+    partial("seat_to_end", "expire_time", where=SEATED),
 )
 c = seat.c
 _KNOWN = tuple(each for each in Seat.__dataclass_fields__ if each not in ("approval", "why"))
@@ -179,7 +180,7 @@ def end_all(connection: Connection, why: Why) -> list[Seat]:
 
 def run_out(connection: Connection, now: datetime, most: int) -> list[str]:
     """Seats that have run out of time and are not written down as ended, at most so many."""
-    query = select(c.id).where(c.why.is_(None), c.expire_time <= now)
+    query = select(c.id).where(is_seated(c.why), c.expire_time <= now)
     return list(connection.execute(query.order_by(c.expire_time).limit(most)).scalars())
 
 

@@ -212,7 +212,7 @@ def test_a_code_that_is_over_makes_room(world: World, monkeypatch: pytest.Monkey
     monkeypatch.setattr(oidc_log_ins, "MOST_RETURNED", 1)
     for answer in (None, OidcAnswer(why="the OpenID provider is not reached")):
         log_in(world, BROWSER, answer)
-    log_in(world, BROWSER)
+    assert log_in(world, BROWSER)
 
 
 @pytest.mark.usefixtures("olga")

@@ -15,6 +15,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from cloud_keystore.cards.expiring import Expiring
+from cloud_keystore.cards.reports import Reports
+from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.people import User
 from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.web.ra import files
@@ -118,11 +120,11 @@ def test_a_file_is_sent_while_it_is_read(visitor: Visitor, monkeypatch: pytest.M
     """In the order of the ends; nothing holds it as a whole. In another order it is bounded."""
     whole = rows(visitor, PATH)
     read: list[str] = []
-    portion = ending.EndingPages._portion
+    expiring = Reports.expiring
 
-    def note(pages: ending.EndingPages, *given: Any) -> list[Expiring]:
+    def note(reports: Reports, *given: Any, actor: Actor) -> list[Expiring]:
         read.append("read")
-        return portion(pages, *given)
+        return expiring(reports, *given, actor=actor)
 
     def parts(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[bytes]:
         yield ",".join(heads).encode()
@@ -130,7 +132,7 @@ def test_a_file_is_sent_while_it_is_read(visitor: Visitor, monkeypatch: pytest.M
             read.append("sent")
             yield ",".join(each).encode()
 
-    monkeypatch.setattr(ending.EndingPages, "_portion", note)
+    monkeypatch.setattr(Reports, "expiring", note)
     monkeypatch.setattr(ending, "LARGEST_PAGE", 2)
     monkeypatch.setattr(ending, "MOST_SORTED", 3)
     names = [each[1] for each in rows(visitor, f"{PATH}&sort=-name")]

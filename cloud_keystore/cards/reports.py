@@ -28,7 +28,6 @@ from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.issuing import orders
-from cloud_keystore.storage.listing import users as listing
 from cloud_keystore.storage.listing.counted import Counts
 from cloud_keystore.storage.outbox import notifications as outbox
 
@@ -100,10 +99,7 @@ class Reports:
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            connection, seen = by.connection, by.seen_organisations()
-            if wanted:
-                return listing.counts(connection, now, seen, wanted)
-            return self.counts.of(connection, now, seen)
+            return self.counts.of(by.connection, now, by.seen_organisations(), wanted)
 
     def expiring(
         self,

@@ -19,6 +19,7 @@ from cloud_keystore.model.people import Identity, IdentityState, Role, User, Use
 from cloud_keystore.people.alerts import organisation_of
 from cloud_keystore.storage import alerts, cards, journal, organisations, people
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.listing import users as listing
 
 MOST_OPERATIONS = 1000  # that one beginning finds
 
@@ -60,7 +61,7 @@ def _users(by: Acting, text: str) -> Iterable[Findable]:
 def _cards(by: Acting, text: str) -> Iterable[Findable]:
     connection = by.connection
     found = {card.id: card for card in cards.beginning(connection, text)}
-    meant = people.search(connection, text)
+    meant = listing.search(connection, text)
     found |= {card.id: card for card in cards.of_holders(connection, meant)}
     seen = by.seen_users({card.user_id for card in found.values()})
     holders = _holders(connection, seen)
@@ -175,7 +176,7 @@ def _identity(identity: Identity, called: tuple[str, ...], about: tuple[str, ...
 def _holding(by: Acting, text: str) -> Collection[str]:
     """Users whom a text can name, by themselves or by their cards."""
     connection = by.connection
-    found = people.search(connection, text) | cards.holders_by_serial(connection, text)
+    found = listing.search(connection, text) | cards.holders_by_serial(connection, text)
     return by.seen_users(found)
 
 

@@ -10,14 +10,12 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    Select,
     and_,
     func,
     not_,
     or_,
     select,
     true,
-    union,
 )
 
 from cloud_keystore.model.cards import IN_USE, Card
@@ -31,10 +29,9 @@ from cloud_keystore.storage.authentic import rows
 from cloud_keystore.storage.authentic.codes import Values
 from cloud_keystore.storage.contacts import memberships
 from cloud_keystore.storage.databases.failures import record
-from cloud_keystore.storage.databases.indexes import has_role, is_closed, is_long, is_short, number
+from cloud_keystore.storage.databases.indexes import has_role, is_closed, number
 from cloud_keystore.storage.databases.portions import paged, portions
 
-OF_IDS = frozenset("0123456789abcdef-")
 LONGEST_KEY = 64  # of a name by which people are sorted: as much of it as an index takes
 _PRESENT = t.user.c.state == UserState.ACTIVE
 
@@ -133,27 +130,6 @@ def of_organisations(
             select(u.id).where(u.id.in_(some), belongs(organisations))
         ).scalars()
     }
-
-
-def search(connection: Connection, text: str) -> set[str]:
-    """Identifiers of users that begin so, or of whom a text is any part of a name, UUID, address or
-    account.
-    """
-    if not unaccented(text):
-        return set()
-    return set(connection.execute(union(*called(text))).scalars())
-
-
-def called(text: str) -> tuple[Select[str], ...]:
-    """The queries for identifiers of users, not those around them: of those that begin so, and of
-    users of whom a text is any part of a name. Each finds all that it reads in an index.
-    """
-    u, beginning = t.user.alias("called").c, text.lower()
-    part = u.search.contains(unaccented(text), autoescape=True)
-    found = [select(u.id).where(each, part) for each in (is_short(u.search), is_long(u.search))]
-    if not set(beginning) <= OF_IDS:
-        return tuple(found)
-    return (*found, select(u.id).where(u.id.startswith(beginning, autoescape=True)))
 
 
 def with_ids(connection: Connection, ids: Iterable[str]) -> list[User]:

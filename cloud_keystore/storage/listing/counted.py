@@ -44,16 +44,18 @@ class Counts:
     from any thread.
     """
 
-    count: Callable[[Connection, datetime, Within], Mapping[str, int]] = users.counts
-    _known: dict[frozenset[str] | None, Counted] = field(default_factory=dict)
+    count: Callable[[Connection, datetime, Within, str], Mapping[str, int]] = users.counts
+    _known: dict[tuple[frozenset[str] | None, str], Counted] = field(default_factory=dict)
 
-    def of(self, connection: Connection, now: datetime, within: Within) -> Mapping[str, int]:
-        """How many there are in each state."""
-        about = None if within is None else frozenset(within)
+    def of(
+        self, connection: Connection, now: datetime, within: Within, text: str = ""
+    ) -> Mapping[str, int]:
+        """How many there are in each state, of all or of those whom a text finds."""
+        about = (None if within is None else frozenset(within), text)
         last, before = journal.last(connection), self._known.get(about)
         if before is not None and self._holds(connection, before, now, last):
             return before.numbers
-        numbers = self.count(connection, now, within)
+        numbers = self.count(connection, now, within, text)
         if len(self._known) >= MOST:
             self._known.clear()
         self._known[about] = Counted(numbers, now, last)

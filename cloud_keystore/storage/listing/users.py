@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    union,
     union_all,
 )
 
@@ -26,11 +28,12 @@ from cloud_keystore.model.people import Role, UserState
 from cloud_keystore.storage import people
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.contacts import accounts
-from cloud_keystore.storage.databases.indexes import is_closed
+from cloud_keystore.storage.databases.indexes import is_closed, is_long, is_short
 from cloud_keystore.storage.listing.order import Key, ordered
 from cloud_keystore.storage.listing.serials import numbered
 from cloud_keystore.storage.organisations import organisation
 
+OF_IDS = frozenset("0123456789abcdef-")
 PENDING, ENROLLED = "pending", "enrolled"  # the state of who has not left
 u, i, c = t.user.c, t.identity.c, t.card.c
 
@@ -69,8 +72,58 @@ def _in_state(state: str, now: datetime) -> ColumnElement[bool]:
     return and_(not_(people.has_left()), has_all if state == ENROLLED else not_(has_all))
 
 
+class Part(NamedTuple):
+    """Part of a list in the order of a column: the lowest value there, who is in it, and their
+    order.
+    """
+
+    begins: str | int
+    holds: ColumnElement[bool]
+    key: Key
+
+
+def _states(now: datetime) -> tuple[Part, ...]:
+    """Those who have left are few, and in an index of their own."""
+    keys: Mapping[str, Key] = {
+        UserState.CLOSED.value: func.coalesce(u.id, ""),
+        ENROLLED: u.id,
+        PENDING: u.id,
+    }
+    return tuple(Part(each, _in_state(each, now), keys[each]) for each in sorted(keys))
+
+
+def _by_phones(now: datetime) -> tuple[Part, ...]:
+    """Most people have one phone, or none."""
+    active = [i.role == Role.DEVICE, *people.are_active(now)]
+    several = select(i.user_id).where(*active).group_by(i.user_id).having(func.count() > 1)
+    has_one = select(i.user_id).where(i.user_id == u.id, *active).exists()
+    return (
+        Part(0, not_(has_one), u.id),
+        Part(1, _phones(now) == 1, u.id),
+        Part(2, u.id.in_(several), _phones(now)),
+    )
+
+
+def _by_cards(_: datetime) -> tuple[Part, ...]:
+    """Those who have cards are found by the serial numbers, of which each has a lowest one."""
+    held, lower = t.card.alias("held").c, t.card.alias("lower").c
+    has_one = select(held.user_id).where(held.user_id == u.id).exists()
+    before = select(lower.user_id).where(lower.user_id == c.user_id, lower.serial < c.serial)
+    return (
+        Part("", not_(has_one), u.id),
+        Part(" ", and_(c.user_id == u.id, not_(before.exists())), c.serial),
+    )
+
+
+# The parts of a list, of which the first has the lowest values. Nothing is computed for whom a page
+# has no room.
+PARTS: Mapping[str, Callable[[datetime], tuple[Part, ...]]] = MappingProxyType(
+    {"state": _states, "devices": _by_phones, "cards": _by_cards}
+)
+
+
 # What a list can be sorted by. The columns that are not the user's own are computed for all of
-# whom the list could show.
+# whom the list could show, unless they have parts below.
 KEYS: Mapping[str, Callable[[datetime], Key]] = MappingProxyType(
     {
         "id": lambda _: u.id,
@@ -103,6 +156,29 @@ UNINDEXED: Mapping[str, Key] = MappingProxyType(
 )
 
 
+def search(connection: Connection, text: str) -> set[str]:
+    """Identifiers of users that begin so, or of whom a text is any part of a name, UUID, address or
+    account.
+    """
+    if not unaccented(text):
+        return set()
+    return set(connection.execute(union(*_called(text))).scalars())
+
+
+def _called(text: str) -> tuple[Select[str], ...]:
+    """The queries for identifiers of users, not those around them: of those that begin so, and of
+    users of whom a text is any part of a name. Each finds all that it reads in an index.
+    """
+    of, beginning = t.user.alias("called").c, text.lower()
+    part = of.search.contains(unaccented(text), autoescape=True)
+    found = [select(of.id).where(each, part) for each in (is_short(of.search), is_long(of.search))]
+    if not set(beginning) <= OF_IDS:
+        return tuple(found)
+    # The index leads to these, however a database sorts hyphens, which are before "g" or nothing.
+    near = of.id.between(beginning, f"{beginning}g")
+    return (*found, select(of.id).where(near, of.id.startswith(beginning, autoescape=True)))
+
+
 def _finds(text: str) -> ColumnElement[bool]:
     """The condition that a text is any part of what a user is called, begins the serial number of
     one of the user's cards, or is a Windows account of the user.
@@ -110,7 +186,7 @@ def _finds(text: str) -> ColumnElement[bool]:
     if not unaccented(text):
         return false()
     serials = select(c.user_id).where(numbered(text))
-    return u.id.in_(union_all(*people.called(text), serials, accounts.holders_of(text)))
+    return u.id.in_(union_all(*_called(text), serials, accounts.holders_of(text)))
 
 
 def counts(
@@ -158,40 +234,37 @@ def ids(
         query = query.where(or_(*(_in_state(each, now) for each in states)))
     if profile:
         query = query.where(u.profile == profile)
-    if order.column == "state":
-        return _by_state(connection, query, whole, order, now, page)
+    if order.column in PARTS:
+        return _in_parts(connection, query, order, now, page, whole)
     key = KEYS[order.column](now)
     if text:
         key = UNINDEXED.get(order.column, key)
     return ordered(connection, query, key, u.id, order, page, whole)
 
 
-def _by_state(
+def _in_parts(
     connection: Connection,
     query: Select[str],
-    whole: Select[str],
     order: Order,
     now: datetime,
     page: Page | None,
+    whole: Select[str],
 ) -> list[str]:
-    """What `ordered` gives for the key of states: one state after the other, so that nobody's is
-    computed for whom the page has no room.
-    """
-    names = sorted((UserState.CLOSED.value, ENROLLED, PENDING), reverse=order.descending)
+    """What `ordered` gives for the key of a column, in one part after the other."""
+    parts = PARTS[order.column](now)
     after = "" if page is None else page.after
     if after:
-        at = whole.with_only_columns(state(now)).where(u.id == after)
-        begins = connection.execute(at).scalar()
-        if begins is not None:
-            names = names[names.index(begins) :]
+        key = KEYS[order.column](now)
+        reached = whole.with_only_columns(*(key >= each.begins for each in parts))
+        begun = sum(connection.execute(reached.where(u.id == after)).first() or ())
+        if begun:
+            parts = parts[:begun] if order.descending else parts[begun - 1 :]
     found: list[str] = []
-    for each in names:
-        rest = None if page is None else Page(page.size - len(found), after)
-        if rest is not None and not rest.size:
+    for each in reversed(parts) if order.descending else parts:
+        left = None if page is None else Page(page.size - len(found), after)
+        if left is not None and not left.size:
             break
-        of_state = query.where(_in_state(each, now))
-        # Those who have left are few, and in an index of their own.
-        key = UNINDEXED["id"] if each == UserState.CLOSED else u.id
-        found += ordered(connection, of_state, key, u.id, order, rest, whole)
+        own, of_part = query.where(each.holds), whole.where(each.holds)
+        found += ordered(connection, own, each.key, u.id, order, left, of_part)
         after = ""
     return found

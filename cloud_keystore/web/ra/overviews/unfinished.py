@@ -26,7 +26,7 @@ from cloud_keystore.web.ra.views import Views
 from cloud_keystore.web.rows import Row
 from cloud_keystore.web.visiting import current
 
-PORTION = 200  # people who are looked up for one page
+PORTION = 50  # people who are looked up for one page
 STAGES = [each for each in Stage if each not in (Stage.ENROLLED, Stage.CLOSED)]
 STAGE = Choice(
     "stage", "Waits for", {"": "All", **{each.value: each.value.capitalize() for each in STAGES}}

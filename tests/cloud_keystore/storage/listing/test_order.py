@@ -77,6 +77,9 @@ def test_people_are_sorted_by_each_column_both_ways(
     of the whole.
     """
     column, descends = sort.removeprefix("-"), sort.startswith("-")
+    for each in people[3], people[5], people[5]:
+        world.enrol(world.people.invite_device(each.id, actor=OPERATOR).text)
+        world.card(each)
     whole = listed(world, sort)
     assert len(whole) == len(people)
     if column in SHOWN:

@@ -60,7 +60,7 @@ def test_what_is_about_somebody_or_something(
     assert serial not in shown
     told = visitor.get("/ra/journal?about=nobody+at+all")
     assert told.status == 422
-    assert "no workstation is found" in told.body.decode()
+    assert "operation or workstation is found" in told.body.decode()
 
 
 def test_several_of_one_name_are_told_apart(world: World, visitor: Visitor, olga: Identity) -> None:

@@ -28,7 +28,8 @@ from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
 from cloud_keystore.storage.issuing import orders
-from cloud_keystore.storage.listing.counted import Counts
+from cloud_keystore.storage.listing import users as listing
+from cloud_keystore.storage.listing.remembered import Remembered
 from cloud_keystore.storage.outbox import notifications as outbox
 
 
@@ -50,7 +51,8 @@ class Reports:
 
     database: Database
     clock: Clock
-    counts: Counts = field(default_factory=Counts)
+    counts: Remembered[Mapping[str, int]] = field(default_factory=Remembered)
+    pages: Remembered[Sequence[str]] = field(default_factory=Remembered)
 
     def pending(self, page: Page | None = None, *, actor: Actor) -> list[Pending]:
         """Users whom the actor sees, who have not left and have no active device or no card in use,
@@ -59,9 +61,11 @@ class Reports:
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            connection, found = by.connection, []
-            users = people.unfinished(connection, now, page, by.seen_organisations())
-            ids = [user.id for user in users]
+            connection, found, seen = by.connection, [], by.seen_organisations()
+            ids = self.pages.of(
+                connection, now, seen, page, lambda: people.unfinished(connection, now, page, seen)
+            )
+            users = people.with_ids(connection, ids)
             devices: dict[str, list[Identity]] = {each: [] for each in ids}
             for device in people.devices_of(connection, ids):
                 devices[device.user_id or ""].append(device)
@@ -99,7 +103,10 @@ class Reports:
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            return self.counts.of(by.connection, now, by.seen_organisations(), wanted)
+            connection, seen = by.connection, by.seen_organisations()
+            return self.counts.of(
+                connection, now, seen, wanted, lambda: listing.counts(connection, now, seen, wanted)
+            )
 
     def expiring(
         self,

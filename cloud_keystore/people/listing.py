@@ -18,6 +18,7 @@ from cloud_keystore.model.finding import LONGEST_TEXT, as_written
 from cloud_keystore.model.people import User, UserState
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.listing import users
+from cloud_keystore.storage.listing.remembered import Remembered
 from cloud_keystore.storage.listing.users import ENROLLED, PENDING
 
 STATES = frozenset({PENDING, ENROLLED, UserState.CLOSED})
@@ -47,7 +48,13 @@ class Wanted:
 EVERYBODY = Wanted()
 
 
-def listed(by: Acting, page: Page | None, wanted: Wanted, now: datetime) -> list[UserListing]:
+def listed(
+    by: Acting,
+    page: Page | None,
+    wanted: Wanted,
+    now: datetime,
+    pages: Remembered[Sequence[str]],
+) -> list[UserListing]:
     """Users whom the actor sees: all who are wanted, in their order, or a page of them. Raises
     InvalidInput, OrganisationNotFound.
     """
@@ -58,16 +65,22 @@ def listed(by: Acting, page: Page | None, wanted: Wanted, now: datetime) -> list
             f"state is {min(unknown)[:32]!r}: give one of {', '.join(sorted(STATES))}"
         )
     seen, below = by.seen_organisations(), by.below(wanted.organisation_id)
-    ids = users.ids(
-        connection,
-        page,
-        sorted_by,
-        now,
-        seen if below is None else [each for each in below if seen is None or each in seen],
-        text=text,
-        states=wanted.states,
-        profile=wanted.profile,
-    )
+    within = seen if below is None else [each for each in below if seen is None or each in seen]
+
+    def find() -> Sequence[str]:
+        return users.ids(
+            connection,
+            page,
+            sorted_by,
+            now,
+            within,
+            text=text,
+            states=wanted.states,
+            profile=wanted.profile,
+        )
+
+    about = (page, sorted_by, text, wanted.states, wanted.profile)
+    ids = find() if page is None else pages.of(connection, now, within, about, find)
     known = {user.id: user for user in people.with_ids(connection, ids)}
     sorted_users = [known[each] for each in ids]
     if page is not None:

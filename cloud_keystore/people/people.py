@@ -44,6 +44,7 @@ from cloud_keystore.people.roles import Grantable
 from cloud_keystore.storage import people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.enrolment import tokens
+from cloud_keystore.storage.listing.remembered import Remembered
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.rights import assignments
 
@@ -88,6 +89,7 @@ class People:
     enrolment_address: str  # host:port of the enrolment port
     enrolment_sha256: bytes  # of its certificate
     seal: Seal = field(repr=False)
+    pages: Remembered[Sequence[str]] = field(default_factory=Remembered, repr=False)
 
     def add_user(
         self,
@@ -208,7 +210,7 @@ class People:
         now = self.clock()
         with acting.looking(self.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            return listing.listed(by, page, wanted, now)
+            return listing.listed(by, page, wanted, now, self.pages)
 
     def search(self, text: str, most: int, *, actor: Actor) -> list[UserListing]:
         """Users whom the actor sees, and of whom a text is any part of a name, UUID, address or

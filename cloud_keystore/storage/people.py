@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -145,13 +145,13 @@ def with_ids(connection: Connection, ids: Iterable[str]) -> list[User]:
 
 def unfinished(
     connection: Connection, now: datetime, page: Page | None, within: Collection[str] | None
-) -> list[User]:
-    """Users who have not left, and have no active device or no card in use, oldest first: all or
-    those of some organisations, or a page of them.
+) -> Sequence[str]:
+    """Identifiers of users who have not left, and have no active device or no card in use, oldest
+    first: all or those of some organisations, or a page of them.
     """
     u = t.user.c
     query = select(u.id).where(not_(has_left()), not_(has_all(now)), belongs(within))
-    return with_ids(connection, connection.execute(paged(query, u.id, page)).scalars())
+    return connection.execute(paged(query, u.id, page)).scalars().all()
 
 
 def has_all(now: datetime) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""How many users are in each state: what was counted holds until something happens."""
+"""What was computed of users holds until something happens."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Engine, event
 
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.cards.reports import Reports
-from cloud_keystore.model.fields.pages import Order
+from cloud_keystore.model.fields.pages import Order, Page
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import User
-from cloud_keystore.storage.listing import counted, users
-from cloud_keystore.storage.listing.counted import LONGEST, MOST, Counts
+from cloud_keystore.people.listing import Wanted
+from cloud_keystore.storage.listing import remembered, users
+from cloud_keystore.storage.listing.remembered import LONGEST, MOST, Remembered
 from support.keystore_world import OPERATOR, Enrolled, World
 
 
@@ -46,19 +47,17 @@ def test_states_are_counted_anew_when_something_happened(world: World) -> None:
 
 def test_what_was_counted_holds_while_nothing_happens(world: World) -> None:
     """A minute of signatures makes nobody count."""
-    asked: list[object] = []
-
-    def count(*given: object) -> dict[str, int]:
-        asked.append(given[2])
-        return {"pending": len(asked)}
-
-    counts, now = Counts(count), world.clock()
+    counts, asked, now = Remembered[int](), list[None](), world.clock()
 
     def number(
         within: list[str] | None = None, later: timedelta = timedelta(), text: str = ""
     ) -> int:
+        def count() -> int:
+            asked.append(None)
+            return len(asked)
+
         with world.database.read() as connection:
-            return counts.of(connection, now + later, within, text)["pending"]
+            return counts.of(connection, now + later, within, text, count)
 
     def happens(kind: Kind) -> None:
         with world.database.write() as connection:
@@ -82,15 +81,46 @@ def test_what_was_counted_holds_while_nothing_happens(world: World) -> None:
     assert number() == 10 + MOST
 
 
+def test_a_page_shows_what_has_happened(world: World) -> None:
+    """PORT-03, USER-14: a list is that of now, whatever was remembered of it."""
+    page, wanted = Page(5), Wanted(sort="-cards")
+
+    def shown() -> list[tuple[str, int, tuple[str, ...]]]:
+        found = world.people.list_users(page, wanted, actor=OPERATOR)
+        return [(each.user.display_name, each.device_count, each.card_serials) for each in found]
+
+    def waiting() -> list[str]:
+        return [each.user.display_name for each in world.reports.pending(page, actor=OPERATOR)]
+
+    ada, _ = world.user("Ada")
+    world.clock.forward(seconds=1)
+    bo, token = world.people.add_user("Bo", "", actor=OPERATOR)
+    assert token is not None
+    assert shown() == [("Bo", 0, ()), ("Ada", 1, ())]
+    assert waiting() == ["Ada", "Bo"]
+    serial = world.card(ada)
+    assert shown() == [("Ada", 1, (serial,)), ("Bo", 0, ())]
+    assert waiting() == ["Bo"]
+    world.enrol(token.text)
+    assert shown() == [("Ada", 1, (serial,)), ("Bo", 1, ())]
+    world.people.change_user(bo.id, "Beau", None, actor=OPERATOR)
+    assert [each[0] for each in shown()] == ["Ada", "Beau"]
+    assert waiting() == ["Beau"]
+
+
 def test_kinds_that_change_nobody_are_few() -> None:
-    quiet = {each.value.partition(".")[0] for each in counted.QUIET}
+    quiet = {each.value.partition(".")[0] for each in remembered.QUIET}
     assert quiet == {"operation", "passcode", "sign-in", "seat", "session", "journal", "visit"}
-    assert counted.QUIET.isdisjoint(each for each in Kind if each.value.endswith(".reported"))
-    assert Kind.PASSCODE_BLOCKED not in counted.QUIET
+    assert remembered.QUIET.isdisjoint(each for each in Kind if each.value.endswith(".reported"))
+    assert Kind.PASSCODE_BLOCKED not in remembered.QUIET
 
 
 def test_a_signature_makes_nobody_count(
-    world: World, ada: tuple[User, Enrolled], pc: Enrolled, serial: str
+    world: World,
+    ada: tuple[User, Enrolled],
+    pc: Enrolled,
+    serial: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The passcode, the question, the decision and the use, as real parts write them."""
     asked: list[object] = []
@@ -99,7 +129,8 @@ def test_a_signature_makes_nobody_count(
         asked.append(given)
         return {}
 
-    reports = Reports(world.database, world.clock, Counts(count))
+    monkeypatch.setattr(users, "counts", count)
+    reports = Reports(world.database, world.clock)
     reports.states(actor=OPERATOR)
     before = len(world.journal())
     operation = world.ask(serial, pc)

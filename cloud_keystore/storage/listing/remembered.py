@@ -1,21 +1,20 @@
-"""How many users are in each state, which is counted again when something has happened."""
+"""What was computed of users, their phones and cards, until something happens to one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.storage import journal
-from cloud_keystore.storage.listing import users
 
 # A phone's certificate ends without an entry, and of two entries the later one can be seen first.
 LONGEST = timedelta(seconds=15)
-MOST = 64  # numbers that are remembered
+MOST = 64  # values that are remembered
 # "This was not me" suspends a card.
 REPORTED = (Kind.OPERATION_REPORTED, Kind.SIGN_IN_REPORTED, Kind.SEAT_REPORTED)
 BEGIN_QUIET = ("operation.", "sign-in.", "seat.", "session.", "journal.", "visit.")
@@ -27,41 +26,49 @@ QUIET = frozenset(
     )
 )
 KINDS = tuple(each.value for each in Kind if each not in QUIET)
-Within: TypeAlias = "Collection[str] | None"
+Value = TypeVar("Value")
 
 
-class Counted(NamedTuple):
-    """What was counted, when, and after which entry."""
+class Known(NamedTuple, Generic[Value]):
+    """What was computed, when, and after which entry."""
 
-    numbers: Mapping[str, int]
+    value: Value
     time: datetime
     last: int
 
 
 @dataclass(slots=True)
-class Counts:
-    """Counts the users of some organisations (None: of all), and remembers for a short time. Used
-    from any thread.
+class Remembered(Generic[Value]):
+    """Remembers for a short time what takes long to compute, by what it is about. Used from any
+    thread.
     """
 
-    count: Callable[[Connection, datetime, Within, str], Mapping[str, int]] = users.counts
-    _known: dict[tuple[frozenset[str] | None, str], Counted] = field(default_factory=dict)
+    _known: dict[Hashable, Known[Value]] = field(default_factory=dict)
 
     def of(
-        self, connection: Connection, now: datetime, within: Within, text: str = ""
-    ) -> Mapping[str, int]:
-        """How many there are in each state, of all or of those whom a text finds."""
-        about = (None if within is None else frozenset(within), text)
+        self,
+        connection: Connection,
+        now: datetime,
+        within: Collection[str] | None,
+        about: Hashable,
+        compute: Callable[[], Value],
+    ) -> Value:
+        """The value about something of some organisations (None: of all), which is computed if it
+        is not known any more.
+        """
+        about = (None if within is None else frozenset(within), about)
         last, before = journal.last(connection), self._known.get(about)
         if before is not None and self._holds(connection, before, now, last):
-            return before.numbers
-        numbers = self.count(connection, now, within, text)
+            return before.value
+        value = compute()
         if len(self._known) >= MOST:
             self._known.clear()
-        self._known[about] = Counted(numbers, now, last)
-        return numbers
+        self._known[about] = Known(value, now, last)
+        return value
 
-    def _holds(self, connection: Connection, before: Counted, now: datetime, last: int) -> bool:
+    def _holds(
+        self, connection: Connection, before: Known[Value], now: datetime, last: int
+    ) -> bool:
         if not before.time <= now < before.time + LONGEST or last < before.last:
             return False
         return last == before.last or not journal.subjects(connection, before.last, last, KINDS)

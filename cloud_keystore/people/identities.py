@@ -33,7 +33,7 @@ from cloud_keystore.storage.rights import assignments
 from cloud_keystore.storage.sharing.seats import Which
 
 # Those of others need the right to grant roles.
-LISTED_BY = {Role.WORKSTATION: Right.VIEW, Role.SHARED_DEVICE: Right.VIEW}
+LISTED_BY = {Role.WORKSTATION: Right.VIEW}
 REMOVED_BY = {Role.WORKSTATION: Right.WORKSTATIONS, Role.SHARED_DEVICE: Right.WORKSTATIONS}
 
 

@@ -4,18 +4,22 @@ signed in, and removed.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cloud_keystore.audit import acting
+from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.use.closing import end_seats
 from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.fields.pages import Page
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.model.sharing.seats import Seat, Why
 from cloud_keystore.people.identities import Identities, named
 from cloud_keystore.people.people import People, Token
-from cloud_keystore.storage import people
-from cloud_keystore.storage.sharing import seats
+from cloud_keystore.storage import organisations, people
+from cloud_keystore.storage.sharing import devices, seats
 from cloud_keystore.storage.sharing.seats import Which
 
 
@@ -45,25 +49,23 @@ class SharedDevices:
         """
         return self.people.add_shared_device(display_name, site, organisation_id, actor=actor)
 
-    def list_all(self, *, actor: Actor) -> list[SharedDeviceListing]:
-        """The shared devices that the actor sees, oldest first, removed ones included."""
-        found = self.identities.list_of(Role.SHARED_DEVICE, actor=actor)
+    def list_all(self, page: Page | None = None, *, actor: Actor) -> list[SharedDeviceListing]:
+        """The shared devices that the actor sees, oldest first, removed ones included; or a page of
+        them. Raises NotAllowed.
+        """
         now = self.people.clock()
         with acting.looking(self.people.database, actor, now) as by:
             by.need_somewhere(Right.VIEW)
-            there = {each.device_id: each for each in seats.all_open(by.connection, now)}
-            seen = by.seen_users({each.user_id for each in there.values() if each.user_id})
-            holders = {each.id: each for each in people.with_ids(by.connection, seen)}
-        return [
-            SharedDeviceListing(
-                each,
-                there.get(each.id),
-                holders[seat.user_id].display_name
-                if (seat := there.get(each.id)) is not None and seat.user_id in holders
-                else "",
-            )
-            for each in found
-        ]
+            return _listed(by, devices.listed(by.connection, page, _shown(by)))
+
+    def find(self, device_id: str, *, actor: Actor) -> SharedDeviceListing:
+        """One shared device that the actor sees. Raises IdentityNotFound, NotAllowed."""
+        now = self.people.clock()
+        with acting.looking(self.people.database, actor, now) as by:
+            found = named(by, Role.SHARED_DEVICE, device_id)
+            by.need(Right.VIEW, found.organisation_id)
+            (listing,) = _listed(by, [found])
+        return listing
 
     def sign_out(self, device_id: str, operator: Identity) -> Identity:
         """Sign out whoever is at a shared device, and void its code; does nothing if nobody is.
@@ -83,3 +85,30 @@ class SharedDevices:
         it is removed already. Raises IdentityNotFound, NotAllowed, InvalidInput, IdentityRejected.
         """
         return self.identities.remove(Role.SHARED_DEVICE, device_id, reason, operator)
+
+
+def _shown(by: Acting) -> Collection[str] | None:
+    """Identifiers of the organisations whose shared devices the actor may look at; None for all."""
+    if by.held.has(Right.VIEW, ROOT):
+        return None
+    every = organisations.list_all(by.connection)
+    return [each.id for each in every if by.held.has(Right.VIEW, each.id)]
+
+
+def _listed(by: Acting, found: Sequence[Identity]) -> list[SharedDeviceListing]:
+    there = {
+        each.device_id: each
+        for each in seats.open_at(by.connection, [each.id for each in found], by.now)
+    }
+    seen = by.seen_users({each.user_id for each in there.values() if each.user_id})
+    holders = {each.id: each for each in people.with_ids(by.connection, seen)}
+    return [
+        SharedDeviceListing(
+            each,
+            there.get(each.id),
+            holders[seat.user_id].display_name
+            if (seat := there.get(each.id)) is not None and seat.user_id in holders
+            else "",
+        )
+        for each in found
+    ]

@@ -35,6 +35,7 @@ SEATS: Mapping[str, Access] = MappingProxyType(
         "seats.list_open": DEVICE,
         "seats.end": DEVICE,
         "shared_devices.list_all": OPERATOR,
+        "shared_devices.find": OPERATOR,
         "shared_devices.sign_out": OPERATOR,
         "shared_devices.remove": OPERATOR,
     }

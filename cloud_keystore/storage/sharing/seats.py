@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.failures import record
 from cloud_keystore.storage.databases.indexes import SEATED, is_seated, partial
 from cloud_keystore.storage.databases.instants import Instant
+from cloud_keystore.storage.databases.portions import portions
 
 seat = authentic(
     "seat",
@@ -92,9 +94,13 @@ def open_of(connection: Connection, user_id: str, now: datetime) -> list[Seat]:
     return _read(connection, now, c.user_id == user_id, c.state == SeatState.OPEN)
 
 
-def all_open(connection: Connection, now: datetime) -> list[Seat]:
-    """All seats that are open, oldest first."""
-    return _read(connection, now, c.state == SeatState.OPEN)
+def open_at(connection: Connection, device_ids: Iterable[str], now: datetime) -> list[Seat]:
+    """The seats that are open at some devices."""
+    return [
+        each
+        for some in portions(device_ids)
+        for each in _read(connection, now, c.device_id.in_(some), c.state == SeatState.OPEN)
+    ]
 
 
 def claim(

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.errors import IdentityNotFound, InvalidInput
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity, IdentityState
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.organisations import Organisations
@@ -108,12 +108,8 @@ class SharedDevicePages:
         return see(SHARED_DEVICES, "removed")
 
     def _one(self, request: Request) -> Identity:
-        own = str(request.path_params["device_id"])
-        found = self.shared_devices.list_all(actor=current().visitor.actor)
-        device = next((each.device for each in found if each.device.id == own), None)
-        if device is None:
-            raise IdentityNotFound("there is no such shared device: open the list anew")
-        return device
+        device_id = str(request.path_params["device_id"])
+        return self.shared_devices.find(device_id, actor=current().visitor.actor).device
 
 
 def _line(found: SharedDeviceListing, called: Mapping[str, str], now: datetime, may: bool) -> Line:

@@ -23,11 +23,13 @@ from cloud_keystore.rest.people import PeopleCalls
 from cloud_keystore.rest.policies import PolicyCalls
 from cloud_keystore.rest.profiles import ProfileCalls
 from cloud_keystore.rest.repeating import NAME
+from cloud_keystore.rest.shared_devices import SharedDeviceCalls
 from cloud_keystore.rest.webhooks import WebhookCalls, happened
 
 TITLE, VERSION = "cloudcard", "1"
 DESCRIPTION = "The registration authority's REST API. docs/rest.md shows how to use it."
 DESCRIBED_AT = "/openapi.json"
+SHARED_DEVICE = "/v1/shared-devices/{shared_device_id}"
 READING = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -100,6 +102,7 @@ def rows(
     webhooks: WebhookCalls,
     policies: PolicyCalls,
     profiles: ProfileCalls,
+    shared_devices: SharedDeviceCalls,
 ) -> Sequence[Row]:
     """All calls."""
     created = HTTPStatus.CREATED
@@ -114,6 +117,11 @@ def rows(
         Row("POST", "/v1/users/{user_id}/invitations", people.invite, created),
         Row("GET", "/v1/users/{user_id}/devices", people.list_devices),
         Row("POST", "/v1/devices/{device_id}:remove", people.remove_device),
+        Row("GET", "/v1/shared-devices", shared_devices.list_shared_devices),
+        Row("POST", "/v1/shared-devices", shared_devices.add_shared_device, created),
+        Row("GET", SHARED_DEVICE, shared_devices.show_shared_device),
+        Row("POST", f"{SHARED_DEVICE}:sign-out", shared_devices.sign_out_shared_device),
+        Row("POST", f"{SHARED_DEVICE}:remove", shared_devices.remove_shared_device),
         Row("GET", "/v1/pending", people.list_pending),
         Row("GET", "/v1/expiring", people.list_expiring),
         Row("GET", "/v1/cards", cards.list_cards),
@@ -169,6 +177,7 @@ def application(
     webhooks: WebhookCalls,
     policies: PolicyCalls,
     profiles: ProfileCalls,
+    shared_devices: SharedDeviceCalls,
 ) -> FastAPI:
     """The API, to be put behind a gate."""
     made = FastAPI(
@@ -181,7 +190,7 @@ def application(
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    for row in rows(people, cards, own, codes, webhooks, policies, profiles):
+    for row in rows(people, cards, own, codes, webhooks, policies, profiles, shared_devices):
         made.add_api_route(
             row.path,
             row.serve,
@@ -218,7 +227,8 @@ def description() -> dict[str, object]:
     own, webhooks = OwnCalls.__new__(OwnCalls), WebhookCalls.__new__(WebhookCalls)
     codes, policies = CodeCalls.__new__(CodeCalls), PolicyCalls.__new__(PolicyCalls)
     profiles = ProfileCalls.__new__(ProfileCalls)
-    return application(people, cards, own, codes, webhooks, policies, profiles).openapi()
+    shared = SharedDeviceCalls.__new__(SharedDeviceCalls)
+    return application(people, cards, own, codes, webhooks, policies, profiles, shared).openapi()
 
 
 def _described(made: FastAPI) -> dict[str, object]:

@@ -164,7 +164,7 @@ class UserPage(BaseModel):
 
 
 class Invitation(BaseModel):
-    """A one-time token, by which a phone is enrolled."""
+    """A one-time token, by which a phone or a shared device is enrolled."""
 
     token: str
     expires: datetime

@@ -27,6 +27,7 @@ from cloud_keystore.rest.scim.errors import of_problem
 from cloud_keystore.rest.scim.groups import GroupCalls
 from cloud_keystore.rest.scim.models import AT
 from cloud_keystore.rest.scim.searching import Searching
+from cloud_keystore.rest.shared_devices import SharedDeviceCalls
 from cloud_keystore.rest.webhooks import WebhookCalls
 from cloud_keystore.rpc.connections.addresses import network, packed
 from cloud_keystore.rpc.limits import Limiter
@@ -122,7 +123,8 @@ def gate_of(use_cases: RestUseCases, limiter: Limiter, metrics: Metrics, clock: 
     webhooks = WebhookCalls(use_cases.webhooks)
     policies = PolicyCalls(use_cases.organisations, use_cases.explaining)
     profiles = ProfileCalls(use_cases.custom_profiles)
-    api = application(people, cards, own, codes, webhooks, policies, profiles)
+    shared = SharedDeviceCalls(use_cases.shared_devices, clock)
+    api = application(people, cards, own, codes, webhooks, policies, profiles, shared)
     return Gate(
         Faces(Repeating(api, use_cases.repeats), scim.application(directories)),
         use_cases.callers,

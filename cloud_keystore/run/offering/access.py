@@ -11,7 +11,7 @@ from cloud_keystore.model.people import Role
 from cloud_keystore.run.offering.log_in_access import LOG_INS, OIDC
 from cloud_keystore.run.offering.phone_access import PHONES
 from cloud_keystore.run.offering.portal_access import PORTAL
-from cloud_keystore.run.offering.seat_access import SEATS, SHARED_DEVICES
+from cloud_keystore.run.offering.seat_access import SEATS, SHARED_DEVICES, SHARED_DEVICES_REST
 from cloud_keystore.run.offering.visited import VISITED
 
 WORKSTATION, DEVICE, OPERATOR, AUDITOR = Role.WORKSTATION, Role.DEVICE, Role.OPERATOR, Role.AUDITOR
@@ -271,6 +271,7 @@ REST: Mapping[str, Access] = MappingProxyType(
         "devices.list_of": CLIENT,
         "devices.remove": CLIENT,
         "identities.invitations": CLIENT,
+        **SHARED_DEVICES_REST,
         "issuing.issue": CLIENT,
         "issuing.resume": CLIENT,
         "issuing.cancel": CLIENT,

@@ -26,6 +26,7 @@ from cloud_keystore.people.portal.addresses import Addresses
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.programs.repeats import Repeats
 from cloud_keystore.people.programs.webhooks import Webhooks
+from cloud_keystore.people.sharing.shared_devices import SharedDevices
 from cloud_keystore.pki.announcing import Announcing
 from cloud_keystore.run.offering.use_cases import MainUseCases
 
@@ -41,6 +42,7 @@ class RestUseCases:
     leaving: Leaving
     reports: Reports
     devices: Devices
+    shared_devices: SharedDevices
     identities: Identities
     issuing: Issuing
     cards: Life

@@ -1,5 +1,5 @@
-"""What operators' commands can ask of custody for shared devices, and the process of the pages for
-these and for whoever is signed in there: parts of their tables.
+"""What operators' commands and API clients can ask of custody for shared devices, and the process
+of the pages for these and for whoever is signed in there: parts of their tables.
 """
 
 from __future__ import annotations
@@ -10,13 +10,23 @@ from types import MappingProxyType
 from cloud_keystore.border.table import Access
 from cloud_keystore.model.people import Role
 
-DEVICE, OPERATOR, SEAT, SHARED = Role.DEVICE, Role.OPERATOR, Role.SEAT, Role.SHARED_DEVICE
+CLIENT, OPERATOR = Role.CLIENT, Role.OPERATOR
+DEVICE, SEAT, SHARED = Role.DEVICE, Role.SEAT, Role.SHARED_DEVICE
 SHARED_DEVICES: Mapping[str, Access] = MappingProxyType(
     {
         "shared_devices.add": OPERATOR,
         "shared_devices.list_all": OPERATOR,
         "shared_devices.sign_out": OPERATOR,
         "shared_devices.remove": OPERATOR,
+    }
+)
+SHARED_DEVICES_REST: Mapping[str, Access] = MappingProxyType(
+    {
+        "shared_devices.add": CLIENT,
+        "shared_devices.list_all": CLIENT,
+        "shared_devices.find": CLIENT,
+        "shared_devices.sign_out": CLIENT,
+        "shared_devices.remove": CLIENT,
     }
 )
 SEATS: Mapping[str, Access] = MappingProxyType(

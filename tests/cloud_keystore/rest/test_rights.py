@@ -30,6 +30,7 @@ class Place:
     card: str
     device: str
     profile: str
+    tablet: str
 
 
 class Row(NamedTuple):
@@ -92,6 +93,15 @@ THINGS: Mapping[str, Row] = {
         lambda at: f"/v1/custom-profiles/{at.profile}",
         lambda _: {"series": "Series 9"},
     ),
+    "add_shared_device": Row(
+        Right.WORKSTATIONS,
+        lambda _: "/v1/shared-devices",
+        lambda at: {"name": f"Ward {uuid4()}", "organisation_id": at.organisation},
+    ),
+    "show_shared_device": Row(Right.VIEW, lambda at: f"/v1/shared-devices/{at.tablet}"),
+    "sign_out_shared_device": Row(
+        Right.WORKSTATIONS, lambda at: f"/v1/shared-devices/{at.tablet}:sign-out"
+    ),
     "suspend": Row(Right.SUSPEND, lambda at: f"/v1/cards/{at.card}:suspend"),
     "resume": Row(Right.REVOKE, lambda at: f"/v1/cards/{at.card}:resume"),
     "revoke": Row(
@@ -99,6 +109,11 @@ THINGS: Mapping[str, Row] = {
     ),
     "remove_device": Row(
         Right.DEVICES, lambda at: f"/v1/devices/{at.device}:remove", lambda _: {"reason": "lost"}
+    ),
+    "remove_shared_device": Row(
+        Right.WORKSTATIONS,
+        lambda at: f"/v1/shared-devices/{at.tablet}:remove",
+        lambda _: {"reason": "lost"},
     ),
     "remove_custom_profile": Row(Right.POLICY, lambda at: f"/v1/custom-profiles/{at.profile}"),
     "close_user": Row(
@@ -113,6 +128,7 @@ LISTS = {
     "list_cards": "/v1/cards",
     "list_organisations": "/v1/organisations",
     "list_custom_profiles": "/v1/custom-profiles",
+    "list_shared_devices": "/v1/shared-devices",
 }
 # Calls in which somebody is named, of whom nothing is told: test_own.py has who may make them.
 PORTAL = {
@@ -149,7 +165,7 @@ class Anything:
         return named
 
 
-METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 7)}  # type: ignore[arg-type]
+METHODS = {row.serve.__name__: row.method for row in rows(*[Anything()] * 8)}  # type: ignore[arg-type]
 
 
 def test_every_call_is_in_a_table() -> None:
@@ -167,7 +183,8 @@ def new_place(world: World, name: str, parent: str = "") -> Place:
     world.people.add_user(f"Bo {name}", "", organisation_id=own, actor=world.actor)
     profile = world.custom_profiles.define(f"of-{name}", "v1", Terms(), own, actor=world.actor)
     card, device = world.card(user), phone.identity.id
-    return Place(name, own, user.id, card, device, profile.profile.id)
+    ward, _ = world.shared_devices.add(f"Ward of {name}", "", own, actor=world.actor)
+    return Place(name, own, user.id, card, device, profile.profile.id, ward.id)
 
 
 def webhook_of(client: Client) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from cloud_keystore.rest.application import description
 from cloud_keystore.rest.repeating import NAME
-from cloudcard.registry.v1 import clients_pb2
+from cloudcard.registry.v1 import clients_pb2, shared_devices_pb2
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess
@@ -62,6 +62,9 @@ def test_a_keystore_keeps_to_it_whatever_is_sent(tmp_path: Path) -> None:
         user_id, phone = keystore.holder("Ada", "ada@example.org")
         named = {"user_id": user_id, "device_id": phone.id}
         named["serial"] = keystore.developer_card(user_id)
+        tablet = shared_devices_pb2.AddSharedDeviceRequest(display_name="Ward 7 tablet")
+        added = keystore.registry.shared_devices.AddSharedDevice(tablet)
+        named["shared_device_id"] = added.device.id
         described = tmp_path / "openapi.json"
         described.write_text(json.dumps(about(description(), named)))
         asked = clients_pb2.CreateClientRequest(display_name="fuzz", roles=["ra-manager"])

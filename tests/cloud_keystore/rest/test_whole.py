@@ -18,6 +18,7 @@ DESCRIBED = json.loads((Path(__file__).parents[3] / "docs" / "openapi.json").rea
 PATHS = {
     f"{method.upper()} {path}" for path, methods in DESCRIBED["paths"].items() for method in methods
 }
+SHARED_DEVICE = "/v1/shared-devices/{shared_device_id}"
 # Operations of gRPC for operators, and the call of the REST API that does the same.
 OFFERED: Mapping[str, str] = {
     "CardService.ListProfiles": "GET /v1/profiles",
@@ -52,6 +53,10 @@ OFFERED: Mapping[str, str] = {
     "ProfileService.CreateProfile": "POST /v1/custom-profiles",
     "ProfileService.UpdateProfile": "PATCH /v1/custom-profiles/{profile_id}",
     "ProfileService.DeleteProfile": "DELETE /v1/custom-profiles/{profile_id}",
+    "SharedDeviceService.AddSharedDevice": "POST /v1/shared-devices",
+    "SharedDeviceService.ListSharedDevices": "GET /v1/shared-devices",
+    "SharedDeviceService.SignOutSharedDevice": f"POST {SHARED_DEVICE}:sign-out",
+    "SharedDeviceService.RemoveSharedDevice": f"POST {SHARED_DEVICE}:remove",
     "WebhookService.CreateWebhook": "POST /v1/webhooks",
     "WebhookService.ListWebhooks": "GET /v1/webhooks",
     "WebhookService.RemoveWebhook": "DELETE /v1/webhooks/{webhook_id}",
@@ -74,7 +79,6 @@ REASONS: Mapping[str, str] = {
     "ClientService": STAFF,
     "DirectoryService": DIRECTORY,
     "DomainService": RULES,
-    "SharedDeviceService": "somebody stands before the device, and sets its page up",
     "ExternalService": RULES,
     "FeedbackService": "it is what staff say of the service",
     "FindingService": "people say names, where programs know identifiers",

@@ -62,6 +62,14 @@ class Renewing:
         identities.check_name(csr, identity.id, identity.display_name)
         return self._renewed(identity, key, {"csr": csr})
 
+    def renew_shared(self, device: Identity, csr: bytes) -> bytes:
+        """The same for a device that several holders share, whoever is signed in there. Raises as
+        `renew_same` does, and IdentityRejected for anybody else.
+        """
+        if device.role is not Role.SHARED_DEVICE:
+            raise IdentityRejected("this is no shared device")
+        return self.renew_same(device, csr)
+
     def _renewed(
         self, identity: Identity, key: ec.EllipticCurvePublicKey, asked: Mapping[str, bytes]
     ) -> bytes:

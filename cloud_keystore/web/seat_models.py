@@ -58,6 +58,15 @@ class Place(BaseModel):
     site: str
 
 
+class SharedTerms(BaseModel):
+    """The shared device's key (SubjectPublicKeyInfo), and whether its certificate is to be renewed
+    now.
+    """
+
+    public_key: Told
+    renewal_is_due: bool
+
+
 class Seat(BaseModel):
     """Where a holder is signed in."""
 

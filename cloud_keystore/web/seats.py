@@ -8,16 +8,19 @@ from dataclasses import dataclass
 
 import segno
 
+from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.sharing.seats import IDLE_TIME
 from cloud_keystore.operations.ringing import Answered, Ringing, decision
 from cloud_keystore.operations.seating import Seating
 from cloud_keystore.operations.seats import OpenSeat, Seats, SeenSeat
+from cloud_keystore.people.renewing import Renewing
 from cloud_keystore.web import models as base
 from cloud_keystore.web import seat_models as m
 from cloud_keystore.web.authenticator import Row, assertion, state_name
 from cloud_keystore.web.calls import current
 from cloud_keystore.web.gate import CALLS
 from cloud_keystore.web.proving import SEAT, SHARED
+from cloud_keystore.web.standing import renewal_is_due
 
 SEAT_REQUESTS = f"{SEAT}requests"
 
@@ -29,6 +32,8 @@ class SeatCalls:
     seats: Seats
     seating: Seating
     ringing: Ringing
+    renewing: Renewing
+    clock: Clock
 
     def rows(self) -> tuple[Row, ...]:
         """All calls but the stream."""
@@ -38,6 +43,8 @@ class SeatCalls:
             Row("POST", f"{CALLS}seats/{{seat_id}}/decision", self.decide),
             Row("POST", f"{CALLS}seats/{{seat_id}}/end", self.end),
             Row("POST", f"{SHARED}launch", self.launch),
+            Row("GET", f"{SHARED}terms", self.tell_terms),
+            Row("POST", f"{SHARED}renewal", self.renew),
             Row("POST", f"{SHARED}seats", self.begin),
             Row("GET", f"{SHARED}seats/{{seat_id}}", self.find),
             Row("POST", f"{SEAT}stay", self.stay),
@@ -77,6 +84,19 @@ class SeatCalls:
         device = current().device
         self.seats.leave(device)
         return m.Place(name=device.display_name, site=device.site)
+
+    def tell_terms(self) -> m.SharedTerms:
+        """How a shared device stands with its keystore, whoever is signed in there."""
+        device = current().device
+        return m.SharedTerms(
+            public_key=device.public_key or b"",
+            renewal_is_due=renewal_is_due(device, self.clock()),
+        )
+
+    def renew(self, said: base.Renewing) -> base.Renewed:
+        """The next certificate of a shared device's own key, which does not leave its browser."""
+        renewed = self.renewing.renew_shared(current().device, said.csr)
+        return base.Renewed(certificate=renewed)
 
     def begin(self, said: m.Beginning) -> m.Seen:
         """A code for the key of whoever signs in next."""

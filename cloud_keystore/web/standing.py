@@ -5,6 +5,7 @@ certificate, and what its holder thinks of the card.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Header
@@ -61,7 +62,7 @@ class StandingCalls:
             offers=list(OFFERS),
             is_outdated=compared is Compatibility.OUTDATED,
             public_key=device.public_key or b"",
-            renewal_is_due=self._is_due(device),
+            renewal_is_due=renewal_is_due(device, self.clock()),
         )
 
     def renew(self, said: m.Renewing) -> m.Renewed:
@@ -78,6 +79,7 @@ class StandingCalls:
         self.surveys.answer(said.score, said.comment, current().device)
         return m.Answered(is_answered=True)
 
-    def _is_due(self, device: Identity) -> bool:
-        end = device.expire_time
-        return end is not None and end - self.clock() < IDENTITY_LIFETIME / PART
+
+def renewal_is_due(device: Identity, now: datetime) -> bool:
+    """Whether the certificate of a device is to be renewed."""
+    return device.expire_time is not None and device.expire_time - now < IDENTITY_LIFETIME / PART

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import segno
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from cloudcard.registry.v1 import people_pb2
 from cloudcard_tools.demo.stage import free_ports
@@ -23,6 +25,12 @@ DESK = {"width": 1100, "height": 800}
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 CAMERA = "--use-fake-device-for-media-stream"
 SEEN = (640, 480)  # by the camera, pixels
+# Of the certificate that a page has
+FINGERPRINT = """async () => {
+  const { kept } = await import('/assets/authenticator/keeping.js');
+  return Array.from((await kept('own')).certificateSha256).join();
+}"""
+Change: TypeAlias = Callable[[dict[str, object]], dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -107,3 +115,19 @@ def serving(folder: Path, options: Sequence[str] = (), *, passkeys: bool = False
             yield Site(keystore, origin, browser, film)
         finally:
             browser.close()
+
+
+@contextmanager
+def told(page: Page, call: str, change: Change) -> Iterator[None]:
+    """Let an answer of the keystore be another one, for a while."""
+
+    def changed(route: Route) -> None:
+        response = route.fetch()
+        body = response.text()
+        if response.ok:
+            body = json.dumps(change(json.loads(body)))
+        route.fulfill(response=response, body=body)
+
+    page.route(f"**/authenticator/v1/{call}", changed)
+    yield
+    page.unroute_all(behavior="wait")

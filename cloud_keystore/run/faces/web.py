@@ -161,7 +161,7 @@ def site_of(
     )
     asked = AssentCalls(use_cases.assents)
     seated = Ringing(use_cases.seated, use_cases.admitting, clock)
-    seats = SeatCalls(use_cases.seats, use_cases.seating, seated)
+    seats = SeatCalls(use_cases.seats, use_cases.seating, seated, use_cases.renewing, clock)
     seat_streams = Streams(seated, None, None, wakeups, limiter.stream, limiter.looks)
     pages = Pages(by_card=bool(cards.cards), by_oidc=bool(oidc))
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)

@@ -31,6 +31,7 @@ SHARED_DEVICES_REST: Mapping[str, Access] = MappingProxyType(
 )
 SEATS: Mapping[str, Access] = MappingProxyType(
     {
+        "renewing.renew_shared": SHARED,
         "seats.begin": SHARED,
         "seats.find": SHARED,
         "seats.leave": SHARED,

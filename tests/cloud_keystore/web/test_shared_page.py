@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from cloudcard.registry.v1 import organisations_pb2, shared_devices_pb2
 from support.accessibility import check
 from support.page_holders import Holder, held
-from support.pages import DESK, Site, serving
+from support.pages import DESK, FINGERPRINT, Site, serving, told
 
 KEPT = """async () => {
   const { kept } = await import('/assets/authenticator/keeping.js');
@@ -125,6 +125,29 @@ def test_the_phone_signs_out_elsewhere_and_a_launch_signs_out_too(site: Site, ta
         out(tablet)
         ada.page.get_by_role("button", name="Done").click()
         expect(ada.page.locator("#seats-group")).to_be_hidden()
+
+
+def test_the_certificate_is_renewed_and_the_key_goes_on(site: Site, tablet: Page) -> None:
+    """At a sign-in too, because such a page is open for months, and with nobody signed in."""
+    first = tablet.evaluate(FINGERPRINT)
+    due = True
+
+    def once(said: dict[str, object]) -> dict[str, object]:
+        nonlocal due
+        due, was = False, due
+        return {**said, "renewal_is_due": was}
+
+    with held(site, "Ada Ash") as ada:
+        with told(tablet, "shared/terms", once):
+            tablet.get_by_role("button", name="Sign in").click()
+            tablet.wait_for_function(
+                f"async (first) => (await ({FINGERPRINT})()) !== first", arg=first
+            )
+        tablet.reload()
+        expect(tablet.get_by_text("Tablet, Ward 7")).to_be_visible()
+        sign_in(tablet, ada.page, "Ada Ash")
+        ada.page.get_by_role("button", name="Done").click()
+        approved(tablet, ada)
 
 
 def test_whoever_leaves_without_a_word_is_signed_out(site: Site, tablet: Page) -> None:

@@ -4,50 +4,26 @@ after it was removed, says when cards end, and asks what its holder thinks.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeAlias
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import expect
 
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2
 from support.accessibility import check
 from support.page_holders import DIGEST, held
-from support.pages import Site, serving
+from support.pages import FINGERPRINT, Site, serving, told
 
-FINGERPRINT = """async () => {
-  const { kept } = await import('/assets/authenticator/keeping.js');
-  return Array.from((await kept('own')).certificateSha256).join();
-}"""
 KEEPS_NOTHING = """async () => {
   const { kept } = await import('/assets/authenticator/keeping.js');
   return (await Promise.all(['own', 'begun', 'history', 'bell'].map(kept))).every((each) => !each);
 }"""
-Change: TypeAlias = Callable[[dict[str, object]], dict[str, object]]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with serving(tmp_path_factory.mktemp("standing")) as site:
         yield site
-
-
-@contextmanager
-def told(page: Page, call: str, change: Change) -> Iterator[None]:
-    """Let an answer of the keystore be another one, for a while."""
-
-    def changed(route: Route) -> None:
-        response = route.fetch()
-        body = response.text()
-        if response.ok:
-            body = json.dumps(change(json.loads(body)))
-        route.fulfill(response=response, body=body)
-
-    page.route(f"**/authenticator/v1/{call}", changed)
-    yield
-    page.unroute_all(behavior="wait")
 
 
 def test_the_certificate_is_renewed_and_the_key_goes_on(site: Site) -> None:

@@ -5,6 +5,7 @@ import { Calls, OutOfReach, Refused } from "./calls.js";
 import { certificateRequest } from "./der.js";
 import { forget } from "./keeping.js";
 import { Decision, genuine, newKey, NotGenuine, seatCode, signed, Unreadable } from "./protocol.js";
+import { isElsewhere, renew } from "./renewing.js";
 import { at, done, say, show, shown } from "./screen.js";
 import { clear, fill } from "./showing.js";
 import { ended, title } from "./words.js";
@@ -55,6 +56,19 @@ export class SharedDevice {
       if (!expected(error)) throw error;
       if (!(await this.#isRemoved(error))) at("shared-said").textContent = error.message;
     }
+    await this.#stand();
+  }
+
+  // The device's own certificate is renewed in time, whoever is here. Whatever goes wrong is asked
+  // again at the next launch or sign-in: such a page can be open for months.
+  async #stand() {
+    try {
+      const terms = await this.#calls.ask("GET", "shared/terms");
+      if (terms.renewal_is_due) await renew(this.#calls, this.#device, "shared/", decode(terms.public_key));
+    } catch (error) {
+      if (!expected(error)) throw error;
+      await this.#isRemoved(error);
+    }
   }
 
   #home(text = "") {
@@ -68,6 +82,7 @@ export class SharedDevice {
     say("");
     this.#turn += 1;
     const turn = this.#turn;
+    this.#stand();
     try {
       const pair = await newKey();
       const publicKeyInfo = new Uint8Array(await crypto.subtle.exportKey("spki", pair.publicKey));
@@ -298,7 +313,9 @@ export class SharedDevice {
 
   async #isRemoved(error) {
     const is = error instanceof Refused && error.kind === "identity-rejected";
-    if (is) {
+    if (is && await isElsewhere(this.#device)) {
+      location.reload();
+    } else if (is) {
       this.#turn += 1;
       show("removed");
       await forget();

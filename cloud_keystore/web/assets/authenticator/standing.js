@@ -1,9 +1,9 @@
 // What the keystore offers, and how this device stands with it: its certificate is renewed in time,
 // and whoever was removed keeps nothing.
-import { decode, encode, sha256 } from "./bytes.js";
+import { decode } from "./bytes.js";
 import { OutOfReach, Refused } from "./calls.js";
-import { certificateRequest } from "./der.js";
-import { forget, keep, kept } from "./keeping.js";
+import { forget } from "./keeping.js";
+import { isElsewhere, renew } from "./renewing.js";
 import { quieten, silence } from "./ringing.js";
 import { show } from "./screen.js";
 
@@ -29,7 +29,7 @@ export class Standing {
       const terms = await this.#calls.ask("GET", "terms");
       this.#offers = terms.offers;
       if (terms.is_outdated) show("outdated");
-      if (terms.renewal_is_due) await this.#renew(decode(terms.public_key));
+      if (terms.renewal_is_due) await renew(this.#calls, this.#device, "", decode(terms.public_key));
     } catch (error) {
       if (!(error instanceof Refused || error instanceof OutOfReach)) throw error;
       this.isRemoved(error);
@@ -45,9 +45,7 @@ export class Standing {
   }
 
   async #wipe() {
-    const own = await kept("own");
-    if (own !== undefined && !this.#isIn(own)) {
-      // Another tab has renewed it meanwhile.
+    if (await isElsewhere(this.#device)) {
       location.reload();
       return;
     }
@@ -55,24 +53,5 @@ export class Standing {
     await forget();
     await quieten();
     await silence();
-  }
-
-  #isIn(own) {
-    return encode(own.certificateSha256) === encode(this.#device.certificateSha256);
-  }
-
-  // The next certificate is of the same key. One tab renews, and uses it at once: from then on it is
-  // the certificate, and none that another tab is given could take its place.
-  async #renew(publicKeyInfo) {
-    await navigator.locks.request("renewal", async () => {
-      const own = await kept("own");
-      if (own === undefined || !this.#isIn(own)) return;
-      const csr = await certificateRequest(own.privateKey, publicKeyInfo);
-      const { certificate } = await this.#calls.ask("POST", "renewal", { csr: encode(csr) });
-      const certificateSha256 = await sha256(decode(certificate));
-      await keep("own", { ...own, certificateSha256 });
-      this.#device.certificateSha256 = certificateSha256;
-      await this.#calls.ask("GET", "terms");
-    });
   }
 }

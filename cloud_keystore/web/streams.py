@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from cloud_keystore.model.errors import Overloaded, Stopping
 from cloud_keystore.model.people import Identity, Role
-from cloud_keystore.notify.wakeups import Wakeups
+from cloud_keystore.notify.wakeups import Subscription, Wakeups
 from cloud_keystore.operations.ringing import Ringing, Waiting
 from cloud_keystore.people.alerts import AlertListing, Alerts
 from cloud_keystore.people.portal.assents import Assents, Question
@@ -39,8 +39,8 @@ FIELDS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Serves the streams of devices. `held` holds a place for one of a caller, and `looks` is how
-    many may ask the database at the same time.
+    """Serves the streams of devices. `held` holds a place for one of a caller, `looks` is how many
+    may ask the database at the same time, and `routine` how many of these whom nothing has woken.
     """
 
     ringing: Ringing
@@ -49,6 +49,7 @@ class Streams:
     wakeups: Wakeups
     held: Callable[[Hashable], AbstractContextManager[None]]
     looks: asyncio.Semaphore
+    routine: asyncio.Semaphore
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream, until the page is gone."""
@@ -56,18 +57,19 @@ class Streams:
         with self.held(call.certificate_sha256):
             can = capabilities(Headers(scope=scope).get(CLIENT, ""))
             watch = Watch(self, call.device, can)
-            first = await watch.changes()
-            await send(
-                {"type": "http.response.start", "status": int(HTTPStatus.OK), "headers": FIELDS}
-            )
-            gone = asyncio.create_task(_gone(receive))
-            try:
-                # The beat tells that these are all that wait.
-                await _send(send, *first, BEAT)
-                async for events in watch.further(gone):
-                    await _send(send, *events)
-            finally:
-                gone.cancel()
+            with self.wakeups.subscribe(call.device.user_id or call.device.id) as subscription:
+                first = await watch.changes()
+                await send(
+                    {"type": "http.response.start", "status": int(HTTPStatus.OK), "headers": FIELDS}
+                )
+                gone = asyncio.create_task(_gone(receive))
+                try:
+                    # The beat tells that these are all that wait.
+                    await _send(send, *first, BEAT)
+                    async for events in watch.further(subscription, gone):
+                        await _send(send, *events)
+                finally:
+                    gone.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def look(self, use_case: Callable[[], R]) -> R:
@@ -91,18 +93,24 @@ class Watch:
     _told: set[str] = field(default_factory=set)  # alerts
     _asked: tuple[Question, ...] = ()
 
-    async def further(self, gone: asyncio.Task[None]) -> AsyncIterator[list[bytes]]:
+    async def further(
+        self, subscription: Subscription, gone: asyncio.Task[None]
+    ) -> AsyncIterator[list[bytes]]:
         """Changes from now on, and now and then a beat."""
-        beats = 0
-        topic = self.device.user_id or self.device.id
-        with self.streams.wakeups.subscribe(topic) as subscription, suppress(Stopping):
-            yield await self.changes()
+        beats, routine = 0, self.streams.routine
+        with suppress(Stopping):
             while not gone.done():
                 await subscription.wait(BEAT_SECONDS)
                 beats += 1
-                if subscription.woken or beats % LOOK_BEATS == 0:
+                if subscription.woken:
                     subscription.woken.clear()
                     yield await self.changes()
+                # Else at a later beat: news that came while it waits for others would wait too.
+                elif beats >= LOOK_BEATS and not routine.locked():
+                    beats = 0
+                    async with routine:
+                        found = await self.changes()
+                    yield found
                 else:
                     yield [BEAT]
 

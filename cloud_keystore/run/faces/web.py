@@ -156,13 +156,12 @@ def site_of(
     )
     pins = PinCalls(use_cases.app_pins)
     standing = StandingCalls(use_cases.callers, use_cases.renewing, use_cases.surveys, clock)
-    streams = Streams(
-        ringing, use_cases.alerts, use_cases.assents, wakeups, limiter.stream, limiter.looks
-    )
+    places = (wakeups, limiter.stream, limiter.looks, limiter.routine)
+    streams = Streams(ringing, use_cases.alerts, use_cases.assents, *places)
     asked = AssentCalls(use_cases.assents)
     seated = Ringing(use_cases.seated, use_cases.admitting, clock)
     seats = SeatCalls(use_cases.seats, use_cases.seating, seated, use_cases.renewing, clock)
-    seat_streams = Streams(seated, None, None, wakeups, limiter.stream, limiter.looks)
+    seat_streams = Streams(seated, None, None, *places)
     pages = Pages(by_card=bool(cards.cards), by_oidc=bool(oidc))
     nonces = Nonces(os.urandom(SECRET_BYTES), time.monotonic)
     views = Views(pages, use_cases.visits)

@@ -112,6 +112,7 @@ def test_a_page_is_told_only_of_what_it_can_show(
         cast(Wakeups, None),
         lambda _caller: pytest.fail("not a stream"),
         asyncio.Semaphore(1),
+        asyncio.Semaphore(1),
     )
     assert asyncio.run(Watch(streams, ada[1].identity, capabilities(said)).changes()) == []
     assert seen.asked == [asked]

@@ -29,8 +29,10 @@ TYPES: Mapping[str, str] = MappingProxyType(
 TEMPLATES = tuple(
     Path(__file__).parent / "templates" / each for each in ("base.html", "authenticator.html")
 )
-WORKER = "authenticator/worker.js"
-UNVERSIONED = b"@version@"  # in the worker, which keeps the files of one version
+SCRIPTS = "authenticator/"
+WORKER = f"{SCRIPTS}worker.js"
+# In the worker, which keeps the files of one version
+UNVERSIONED, UNLISTED = b"@version@", b"@scripts@"
 VERSION = "Cloudcard-Version"  # the field by which it knows of which one a file is
 WORKER_SCOPE = "/authenticator"
 # A cache asks each time, so that the parts of a page are always of one version.
@@ -85,7 +87,10 @@ class Assets:
         whole += b"".join(each.read_bytes() for each in TEMPLATES) + product.encode()
         version = sha256(whole).hexdigest()[:16]
         if (worker := files.get(WORKER)) is not None:
+            own = (each for each in files if each.startswith(SCRIPTS) and each != WORKER)
+            scripts = " ".join(each for each in own if each.endswith(".js"))
             body = worker.body.replace(UNVERSIONED, version.encode())
+            body = body.replace(UNLISTED, scripts.encode())
             files[WORKER] = Asset.made(body, worker.media_type)
         return cls(files, version, product)
 

@@ -9,9 +9,7 @@ const SHELL = [
   "/assets/mark-white.svg",
   "/assets/vendor/jsQR.js",
   "/assets/vendor/nhsuk-frontend.css",
-  ...["about", "bytes", "calls", "cards", "claiming", "der", "enrolling", "history", "keeping", "main", "passkeys", "payload", "pins", "protocol", "questions", "ringing", "scanning", "screen", "sessions", "shared", "showing", "standing", "survey", "updating", "words"].map(
-    (name) => `/assets/authenticator/${name}.js`,
-  ),
+  ..."@scripts@".split(" ").map((path) => `/assets/${path}`), // all of the page's, which the keystore puts here
 ];
 
 // All files of one version, or none: while a keystore is being renewed, some of it may be older.

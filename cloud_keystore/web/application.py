@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from cloud_keystore.http.problems import Problem, of_status
 from cloud_keystore.http.reading import tell_problems
 from cloud_keystore.model.tracing import TRACE_ID
-from cloud_keystore.web.assets import VERSION, Assets
+from cloud_keystore.web.assets import VERSION, Assets, packed
 from cloud_keystore.web.authenticator import Row
 from cloud_keystore.web.gate import told
 from cloud_keystore.web.pages import Pages
@@ -36,13 +36,14 @@ class Shells:
         """The page at which people begin."""
         return self.pages.page("start")
 
-    async def authenticator(self, _request: Request) -> Response:
+    async def authenticator(self, request: Request) -> Response:
         """The frame of the authenticator, which its scripts fill."""
         assets = self.assets
         fields = {VERSION: assets.version}
-        return self.pages.page(
+        page = self.pages.page(
             "authenticator", fields=fields, version=assets.version, product=assets.product
         )
+        return packed(request, page)
 
     async def address(self, _request: Request) -> Response:
         """The frame of the page on which an e-mail address is verified."""

@@ -120,15 +120,17 @@ def test_what_a_cache_has_is_not_sent_again(world: World) -> None:
     assert (again.status, again.body) == (304, b"")
 
 
-def test_a_browser_that_unpacks_gets_less(world: World) -> None:
+@pytest.mark.parametrize("path", ["/assets/cloudcard.css", "/authenticator"])
+def test_a_browser_that_unpacks_gets_less(world: World, path: str) -> None:
     pages = site(world)
     whole, packed = (
-        ask(pages, "GET", "/assets/cloudcard.css", {"accept-encoding": accepted})
+        ask(pages, "GET", path, {"accept-encoding": accepted})
         for accepted in ("br", "br, gzip")
     )
     assert "content-encoding" not in whole.fields
     assert packed.fields["content-encoding"] == "gzip"
     assert gzip.decompress(packed.body) == whole.body
+    assert packed.fields["content-length"] == str(len(packed.body))
     assert packed.fields["vary"] == whole.fields["vary"] == "Accept-Encoding"
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from asyncio.sslproto import SSLProtocol
-from collections import Counter
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -17,18 +14,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from cloud_keystore.config import Address
+from cloud_keystore.http.places import HANDSHAKE_SECONDS, Held, Places, in_tls
 from cloud_keystore.http.problems import MEDIA_TYPE, of_status
 
 LARGEST_HEAD = 16 * 1024
 HEAD_SECONDS = 10.0  # within which a connection has to bring the head of a request
 IDLE_SECONDS = 30  # between two requests of a connection
-HANDSHAKE_SECONDS = 5.0
-# What asyncio holds for each connection with TLS, whether something comes or not. It is 256 KiB
-# otherwise, and a record has 16 KiB at most.
-TLS_BYTES = 16 * 1024
 GRACE_SECONDS = 5.0  # for requests under way when the port is closed
-MOST_CONNECTIONS = 500
-MOST_OF_PLACE = 100  # connections of one place
 PROBLEM_FIELDS = [
     (b"content-type", MEDIA_TYPE.encode()),
     (b"cache-control", b"no-store"),
@@ -36,50 +28,17 @@ PROBLEM_FIELDS = [
 ]
 
 
-@dataclass(slots=True)
-class Places:
-    """Counts connections, by where they come from."""
-
-    place_of: Callable[[str], Hashable]
-    most: int = MOST_CONNECTIONS
-    most_of_place: int = MOST_OF_PLACE
-    _held: Counter[Hashable] = field(default_factory=Counter)
-
-    def take(self, host: str) -> Hashable | None:
-        """Take a place for a connection; None if there is none."""
-        place = self.place_of(host)
-        if self._held.total() >= self.most or self._held[place] >= self.most_of_place:
-            return None
-        self._held[place] += 1
-        return place
-
-    def give_back(self, place: Hashable) -> None:
-        """Give a place back."""
-        self._held[place] -= 1
-        if not self._held[place]:
-            del self._held[place]
-
-
 class Connection(H11Protocol):
-    """A connection that ends if it is silent instead of asking, or if there are too many."""
+    """A connection that ends if it is silent instead of asking."""
 
-    places: Places
-    _place: Hashable | None = None
     _overdue: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._place = self.places.take(self.client[0] if self.client else "")
-        if self._place is None:
-            transport.abort()
-        else:
-            self._overdue = self.loop.call_later(HEAD_SECONDS, transport.abort)
+        self._overdue = self.loop.call_later(HEAD_SECONDS, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heard()
-        if self._place is not None:
-            self.places.give_back(self._place)
-            self._place = None
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -110,16 +69,20 @@ class Connection(H11Protocol):
             self._overdue = None
 
 
+class PlainConnection(Held, Connection):
+    """A connection without TLS."""
+
+
 @dataclass(slots=True)
 class Listener:
-    """Serves one port of the event loop."""
+    """Serves one port of the event loop; `kind` is what its connections with TLS are."""
 
     address: Address
     application: ASGIApp
     tls: ssl.SSLContext | None
     places: Places
     kind: type[Connection] = Connection
-    handshake_seconds: float = HANDSHAKE_SECONDS
+    handshake_seconds: int = HANDSHAKE_SECONDS
     _server: asyncio.Server | None = field(default=None, init=False)
     _state: ServerState = field(default_factory=ServerState, init=False)
 
@@ -142,18 +105,16 @@ class Listener:
         )
         config.load()
 
-        def made() -> Connection:
-            connection = self.kind(config, self._state, {})
+        def made() -> asyncio.BaseProtocol:
+            if self.tls is not None:
+                inner = self.kind(config, self._state, {})
+                return in_tls(inner, self.tls, self.handshake_seconds, self.places)
+            connection = PlainConnection(config, self._state, {})
             connection.places = self.places
             return connection
 
-        SSLProtocol.max_size = TLS_BYTES
         self._server = await asyncio.get_running_loop().create_server(
-            made,
-            self.address.host,
-            self.address.port,
-            ssl=self.tls,
-            ssl_handshake_timeout=None if self.tls is None else self.handshake_seconds,
+            made, self.address.host, self.address.port
         )
 
     @property

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -16,6 +15,7 @@ from http import HTTPStatus
 import structlog
 
 from cloud_keystore.config import Address
+from cloud_keystore.http.places import HANDSHAKE_SECONDS, MOST_CONNECTIONS, Places, in_tls
 from cloud_keystore.plain.messages import (
     HEAD_END,
     LARGEST_HEAD,
@@ -28,12 +28,10 @@ from cloud_keystore.plain.messages import (
 
 log = structlog.get_logger()
 
-HANDSHAKE_SECONDS = 5.0
 REQUEST_SECONDS = 10.0  # from the beginning of the connection until its request has been answered
 SENDING_SECONDS = 60.0  # until the client has taken the answer
 LARGEST_BODY = 4096
 CHUNK = 1 << 16
-MOST_CONNECTIONS = 500
 MOST_OF_PLACE = 50  # connections of one place
 THREADS = 2  # so that custody has no more than so many of these calls at a time
 
@@ -49,21 +47,29 @@ class Listener:
     place_of: Callable[[str], Hashable]
     tls: ssl.SSLContext | None = None  # None: plain HTTP
     _server: asyncio.Server | None = field(default=None, init=False)
-    _places: Counter[Hashable] = field(default_factory=Counter, init=False)
+    _accepted: Places = field(init=False)
+    # An answer can be under way whose connection is lost.
+    _answered: Places = field(init=False)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(THREADS, "status"), init=False
     )
 
+    def __post_init__(self) -> None:
+        self._accepted = Places(self.place_of, MOST_CONNECTIONS, MOST_OF_PLACE)
+        self._answered = Places(self.place_of, MOST_CONNECTIONS, MOST_OF_PLACE)
+
     async def start(self) -> None:
         """Open the port; raises OSError if that is not possible."""
-        self._server = await asyncio.start_server(
-            self._serve,
-            self.address.host,
-            self.address.port,
-            limit=LARGEST_HEAD,
-            ssl=self.tls,
-            ssl_handshake_timeout=None if self.tls is None else HANDSHAKE_SECONDS,
-        )
+        loop = asyncio.get_running_loop()
+
+        def made() -> asyncio.BaseProtocol:
+            reader = asyncio.StreamReader(limit=LARGEST_HEAD, loop=loop)
+            inner = asyncio.StreamReaderProtocol(reader, self._serve, loop=loop)
+            if self.tls is None:
+                return inner
+            return in_tls(inner, self.tls, HANDSHAKE_SECONDS, self._accepted)
+
+        self._server = await loop.create_server(made, self.address.host, self.address.port)
 
     @property
     def port(self) -> int:
@@ -76,17 +82,19 @@ class Listener:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Who has hung up already has no address any more.
+        peer = writer.get_extra_info("peername")
+        place = None if peer is None else self._answered.take(peer[0])
         try:
             # The client has hung up, or is too slow: its own affair.
             with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-                if (peer := writer.get_extra_info("peername")) is not None:
-                    place = self.place_of(peer[0])
-                    with self._held(place) as held:
-                        if held:
-                            await self._talk(reader, writer, place)
+                if place is not None:
+                    await self._talk(reader, writer, place)
         except Exception:
             log.exception("a request was not answered")
         finally:
+            if place is not None:
+                self._answered.give_back(place)
             # What is still open then: closed, it would wait for a client who takes nothing.
             writer.transport.abort()
 
@@ -120,18 +128,6 @@ class Listener:
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(self._threads, self.answer, request, place)
         return response, request.method != "HEAD"
-
-    @contextmanager
-    def _held(self, place: Hashable) -> Iterator[bool]:
-        """Hold a place for a connection; whether there was one."""
-        free = self._places.total() < MOST_CONNECTIONS and self._places[place] < MOST_OF_PLACE
-        self._places[place] += free
-        try:
-            yield free
-        finally:
-            self._places[place] -= free
-            if not self._places[place]:
-                del self._places[place]
 
 
 def _fingerprint(writer: asyncio.StreamWriter) -> bytes:

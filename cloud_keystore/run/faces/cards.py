@@ -11,7 +11,8 @@ import structlog
 from starlette.types import ASGIApp
 
 from cloud_keystore.config import Settings
-from cloud_keystore.http.listening import Connection, Listener, Places
+from cloud_keystore.http.listening import Connection, Listener
+from cloud_keystore.http.places import Places
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import KeystoreError
 from cloud_keystore.observability.metrics import Metrics
@@ -29,7 +30,7 @@ from cloud_keystore.web.ra.own.shown import CERTIFICATE, ShownCards, fields
 log = structlog.get_logger()
 
 # A holder approves the use of the key meanwhile, with the phone.
-HANDSHAKE_SECONDS = 150.0
+HANDSHAKE_SECONDS = 150
 
 
 class CardConnection(Connection):

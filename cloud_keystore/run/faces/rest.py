@@ -8,7 +8,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cloud_keystore.config import Address
-from cloud_keystore.http.listening import Listener, Places
+from cloud_keystore.http.listening import Listener
+from cloud_keystore.http.places import Places
 from cloud_keystore.http.problems import Problem
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.observability.metrics import Metrics

@@ -12,7 +12,8 @@ from ipaddress import ip_address
 from starlette.types import ASGIApp
 
 from cloud_keystore.config import Settings
-from cloud_keystore.http.listening import Listener, Places
+from cloud_keystore.http.listening import Listener
+from cloud_keystore.http.places import Places
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.notify.wakeups import Wakeups
 from cloud_keystore.observability.metrics import Metrics

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from cloud_keystore.config import Address
 from cloud_keystore.plain import listener as listening
 from cloud_keystore.plain.listener import LARGEST_BODY, MOST_OF_PLACE, Listener
 from cloud_keystore.plain.messages import LARGEST_HEAD, Request, Response
+from support.authority import Authority
 
 Talk = Callable[[int], Awaitable[None]]
 LARGE = bytes(3 << 20)
@@ -27,11 +30,11 @@ def echo(request: Request, place: Hashable) -> Response:
     return Response(HTTPStatus.OK, f"{request.method} {place} ".encode() + request.body)
 
 
-def serve(talk: Talk) -> None:
+def serve(talk: Talk, tls: ssl.SSLContext | None = None) -> None:
     """Let a client talk with a port, which is open meanwhile."""
 
     async def run() -> None:
-        port = Listener(Address("127.0.0.1", 0), echo, lambda host: host)
+        port = Listener(Address("127.0.0.1", 0), echo, lambda host: host, tls)
         await port.start()
         try:
             await talk(port.port)
@@ -136,6 +139,37 @@ def test_a_crowd_from_one_place_is_cut_off() -> None:
         assert answer.startswith(b"HTTP/1.1 200")
 
     serve(talk)
+
+
+def test_a_crowd_without_a_handshake_is_cut_off(tmp_path: Path) -> None:
+    """Others are served meanwhile, and the crowd's place once it has gone."""
+    authority = Authority()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(authority.write_server(tmp_path))
+    trust = ssl.create_default_context(cafile=str(authority.write(tmp_path)))
+
+    async def answered(port: int, host: str) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection(
+                "localhost", port, ssl=trust, local_addr=(host, 0)
+            )
+        except OSError:
+            return False
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        told = await reader.read()
+        writer.close()
+        return told.startswith(b"HTTP/1.1 200")
+
+    async def talk(port: int) -> None:
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_OF_PLACE)]
+        assert not await answered(port, "127.0.0.1")
+        assert await answered(port, "127.0.0.2")
+        for _, writer in silent:
+            writer.close()
+        while not await answered(port, "127.0.0.1"):
+            pass
+
+    serve(talk, server)
 
 
 def test_who_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

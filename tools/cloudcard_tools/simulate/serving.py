@@ -14,7 +14,8 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cloud_keystore.config import Address
-from cloud_keystore.http.listening import Connection, Listener, Places
+from cloud_keystore.http.listening import Connection, Listener
+from cloud_keystore.http.places import Places
 from cloudcard_tools.simulate import outgoing, pages
 from cloudcard_tools.simulate.application import Simulators
 from cloudcard_tools.simulate.exchange import ALWAYS, Notice, Request, Response

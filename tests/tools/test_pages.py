@@ -17,6 +17,7 @@ PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 # Tests that compare the blocks which name them with those that they run.
 RUNNERS = (
     "tests/card_os/test_applications_guide.py",
+    "tests/cloud_keystore/web/test_proxy.py",
     "tests/deb/test_package.py",
     "tests/distribution/test_wheel.py",
     "tests/drivers/test_protocol.py",

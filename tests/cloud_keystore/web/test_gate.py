@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from cloud_keystore.http.bodies import LARGEST_BODY
@@ -96,6 +97,21 @@ def test_behind_a_proxy_each_browser_has_an_address_of_its_own(world: World) -> 
     assert ask(pages, "GET", "/", {"x-forwarded-for": "192.0.2.7"}).status == 200
     # This connection is not from a proxy on this computer, so what it says is not believed.
     assert ask(pages, "GET", "/", {"x-forwarded-for": "192.0.2.8"}).status == 429
+
+
+def test_a_proxy_here_says_last_whose_a_request_is(world: World) -> None:
+    """The attack: what the browser itself says of that comes before it."""
+    pages = site(world, with_limits(Limits(), ["web=1/1"]))
+
+    async def near(scope: Scope, receive: Receive, send: Send) -> None:
+        await pages({**scope, "client": ("127.0.0.1", 1234)}, receive, send)
+
+    def told(said: str) -> int:
+        return ask(near, "GET", "/", {"x-forwarded-for": said}).status
+
+    assert [told("192.0.2.7"), told("192.0.2.8")] == [200, 200]
+    assert [told("198.51.100.1, 192.0.2.7"), told("nobody,192.0.2.8")] == [429, 429]
+    assert told("192.0.2.7, 192.0.2.9") == 200
 
 
 def test_an_error_is_a_page_with_a_number_of_the_log(world: World) -> None:

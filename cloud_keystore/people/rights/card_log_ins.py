@@ -20,7 +20,7 @@ from cloud_keystore.audit import acting
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.cards import Card, CardState, Key
 from cloud_keystore.model.errors import TokenRejected
-from cloud_keystore.model.people import Identity, Role, UserState
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.rights.card_log_ins import (
     BROWSER_BYTES,
@@ -29,15 +29,15 @@ from cloud_keystore.model.rights.card_log_ins import (
     USE_TIME,
     CardCode,
 )
-from cloud_keystore.model.rights.holding import upwards
 from cloud_keystore.model.rights.roles import Right
+from cloud_keystore.people.rights.log_in_operators import one_of
 from cloud_keystore.people.rights.visits import Visits, enter
 from cloud_keystore.pki.issuers import Authorities, Authority, Own
 from cloud_keystore.pki.revocation.recording import serial_bytes
-from cloud_keystore.storage import cards, organisations, people
+from cloud_keystore.storage import cards
 from cloud_keystore.storage.directories import mappings
 from cloud_keystore.storage.revocation import certificates
-from cloud_keystore.storage.rights import assignments, recent_uses
+from cloud_keystore.storage.rights import recent_uses
 
 LATE = "this has taken longer than a minute, was done before, or in another browser: begin again"
 FOREIGN = "this certificate is not one by which people log in with a card of this keystore"
@@ -140,7 +140,8 @@ class CardLogIns:
             raise TokenRejected(NOT_IN_USE)
         if issued.revoked is not None or not compare_digest(key.certificate, der):
             raise TokenRejected(OVER)
-        return Shown(card, key, _operator(connection, card.user_id, now))
+        said = mappings.persons(connection, [card.user_id])
+        return Shown(card, key, one_of(connection, said, now, NOBODY, SEVERAL))
 
 
 def _parsed(der: bytes) -> x509.Certificate:
@@ -164,37 +165,3 @@ def _issued(authority: Authority, certificate: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
-
-
-def _operator(connection: Connection, user_id: str, now: datetime) -> Identity:
-    """The one operator who a person is; raises TokenRejected.
-
-    Whoever has said it may do everything in an organisation, and lets the person do whatever the
-    operator may: that counts only if the operator may do nothing anywhere else.
-    """
-    user = people.find_user(connection, user_id)
-    if user is None or user.state is UserState.CLOSED:
-        raise TokenRejected(NOBODY)
-    found = list[Identity]()
-    for said in mappings.persons(connection, [user_id]):
-        operator = people.find_identity(connection, said.identity_id)
-        if operator is None or operator.role is not Role.OPERATOR or not operator.is_active(now):
-            continue
-        is_over = said.until_time is not None and said.until_time <= now
-        if not is_over and is_within(connection, operator, said.organisation_id, now):
-            found.append(operator)
-    if not found:
-        raise TokenRejected(NOBODY)
-    if len(found) > 1:
-        raise TokenRejected(SEVERAL)
-    return found[0]
-
-
-def is_within(connection: Connection, operator: Identity, place: str, now: datetime) -> bool:
-    """Whether all roles of an operator are in an organisation and below it."""
-    parents = organisations.parents(connection)
-    return all(
-        place in upwards(each.organisation_id, parents)
-        for each in assignments.of(connection, operator)
-        if not each.has_ended(now)
-    )

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from cloud_keystore.audit import acting
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.errors import TokenRejected, TooManyCalls
-from cloud_keystore.model.people import Identity, Role, UserState
+from cloud_keystore.model.people import Identity
 from cloud_keystore.model.rights.oidc import (
     ANSWER_TIME,
     BROWSER_BYTES,
@@ -40,10 +40,9 @@ from cloud_keystore.model.rights.oidc import (
     sealed_context,
 )
 from cloud_keystore.model.rights.roles import Right
-from cloud_keystore.people.rights.card_log_ins import is_within
 from cloud_keystore.people.rights.id_tokens import Expected, Wrong, read_keys, subject
+from cloud_keystore.people.rights.log_in_operators import one_of
 from cloud_keystore.people.rights.visits import Visits, enter
-from cloud_keystore.storage import people
 from cloud_keystore.storage.directories import mappings
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import oidc
@@ -144,12 +143,12 @@ class OidcLogIns:
             # A log-in of before proves nothing now.
             if returned.end_time is None or now >= returned.end_time + ANSWER_TIME:
                 raise TokenRejected(LATE)
-            operator = _operator(connection, terms.issuer, returned.subject, now)
+            operator = self._operator(connection, returned.subject, now)
         try:
             with acting.changing(own.database, operator.actor, now) as by:
                 by.need_somewhere(Right.VIEW)
                 # Again, in the transaction: it can have been taken back meanwhile.
-                again = _operator(by.connection, terms.issuer, returned.subject, now)
+                again = self._operator(by.connection, returned.subject, now)
                 if again.id != operator.id:
                     raise TokenRejected(LATE)
                 how = {"by": "oidc", "issuer": terms.issuer, "subject": returned.subject}
@@ -216,6 +215,11 @@ class OidcLogIns:
                     why = f"the ID token of the OpenID provider does not count: {error}"
             oidc.end(connection, returned, now, found, None if found else why or SILENT)
 
+    def _operator(self, connection: Connection, subject: str, now: datetime) -> Identity:
+        """The one operator whom the provider knows as a subject; raises TokenRejected."""
+        said = mappings.known_as(connection, self._terms().issuer, subject)
+        return one_of(connection, said, now, UNKNOWN, SEVERAL)
+
     def _terms(self) -> OidcTerms:
         if self.terms is None:
             raise TokenRejected(NONE)
@@ -252,25 +256,3 @@ def remove_old(database: Database, now: datetime) -> bool:
     with database.write() as connection:
         oidc.remove_old(connection, before)
     return True
-
-
-def _operator(connection: Connection, issuer: str, subject: str, now: datetime) -> Identity:
-    """The one operator whom a provider knows as a subject; raises TokenRejected. As with cards, who
-    has said it gives nothing beyond the own organisation.
-    """
-    found = list[Identity]()
-    for said in mappings.known_as(connection, issuer, subject):
-        operator = people.find_identity(connection, said.identity_id)
-        user = people.find_user(connection, said.user_id)
-        if operator is None or operator.role is not Role.OPERATOR or not operator.is_active(now):
-            continue
-        is_over = said.until_time is not None and said.until_time <= now
-        is_gone = user is None or user.state is UserState.CLOSED
-        within = is_within(connection, operator, said.organisation_id, now)
-        if within and not is_over and not is_gone:
-            found.append(operator)
-    if not found:
-        raise TokenRejected(UNKNOWN)
-    if len(found) > 1:
-        raise TokenRejected(SEVERAL)
-    return found[0]

@@ -24,8 +24,10 @@ from cloud_keystore.model.errors import (
     TokenRejected,
 )
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.organisations import ROOT
 from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.rights.card_log_ins import LARGEST_CERTIFICATE, CardCode
+from cloud_keystore.model.rights.roles import BuiltIn
 from cloud_keystore.model.rights.visits import SECRET_PREFIX, text_sha256
 from cloud_keystore.people.rights.card_log_ins import (
     FOREIGN,
@@ -36,6 +38,7 @@ from cloud_keystore.people.rights.card_log_ins import (
     OVER,
     SEVERAL,
 )
+from cloud_keystore.people.roles import Wish
 from cloud_keystore.pki.building import begin
 from cloud_keystore.storage import cards
 from support.authority import Authority
@@ -340,6 +343,20 @@ def test_who_says_it_of_one_organisation_gives_nothing_elsewhere(world: World) -
     made.identify(place=ward)
     secret = world.card_log_ins.begin(made.code(), BROWSER)
     assert whose(world, secret) == made.operator
+
+
+def test_what_was_said_holds_as_long_as_the_rights_of_who_said_it(world: World) -> None:
+    made, end = Holder.of(world), world.clock() + timedelta(days=7)
+    asked = world.people.add_operator("Mary", BuiltIn.SUPPORT, ROOT, actor=world.actor)
+    mary = world.enrol(asked.text).identity
+    world.roles.grant(Wish(mary.id, BuiltIn.RA_MANAGER, ROOT, None, end), actor=world.actor)
+    world.operators.identify(made.operator.id, made.user.id, "", actor=mary.actor)
+    made.use()
+    secret = world.card_log_ins.begin(made.code(), BROWSER)
+    assert whose(world, secret) == made.operator
+    world.clock.forward(days=8)
+    made.use()
+    made.refused(NOBODY)
 
 
 def test_an_operator_without_a_role_is_refused(world: World, olga: Holder) -> None:

@@ -21,6 +21,7 @@ from cloud_keystore.model.outbox.notifications import (
     INVITATIONS,
     LAST_TRY,
     LINKED,
+    MESSAGED,
     Notification,
     Outcome,
     State,
@@ -166,7 +167,7 @@ class Posting:
                 return "nobody waits for it any more"
             facts["code"] = self.phones.code_of(code.id)
             facts["until"] = time_in_words(code.expire_time)
-        if leased.template is Template.VISIT_SMS:
+        if leased.template in MESSAGED:
             mailed = mailed_codes.find(connection, leased.about)
             if mailed is None or not mailed.is_live(self.clock()):
                 return "nobody waits for it any more"

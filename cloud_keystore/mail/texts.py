@@ -40,6 +40,10 @@ MESSAGES: Mapping[Template, str] = MappingProxyType(
             "{code} is your code to log in to the page about your card, until {until}. Nobody asks "
             "you for it."
         ),
+        Template.RESET_SMS: (
+            "{code} is your code to set another password for the page about your card, until "
+            "{until}. Nobody asks you for it."
+        ),
         Template.ALERT: ('An alert "{kind}" was raised at {time}: see cloudcard ra alerts list.'),
     }
 )

@@ -125,6 +125,7 @@ from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.passkeys import PortalPasskeys
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.reset_factors import ResetFactors
 from cloud_keystore.people.portal.resets import PasscodeResets
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
@@ -630,9 +631,10 @@ def new_world(
     four_eyes = FourEyes(database, clock)
     certifying = Certifying(database, clock, authority, data_objects, renewal, woken.extend)
     est_hosts = set[tuple[str, int]]()
-    passwords = Passwords(passcodes, Questions(passcodes))
     assents = Assents(database, clock, os.urandom, woken.extend)
     portal_passkeys = PortalPasskeys(assents, seal, RELYING_PARTY)
+    second = ResetFactors(assents, portal_passkeys, seal)
+    passwords = Passwords(passcodes, Questions(passcodes), second)
     prolonging = Prolonging(database, clock, spares, renewal, woken.extend)
     addresses, short_codes = Addresses(database, clock, os.urandom, seal), ShortCodes(people_)
     admitting = Admitting(database, seal, clock, woken.extend, os.urandom, authority)

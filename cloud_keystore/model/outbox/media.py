@@ -23,6 +23,7 @@ _OTHERS: Mapping[Template, Medium] = MappingProxyType(
     {
         Template.PHONE_CODE: Medium.SMS,
         Template.VISIT_SMS: Medium.SMS,
+        Template.RESET_SMS: Medium.SMS,
         Template.ALERT: Medium.CHAT,
     }
 )

@@ -47,6 +47,7 @@ class Template(StrEnum):
     DEVICE_CODE = "device-code"  # by which another phone is invited
     VISIT_CODE = "visit-code"  # by which a holder logs in to the portal
     VISIT_SMS = "visit-sms"  # the same, to the phone number
+    RESET_SMS = "reset-sms"  # by which another password is set, besides the mailed code
     FACTOR_CODE = "factor-code"  # by which a log-in comes to need something else
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
     PASSKEY_COPIED = "passkey-copied"  # which was removed
@@ -67,6 +68,7 @@ CODED = frozenset(
         Template.FACTOR_CODE,
     }
 )
+MESSAGED = frozenset({Template.VISIT_SMS, Template.RESET_SMS})  # with a code, to a number
 LINKED = frozenset({Template.EMAIL_LINK})  # with the link of a code
 
 

@@ -24,6 +24,7 @@ class Subject(StrEnum):
     FACTOR = "factor"  # that from now on it is asked at each log-in
     PASSCODE = "passcode"  # another one for a card, chosen at the portal
     RENEWAL = "renewal"  # of a card that ends soon
+    RESET = "reset"  # another password, after the code that was mailed
 
 
 @unique
@@ -44,7 +45,7 @@ class Assent:
     id: str
     user_id: str
     subject: Subject
-    about: str  # a log-in that waits, a visit, or a card
+    about: str  # a log-in that waits, a visit, a card, or a mailed code
     number: str = field(repr=False)
     state: AssentState
     create_time: datetime

@@ -29,6 +29,7 @@ class Purpose(StrEnum):
 
     ADDRESS = "address"  # verifies an e-mail address
     PASSWORD = "password"  # noqa: S105 (a name): sets another portal password
+    RESET = "reset"  # does so too, by SMS, where the mailed one is not enough
     DEVICE = "device"  # invites another phone, from one that its holder has
     VISIT = "visit"  # logs in to the portal, after the password
     FACTOR = "factor"  # lets a log-in to the portal need something else besides the password
@@ -41,6 +42,7 @@ TIMES: Mapping[Purpose, timedelta] = MappingProxyType(
     {
         Purpose.ADDRESS: CODE_TIME,
         Purpose.PASSWORD: CODE_TIME,
+        Purpose.RESET: CODE_TIME,
         Purpose.DEVICE: CODE_TIME,
         Purpose.VISIT: CODE_TIME,
         Purpose.FACTOR: CODE_TIME,
@@ -55,7 +57,9 @@ class MailedCode:
     """A code that was mailed. It is derived, and kept nowhere."""
 
     id: str
-    who: str  # for whom it was asked: a user, or a digest of a name that nobody has
+    # For whom it was asked: a user, the code that is not enough without it, or a digest of a name
+    # that nobody has.
+    who: str
     user_id: str | None  # None: nobody gets it
     purpose: Purpose
     address: str  # empty: nobody gets it

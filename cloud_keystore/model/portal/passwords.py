@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from cloud_keystore.model.errors import InvalidInput
+from cloud_keystore.model.portal.factors import Needed, Unproven
 
 SHORTEST, LONGEST = 12, 128  # characters
 LENGTH_RULE = f"{SHORTEST} to {LONGEST} characters"
@@ -74,12 +75,21 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Whether a new password is in force. If not, the rule that it breaks, or else what was given
-    with it was wrong.
+    """Whether a new password is in force. If not, the rule that it breaks, or why what is needed
+    besides a mailed code has not come, or else what was given with it was wrong.
     """
 
     is_set: bool
     rule: str = ""
+    unproven: Unproven | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted for another password besides the code that was mailed."""
+
+    questions: tuple[str, ...]
+    needed: Needed
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class ChallengeUse(StrEnum):
     ADD = "add a passkey"
     PORTAL_LOG_IN = "log in to the portal"
     PORTAL_ADD = "add a passkey to the portal"
+    PORTAL_RESET = "set another password for the portal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What holders do at the portal that their phone has to agree to. A wrong number is a no; a phone
-that says that it was not its holder logs everybody out there.
+that says that it was not its holder logs everybody out there, and ends what was mailed for another
+password.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from cloud_keystore.approval import passkeys, statement
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.credentials import accepting, app_pins
+from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.approval_keys import Passkey
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
@@ -33,10 +35,12 @@ from cloud_keystore.model.portal.assents import (
     Subject,
     new_number,
 )
+from cloud_keystore.model.portal.codes import Purpose
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.people.portal.knowing import owner
 from cloud_keystore.storage import cards, people
 from cloud_keystore.storage.credentials.portal import assents
+from cloud_keystore.storage.credentials.portal import codes as code_rows
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import visits
 
@@ -71,12 +75,12 @@ class Assents:
         user: User,
         subject: Subject,
         about: str,
-        holder: Identity,
+        holder: Identity | None,
         phone_id: str | None = None,
     ) -> Assent:
         """Ask the phones of a user, or one of them alone, in the transaction of the caller, who
-        wakes them after it. The question before about the same is void. Raises InvalidInput if
-        there is no phone, and TooManyCalls.
+        wakes them after it; nobody asks who has logged in if there is no holder. The question
+        before about the same is void. Raises InvalidInput if there is no phone, and TooManyCalls.
         """
         now = self.clock()
         phones = [each for each in people.list_devices(connection, user.id) if each.is_active(now)]
@@ -148,6 +152,7 @@ class Assents:
             self._tell(connection, kind, made, user, device, now, is_me=is_me)
             if not is_me:
                 visits.end_all(connection, user.id, now)
+                code_rows.end_all(connection, user.id, Purpose.PASSWORD, now)
         return state
 
     def state_of(
@@ -178,7 +183,7 @@ class Assents:
         kind: Kind,
         made: Assent,
         user: User,
-        by: Identity,
+        by: Identity | None,
         now: datetime,
         *,
         is_me: bool = True,
@@ -186,7 +191,8 @@ class Assents:
         said: dict[str, Detail] = {"subject": str(made.subject), "about": made.about}
         if not is_me:
             said["not_me"] = True
-        journal.append(connection, entries.about_user(kind, user, now, by.actor, said))
+        actor = KEYSTORE if by is None else by.actor
+        journal.append(connection, entries.about_user(kind, user, now, actor, said))
 
 
 def _phone_owner(connection: Connection, device: Identity, now: datetime) -> User:

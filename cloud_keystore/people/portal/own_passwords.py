@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from cloud_keystore.model.actors import KEYSTORE
 from cloud_keystore.model.people import Identity
-from cloud_keystore.model.portal.passwords import Access, Chosen, normal, violated_rule
+from cloud_keystore.model.portal.passwords import Access, Chosen, Wanted, normal, violated_rule
 from cloud_keystore.model.portal.questions import Question, checked
 from cloud_keystore.people.portal.knowing import owner
+from cloud_keystore.people.portal.passkeys import AskedPasskeys
 from cloud_keystore.people.portal.passwords import Passwords
+from cloud_keystore.people.portal.reset_factors import Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,27 @@ class OwnPasswords:
         """
         self.passwords.forget(name, actor=KEYSTORE)
 
-    def questions_of(self, name: str, code: str) -> tuple[str, ...] | None:
-        """The questions that go with a code; None if it is wrong. Raises PortalClosed."""
-        return self.passwords.questions_of(name, code.strip(), actor=KEYSTORE)
-
-    def reset(self, name: str, code: str, new: str, answers: Sequence[str]) -> Chosen:
-        """Set another password with a code and answers. Raises InvalidInput, PortalClosed,
-        TooManyGuesses, Overloaded.
+    def wanted(
+        self, name: str, code: str, *, again: bool = False, by_phone: bool = False
+    ) -> Wanted | None:
+        """What is wanted besides a code, for which the holder is asked; None if it is wrong. Raises
+        PortalClosed, AddressUnreachable, InvalidInput, TooManyCalls.
         """
-        return self.passwords.reset(name, code.strip(), new, answers, actor=KEYSTORE)
+        return self.passwords.wanted(
+            name, code.strip(), actor=KEYSTORE, again=again, by_phone=by_phone
+        )
+
+    def ask_passkey(self, name: str, code: str) -> AskedPasskeys | None:
+        """What to ask the passkeys of whoever has a code; None if it is wrong. Raises InvalidInput,
+        PortalClosed.
+        """
+        return self.passwords.ask_passkey(name, code.strip(), actor=KEYSTORE)
+
+    def reset(self, name: str, code: str, new: str, answers: Sequence[str], given: Given) -> Chosen:
+        """Set another password with a code, answers, and what else is needed. Raises InvalidInput,
+        PortalClosed, TooManyGuesses, Overloaded.
+        """
+        return self.passwords.reset(name, code.strip(), new, answers, actor=KEYSTORE, given=given)
 
     def change(self, old: str, new: str, holder: Identity) -> Chosen:
         """Set another password, if the old one is right: all visits end. Raises IdentityRejected,

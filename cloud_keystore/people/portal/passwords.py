@@ -20,22 +20,26 @@ from cloud_keystore.custody.credentials.passcodes import Passcodes
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import InvalidInput, PortalClosed, RecordDamaged, TooManyGuesses
-from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.portal.codes import MailedCode, Purpose
+from cloud_keystore.model.portal.factors import Unproven
 from cloud_keystore.model.portal.passwords import (
     MOST_WRONG,
     Access,
     Checked,
     Chosen,
+    Wanted,
     normal,
     violated_rule,
 )
 from cloud_keystore.model.portal.questions import MOST
 from cloud_keystore.people.portal import codes, knowing
 from cloud_keystore.people.portal.knowing import Named, check_offered, owner, policy_of
+from cloud_keystore.people.portal.passkeys import AskedPasskeys
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.reset_factors import Given, ResetFactors
 from cloud_keystore.storage import people
 from cloud_keystore.storage.credentials.portal import codes as code_rows
 from cloud_keystore.storage.credentials.portal import passwords, questions
@@ -74,6 +78,7 @@ class Passwords:
 
     passcodes: Passcodes
     questions: Questions
+    second: ResetFactors
 
     def check(self, name: str, password: str, *, actor: Actor) -> Checked:
         """Whether a password is that of a person, whom an e-mail address or account name means."""
@@ -123,30 +128,81 @@ class Passwords:
 
     def questions_of(self, name: str, code: str, *, actor: Actor) -> tuple[str, ...] | None:
         """The questions that a person who has the code has to answer: none, if the policy wants no
-        answers. None if the code is wrong, of which it loses a try.
+        answers. None if the code is wrong, of which it loses a try. Raises PortalClosed if more is
+        needed.
         """
-        taken = self._take(knowing.checked(name), code, actor, answering=False)
+        own, name = self.passcodes, knowing.checked(name)
+        with acting.changing(own.database, actor, own.clock()) as by:
+            taken = self._take(by, name, code, is_alone=True)
         return None if taken is None else tuple(each.text for each in taken.asked)
 
+    def wanted(
+        self,
+        name: str,
+        code: str,
+        *,
+        actor: Actor,
+        again: bool = False,
+        by_phone: bool = False,
+    ) -> Wanted | None:
+        """What a person who has the code has to give besides it, for which they are asked. None if
+        the code is wrong, of which it loses a try. Raises PortalClosed, and to who has the code
+        AddressUnreachable, TooManyCalls.
+        """
+        own, name = self.passcodes, knowing.checked(name)
+        with acting.changing(own.database, actor, own.clock()) as by:
+            taken = self._take(by, name, code)
+            if taken is None:
+                return None
+            user, mailed = taken.named.user, taken.code
+            needed = self.second.ask(
+                by.connection, user, mailed, by.now, again=again, by_phone=by_phone
+            )
+        if needed.number:
+            self.second.assents.wake([user.id])
+        return Wanted(tuple(each.text for each in taken.asked), needed)
+
+    def ask_passkey(self, name: str, code: str, *, actor: Actor) -> AskedPasskeys | None:
+        """What to ask the passkeys of a person who has the code. None if it is wrong, of which it
+        loses a try. Raises PortalClosed.
+        """
+        own, name = self.passcodes, knowing.checked(name)
+        with acting.changing(own.database, actor, own.clock()) as by:
+            taken = self._take(by, name, code)
+            if taken is None:
+                return None
+            return self.second.ask_passkey(by.connection, taken.named.user, taken.code)
+
     def reset(
-        self, name: str, code: str, new: str, answers: Sequence[str], *, actor: Actor
+        self,
+        name: str,
+        code: str,
+        new: str,
+        answers: Sequence[str],
+        *,
+        actor: Actor,
+        given: Given | None = None,
     ) -> Chosen:
-        """Set another password with the code that was mailed, and with as many right answers as the
-        policy wants. Raises PortalClosed if it wants some, and the person has no questions.
+        """Set another password with the code that was mailed, with as many right answers as the
+        policy wants, and with what is needed besides. Raises PortalClosed if answers are wanted
+        and the person has no questions, or if nothing can be `given` and more is needed.
         """
         name, new = knowing.checked(name), normal(new)
         if rule := violated_rule(new, [name]):
             return Chosen(is_set=False, rule=rule)
         if len(answers) > MOST:
             raise InvalidInput(f"there are too many answers: at most {MOST}")
-        with self.passcodes.hashing.turn():
-            taken = self._take(name, code, actor, answering=True)
+        own = self.passcodes
+        with own.hashing.turn():
+            with acting.changing(own.database, actor, own.clock()) as by:
+                taken = self._take(by, name, code, answering=True, is_alone=given is None)
             if taken is None:
                 return Chosen(is_set=False)
             right = self.questions.right_ones(taken.asked, answers)
             if taken.asked and right < taken.named.policy.security_answers:
                 return self._unanswered(name, taken, actor)
-            return Chosen(self._reset(name, taken, self._hashed(taken.named.who, new), actor))
+            hashed = self._hashed(taken.named.who, new)
+            return self._reset(name, taken, hashed, given or Given(), actor)
 
     def look_own(self, device: Identity) -> Access:
         """What the holder of a device has for the portal."""
@@ -249,28 +305,44 @@ class Passwords:
                 journal.append(by.connection, told)
         return right
 
-    def _take(self, name: str, code: str, actor: Actor, *, answering: bool) -> _Taken | None:
-        """Take a code; None if it is wrong. Answers that follow are counted as wrong."""
-        own = self.passcodes
-        with acting.changing(own.database, actor, own.clock()) as by:
-            named = knowing.named(by, name, own.seal)
-            awaited, right = codes.take(
-                by.connection, own.seal, Purpose.PASSWORD, named.who, named.user, code, by.now
+    def _take(
+        self,
+        by: Acting,
+        name: str,
+        code: str,
+        *,
+        answering: bool = False,
+        is_alone: bool = False,
+    ) -> _Taken | None:
+        """Take a code; None if it is wrong. Answers that follow are counted as wrong. If it
+        `is_alone`, it has to be enough.
+        """
+        named = knowing.named(by, name, self.passcodes.seal)
+        awaited, right = codes.take(
+            by.connection,
+            self.passcodes.seal,
+            Purpose.PASSWORD,
+            named.who,
+            named.user,
+            code,
+            by.now,
+        )
+        if awaited is None or not right:
+            tries = 0 if awaited is None else awaited.tries_left
+            wrong = named.entry(Kind.RESET_CODE_WRONG, by, {"tries_left": tries})
+            journal.append(by.connection, wrong)
+            return None
+        if is_alone:
+            self.second.check_none(by.connection, named.user, by.now)
+        needed = named.policy.security_answers
+        asked = questions.of(by.connection, named.user.id) if needed else []
+        if len(asked) < needed:
+            raise PortalClosed(
+                "you have chosen no security questions, without which a code is not enough: "
+                "set another password on your phone (cloudcard authenticator portal password)"
             )
-            if awaited is None or not right:
-                tries = 0 if awaited is None else awaited.tries_left
-                wrong = named.entry(Kind.RESET_CODE_WRONG, by, {"tries_left": tries})
-                journal.append(by.connection, wrong)
-                return None
-            needed = named.policy.security_answers
-            asked = questions.of(by.connection, named.user.id) if needed else []
-            if len(asked) < needed:
-                raise PortalClosed(
-                    "you have chosen no security questions, without which a code is not enough: "
-                    "set another password on your phone (cloudcard authenticator portal password)"
-                )
-            failures = self._count(by, named.who, ANSWERS) if needed and answering else 0
-            return _Taken(named, awaited, tuple(asked), failures)
+        failures = self._count(by, named.who, ANSWERS) if needed and answering else 0
+        return _Taken(named, awaited, tuple(asked), failures)
 
     def _unanswered(self, name: str, taken: _Taken, actor: Actor) -> Chosen:
         own = self.passcodes
@@ -280,23 +352,34 @@ class Passwords:
             journal.append(by.connection, wrong)
         return Chosen(is_set=False)
 
-    def _reset(self, name: str, taken: _Taken, hashed: str, actor: Actor) -> bool:
-        """Spend the code, and set the password; False if either is not possible any more."""
+    def _reset(self, name: str, taken: _Taken, hashed: str, given: Given, actor: Actor) -> Chosen:
+        """Spend the code and what was given besides it, and set the password, if all of that is
+        possible still.
+        """
         own = self.passcodes
         with acting.changing(own.database, actor, own.clock()) as by:
             connection, named = by.connection, knowing.named(by, name, own.seal)
             user, code = named.user, taken.code
+            present = code_rows.find(connection, code.id)
             if (
                 user.id != taken.named.user.id
                 or user.email != code.address
                 or named.policy.security_answers != taken.named.policy.security_answers
                 or tuple(questions.of(connection, user.id))[: len(taken.asked)] != taken.asked
-                or not code_rows.end(connection, code, by.now)
+                or present is None
+                or not present.is_live(by.now)
             ):
-                return False
+                return Chosen(is_set=False)
+            proven = self.second.take(connection, user, code, given, by.now)
+            if isinstance(proven, Unproven):
+                passwords.forgive(connection, named.who, ANSWERS)  # which were right
+                return Chosen(is_set=False, unproven=proven)
             self._put(connection, user, hashed, by.now)
-            journal.append(connection, named.entry(Kind.PORTAL_RESET, by, {}))
-        return True
+            said: dict[str, Detail] = {"factor": str(proven.factor)}
+            if proven.passkey:
+                said["passkey"] = proven.passkey
+            journal.append(connection, named.entry(Kind.PORTAL_RESET, by, said))
+        return Chosen(is_set=True)
 
     def _put(self, connection: Connection, user: User, hashed: str, now: datetime) -> None:
         """Set a password: what was guessed wrong is forgotten, and codes are of no use any more."""

@@ -25,7 +25,7 @@ from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, IdentityState, Role, User, UserState
 from cloud_keystore.model.portal.assents import AssentState, Subject
 from cloud_keystore.model.portal.codes import Purpose
-from cloud_keystore.model.portal.factors import Factor
+from cloud_keystore.model.portal.factors import AGREEABLE, Factor, Needed
 from cloud_keystore.model.rights.log_ins import ChallengeUse
 from cloud_keystore.model.rights.visits import (
     LONGEST_VISIT,
@@ -48,8 +48,6 @@ from cloud_keystore.storage.credentials.portal import codes as code_rows
 from cloud_keystore.storage.outbox import notifications as outbox
 from cloud_keystore.storage.rights import visits
 
-# To what a phone can say yes: who has lost a passkey still logs in.
-AGREEABLE = frozenset({Factor.PHONE, Factor.PASSKEY})
 AGAIN = "this log-in has taken too long or was used: begin again with your password"
 UNVERIFIED = (
     "your e-mail address is not verified, so no code can go there: verify it on your phone "
@@ -75,15 +73,6 @@ class Step:
     """What a browser keeps until what else the log-in needs has come."""
 
     text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """What a log-in needs besides the password."""
-
-    factor: Factor
-    number: str = ""  # to type on the phone that was asked
-    can_phone: bool = False  # whether that can agree in the place of a passkey
 
 
 @dataclass(frozen=True, slots=True)

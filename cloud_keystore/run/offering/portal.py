@@ -21,6 +21,7 @@ from cloud_keystore.people.portal.own_passwords import OwnPasswords
 from cloud_keystore.people.portal.passkeys import PortalPasskeys
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
+from cloud_keystore.people.portal.reset_factors import ResetFactors
 from cloud_keystore.people.portal.resets import PasscodeResets
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.people.portal.short_codes import ShortCodes
@@ -60,11 +61,13 @@ def portal_use_cases(
 ) -> PortalUseCases:
     """Make the use cases of people's own from an open keystore."""
     questions = Questions(passcodes)
-    passwords, short_codes = Passwords(passcodes, questions), ShortCodes(parts.people)
     addresses = Addresses(parts.database, parts.clock, os.urandom, parts.seal)
     seats = Seats(parts.database, parts.seal, parts.clock, os.urandom, wake)
     assents = Assents(parts.database, parts.clock, os.urandom, wake)
     passkeys = PortalPasskeys(assents, parts.seal, log_in_party(parts.settings))
+    second = ResetFactors(assents, passkeys, parts.seal)
+    passwords = Passwords(passcodes, questions, second)
+    short_codes = ShortCodes(parts.people)
     return PortalUseCases(
         addresses=addresses,
         second_phones=SecondPhones(parts.people),

@@ -29,7 +29,8 @@ PORTAL: Mapping[str, Access] = MappingProxyType(
         "beginnings.invite": NOBODY,
         "beginnings.end": NOBODY,
         "own_passwords.forget": NOBODY,
-        "own_passwords.questions_of": NOBODY,  # a code says whose
+        "own_passwords.wanted": NOBODY,  # a code says whose
+        "own_passwords.ask_passkey": NOBODY,
         "own_passwords.reset": NOBODY,
         "own_passwords.change": HOLDER,
         "own_passwords.choose_questions": HOLDER,

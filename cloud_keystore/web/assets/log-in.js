@@ -1,4 +1,4 @@
-// Log-in by passkeys, of operators and of holders, and adding one. The authenticator's answer goes into a form, which
+// Log-in by passkeys, of operators and of holders, another password by one, and adding one. The authenticator's answer goes into a form, which
 // the browser then sends as any other.
 import { decode, encode } from "./authenticator/bytes.js";
 import { at, say } from "./authenticator/screen.js";
@@ -18,6 +18,7 @@ async function asked(form) {
   const said = new URLSearchParams();
   const token = form.elements.form_token;
   if (token !== undefined) said.set("form_token", token.value);
+  if (form.dataset.says !== undefined) for (const name of form.dataset.says.split(" ")) said.set(name, form.elements.namedItem(name).value);
   let response;
   try {
     response = await fetch(form.dataset.asked, { method: "POST", body: said, cache: "no-store", redirect: "error" });

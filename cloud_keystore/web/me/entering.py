@@ -23,15 +23,13 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.rights.visits import OWN_PREFIX, STEP_TIME, text_sha256
 from cloud_keystore.people.portal.visits import PortalVisits
 from cloud_keystore.web.me.visiting import AGAIN, AREA, AT, CODE, CODE_ASKED, HELP, LOG_IN, STEP
-from cloud_keystore.web.me.words import PHONE_SAYS, left
+from cloud_keystore.web.me.words import ANOTHER, PHONE_SAYS, left
 from cloud_keystore.web.pages import Pages
-from cloud_keystore.web.proofs import encoded
-from cloud_keystore.web.ra.own.answers import given_answer, said_of
+from cloud_keystore.web.ra.own.answers import given_answer, said_of_allowed
 from cloud_keystore.web.rows import Row
 from cloud_keystore.web.visiting import cookie, current, given, kept, typed
 
 WRONG = "The name or the password is wrong."
-ANOTHER = "You are asked once more. What was sent before is good no longer."
 SAID = (AddressUnreachable, InvalidInput, PortalClosed, TooManyCalls, TooManyGuesses, UserClosed)
 
 
@@ -90,8 +88,7 @@ class EnteringPages:
             wanted = self.visits.ask_passkey(_step(request))
         except TokenRejected:
             return Response(status_code=HTTPStatus.FORBIDDEN)
-        allowed = [encoded(each) for each in wanted.allowed]
-        return JSONResponse({**said_of(wanted.asked), "allowed": allowed})
+        return JSONResponse(said_of_allowed(wanted))
 
     def begin(self, request: Request) -> Response:
         """Begin a visit, with a secret that no browser has had before."""

@@ -10,6 +10,7 @@ AT = "/me"
 LOG_IN, CODE, AGAIN = f"{AT}/log-in", f"{AT}/code", f"{AT}/code/again"
 CODE_ASKED = f"{AT}/code/asked"  # where a script learns what to ask a passkey
 FORGOTTEN, ANSWERS, RESET = f"{AT}/forgotten", f"{AT}/forgotten/code", f"{AT}/forgotten/set"
+RESET_AGAIN, RESET_ASKED = f"{AT}/forgotten/again", f"{AT}/forgotten/asked"
 HELP = f"{AT}/help"
 BEGIN, TASKS = f"{AT}/begin", f"{AT}/begin/tasks"
 EMAIL, EMAIL_SEND = f"{AT}/begin/email", f"{AT}/begin/email/send"
@@ -19,13 +20,15 @@ PASSCODE, LEAVE = f"{AT}/begin/passcode", f"{AT}/begin/leave"
 BEGINNING = frozenset(
     {BEGIN, TASKS, EMAIL, EMAIL_SEND, FIRST_PASSWORD, PHONE, LETTERS, PASSCODE, LEAVE}
 )
+ENTERING = frozenset({LOG_IN, CODE, CODE_ASKED, AGAIN, HELP})
+RESETTING = frozenset({FORGOTTEN, ANSWERS, RESET, RESET_AGAIN, RESET_ASKED})
 AREA = Area(
     at=AT,
     cookie="__Host-cloudcard-me",
     prefix=OWN_PREFIX,
     role=Role.HOLDER,
     rate="device",
-    open=frozenset({LOG_IN, CODE, CODE_ASKED, AGAIN, FORGOTTEN, ANSWERS, RESET, HELP}) | BEGINNING,
+    open=ENTERING | RESETTING | BEGINNING,
 )
 BEGUN = "__Host-cloudcard-begin"  # the cookie of whoever begins by an invitation
 STEP = "__Host-cloudcard-step"  # the cookie of whoever has given the password, and not yet the code

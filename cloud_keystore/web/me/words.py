@@ -95,6 +95,7 @@ TASK_WORDS: Mapping[Task, TaskWords] = MappingProxyType(
 )
 
 
+ANOTHER = "You are asked once more. What was sent before is good no longer."
 # Of a phone that was asked, as long as it has not agreed
 PHONE_SAYS: Mapping[AssentState, str] = MappingProxyType(
     {

@@ -71,12 +71,6 @@ def give_back(connection: Connection, code: MailedCode) -> None:
     rows.change(connection, mailed_code, [c.id == code.id], tries)
 
 
-def end(connection: Connection, code: MailedCode, now: datetime) -> bool:
-    """Let a code be of no use any more; False if it was so already."""
-    this = [c.id == code.id, c.end_time.is_(None), c.expire_time > now]
-    return bool(rows.change(connection, mailed_code, this, {"end_time": now}))
-
-
 def end_all(connection: Connection, who: str, purpose: Purpose, now: datetime) -> None:
     """Let all codes of somebody for a purpose be of no use any more."""
     rows.change(connection, mailed_code, _open(who, purpose), {"end_time": now})

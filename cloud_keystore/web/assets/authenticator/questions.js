@@ -8,9 +8,13 @@ import { at, button, element, field, say } from "./screen.js";
 const WORDS = new Map([
   ["log-in", () => ["Log in to the portal?", "Somebody has given your password at the page where you look after your card."]],
   ["factor", () => ["Ask this phone at each log-in?", "From then on nobody logs in to the portal without your phone."]],
+  ["reset", () => ["Another password for the portal?", "Somebody has the code that was mailed to you for a forgotten password."]],
   ["passcode", (card) => [`Another passcode for card ${card}?`, "It is chosen at the portal. Whoever is there can then use the card, if you approve."]],
   ["renewal", (card) => [`Renew card ${card}?`, "It gets new keys and certificates, and keeps its passcode."]],
 ]);
+
+const PASSWORD_IS_KNOWN = "Somebody knows your password: set another one";
+const MAIL_IS_READ = "Somebody reads your e-mail: the code there is good no longer. Set another password for your e-mail";
 
 export class Questions {
   #calls;
@@ -46,7 +50,7 @@ export class Questions {
       pin,
       element("div", "cloudcard-decisions", "", yes,
         button("No", () => this.#answer(id, false, true, "")),
-        button("This wasn’t me", () => this.#answer(id, false, false, ""))));
+        button("This wasn’t me", () => this.#answer(id, false, false, "", {}, subject))));
   }
 
   async #agree(id, number, pin) {
@@ -59,7 +63,7 @@ export class Questions {
     return undefined;
   }
 
-  async #answer(id, agrees, isMe, number, evidence = {}) {
+  async #answer(id, agrees, isMe, number, evidence = {}, subject = "") {
     say("");
     const said = await this.#heard(() =>
       this.#calls.ask("POST", `assents/${encodeURIComponent(id)}`, { agrees, is_me: isMe, number, ...evidence }));
@@ -68,7 +72,7 @@ export class Questions {
     at("questions-said").textContent = said.state === "agreed"
       ? "You have agreed. Go on at the portal."
       : isMe ? (agrees ? "That was another number: it counts as a no. Begin again at the portal." : "You have said no.")
-        : "Everybody is logged out at the portal. Somebody knows your password: set another one, and tell your registration authority.";
+        : `Everybody is logged out at the portal. ${subject === "reset" ? MAIL_IS_READ : PASSWORD_IS_KNOWN}, and tell your registration authority.`;
   }
 
   // What a call answers, or nothing if it was refused, which is told.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.model.errors import TokenRejected
+from cloud_keystore.people.portal.passkeys import AskedPasskeys
 from cloud_keystore.people.rights.log_in_passkeys import Asked, AskedNew, PasskeyAnswer
 from cloud_keystore.web.proofs import ProofRejected, decoded, encoded
 from cloud_keystore.web.visiting import given
@@ -16,6 +17,11 @@ def said_of(asked: Asked) -> dict[str, object]:
         "rp_id": asked.rp_id,
         "origin": asked.origin,
     }
+
+
+def said_of_allowed(wanted: AskedPasskeys) -> dict[str, object]:
+    """The same, and which passkeys can answer."""
+    return {**said_of(wanted.asked), "allowed": [encoded(each) for each in wanted.allowed]}
 
 
 def said_of_new(wanted: AskedNew) -> dict[str, object]:

@@ -18,7 +18,7 @@ from support.accessibility import check
 from support.fingers import Finger, enrol
 from support.mail_server import MailServer, options_to
 from support.pages import DESK, Site, serving
-from support.portal import EMAIL, PASSWORD, code_in
+from support.portal import EMAIL, OTHER, PASSWORD, code_in
 
 SUBJECT = "Your code to log in"
 
@@ -264,6 +264,27 @@ def test_a_passkey_is_added_and_logs_in_with_the_password(ada: Ada) -> None:
         page.get_by_role("button", name="Remove the passkey").click()
         expect(page.get_by_role("alert")).to_contain_text("choose something else first")
         check(page)
+        forgets(ada, page, finger, email)
+
+
+def forgets(ada: Ada, page: Page, finger: Finger, email: str) -> None:
+    """AUTH-07: another password needs the mailed code and the passkey."""
+    page.goto(f"{ada.site.origin}/me/forgotten")
+    page.get_by_label("E-mail address or account name").fill(email)
+    page.get_by_role("button", name="Mail a code").click()
+    page.get_by_label("Code", exact=True).fill(ada.code("Your code to set another password"))
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("Your log-ins need your passkey")).to_be_visible()
+    check(page)
+    for right, said in ((False, "No passkey has answered"), (True, "Your password is set")):
+        finger.is_right(right)
+        for label in ("New password", "New password once more"):
+            page.get_by_label(label, exact=True).fill(OTHER)
+        page.get_by_role("button", name="Use my passkey, and set the password").click()
+        expect(page.get_by_text(said)).to_be_visible()
+        check(page)
+    page.goto(f"{ada.site.origin}/me")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
 def test_it_is_whole_without_scripts(ada: Ada) -> None:

@@ -127,6 +127,37 @@ def asks_the_phone(ada: Ada, phone: Page, email: str) -> None:
         expect(page.get_by_role("heading", name="Your cards")).to_be_visible()
 
 
+def forgets_with_the_phone(ada: Ada, phone: Page, email: str) -> None:
+    """AUTH-07: another password needs the mailed code and the phone, whose page says why."""
+    with ada.site.page(DESK["width"], scripts=False) as page:
+        asks_for_another(ada, page, email)
+        set_it = page.get_by_role("button", name="I have agreed on the phone: set the password")
+        for said in ("has not agreed yet", "Your password is set"):
+            for label in ("New password", "New password once more"):
+                page.get_by_label(label, exact=True).fill(OTHER)
+            set_it.click()
+            expect(page.get_by_text(said)).to_be_visible()
+            if said == "has not agreed yet":
+                phone.locator("#questions").get_by_label("PIN of this phone").fill(APP_PIN)
+                agree(phone, page, "Another password for the portal?")
+        asks_for_another(ada, page, email)
+        expect(phone.get_by_text("Somebody has the code that was mailed to you")).to_be_visible()
+        phone.get_by_role("button", name=re.compile("^This wasn.t me")).click()
+        expect(phone.get_by_text("Somebody reads your e-mail")).to_be_visible()
+        page.get_by_role("button", name="Ask the phone again").click()
+        expect(page.get_by_role("alert")).to_contain_text("wrong, or good no longer")
+
+
+def asks_for_another(ada: Ada, page: Page, email: str) -> None:
+    """Say that the password is forgotten, and give the code that is mailed."""
+    page.goto(f"{ada.site.origin}/me/forgotten")
+    page.get_by_label("E-mail address or account name").fill(email)
+    page.get_by_role("button", name="Mail a code").click()
+    page.get_by_label("Code", exact=True).fill(ada.code("Your code to set another password"))
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="Choose another password")).to_be_visible()
+
+
 def choose_pin(phone: Page) -> None:
     phone.get_by_role("button", name="Choose a PIN").click()
     for label in ("New PIN", "New PIN once more"):
@@ -269,11 +300,7 @@ def test_a_passkey_is_added_and_logs_in_with_the_password(ada: Ada) -> None:
 
 def forgets(ada: Ada, page: Page, finger: Finger, email: str) -> None:
     """AUTH-07: another password needs the mailed code and the passkey."""
-    page.goto(f"{ada.site.origin}/me/forgotten")
-    page.get_by_label("E-mail address or account name").fill(email)
-    page.get_by_role("button", name="Mail a code").click()
-    page.get_by_label("Code", exact=True).fill(ada.code("Your code to set another password"))
-    page.get_by_role("button", name="Go on").click()
+    asks_for_another(ada, page, email)
     expect(page.get_by_text("Your log-ins need your passkey")).to_be_visible()
     check(page)
     for right, said in ((False, "No passkey has answered"), (True, "Your password is set")):
@@ -384,6 +411,7 @@ def test_an_invitation_is_a_list_of_tasks(ada: Ada, *, scripts: bool) -> None:
             expect(phone.get_by_text("This phone is connected.")).to_be_visible()
             if scripts:
                 asks_the_phone(ada, phone, email)
+                forgets_with_the_phone(ada, phone, email)
         page.get_by_role("button", name="I have done this").click()
         expect(page.get_by_text("Done", exact=True)).to_have_count(3)
         page.goto(f"{site.origin}/me/begin/phone")

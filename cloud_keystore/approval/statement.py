@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cloud_keystore.approval import passkeys
 from cloud_keystore.model.approval_keys import ApprovalKey, NativeKey, Passkey
 from cloud_keystore.model.errors import ApprovalRejected, InvalidInput, RenewalRejected
-from cloud_keystore.model.operations import Approval, Decision
+from cloud_keystore.model.operations import Approval, Assertion, Decision
 
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
@@ -34,8 +34,8 @@ def statement(payload: bytes, decision: Decision, number: str) -> bytes:
 
 
 def assent(assent_id: str, number: str) -> bytes:
-    """Return the bytes to which a passkey answers that agrees to what is done at the portal:
-    domain, the number as one byte of length and its digits, and the question's id.
+    """Return the bytes that a device signs that agrees to what is done at the portal: domain, the
+    number as one byte of length and its digits, and the question's id.
     """
     digits = number.encode("ascii")
     return ASSENT_DOMAIN + bytes((len(digits),)) + digits + assent_id.encode("ascii")
@@ -89,17 +89,16 @@ def verify(payload: bytes, approval: Approval, key: ApprovalKey) -> None:
     counter of a passkey is checked by the code that takes the decision. Raises ApprovalRejected.
     """
     signed = statement(payload, approval.decision, approval.number)
-    match key:
-        case NativeKey():
-            if approval.assertion is not None:
-                raise ApprovalRejected("this device has a key of its own, and no passkey")
-            _verify_native(key, signed, approval.device_signature)
-        case Passkey():
-            if approval.assertion is None:
-                raise ApprovalRejected("this device approves by its passkey alone")
-            passkeys.verify(key, challenge(signed), approval.assertion, approval.device_signature)
-        case _:
-            assert_never(key)
+    _verify(signed, key, approval.device_signature, approval.assertion)
+
+
+def verify_assent(
+    assent_id: str, number: str, key: ApprovalKey, signature: bytes, assertion: Assertion | None
+) -> None:
+    """Check that the device has signed its yes to this question, with this number. The counter of a
+    passkey is checked by the code that takes the answer. Raises ApprovalRejected.
+    """
+    _verify(assent(assent_id, number), key, signature, assertion)
 
 
 def native_key(public_key: bytes, signature: bytes, signed: bytes) -> NativeKey:
@@ -114,6 +113,20 @@ def native_key(public_key: bytes, signature: bytes, signed: bytes) -> NativeKey:
             "native_key must be a P-256 or Ed25519 key that has signed the enrolment statement"
         ) from None
     return NativeKey(public_key)
+
+
+def _verify(signed: bytes, key: ApprovalKey, signature: bytes, assertion: Assertion | None) -> None:
+    match key:
+        case NativeKey():
+            if assertion is not None:
+                raise ApprovalRejected("this device has a key of its own, and no passkey")
+            _verify_native(key, signed, signature)
+        case Passkey():
+            if assertion is None:
+                raise ApprovalRejected("this device approves by its passkey alone")
+            passkeys.verify(key, challenge(signed), assertion, signature)
+        case _:
+            assert_never(key)
 
 
 def _verify_native(key: NativeKey, signed: bytes, signature: bytes) -> None:

@@ -36,6 +36,8 @@ class Asked(BaseModel):
     id: str
     subject: str
     card_serial: str
+    title: str
+    text: str
     since: str
     until: str
 
@@ -78,6 +80,8 @@ def all_asked(questions: Sequence[Question]) -> AllAsked:
                 id=each.id,
                 subject=str(each.subject),
                 card_serial=each.card_serial,
+                title=each.title,
+                text=each.text,
                 since=each.create_time.isoformat(),
                 until=each.answer_until.isoformat(),
             )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from cloud_keystore.approval import statement
 from cloud_keystore.mail.letters import Letter
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy
+from cloud_keystore.model.portal.assents import AssentState
 from cloud_keystore.model.portal.passwords import Chosen
 from cloud_keystore.model.portal.questions import Question
 from support.keystore_world import Enrolled
@@ -63,6 +65,19 @@ class Portal:
         """The code that somebody gets who has forgotten a password."""
         self.told.world.portal_passwords.forget(name, actor=self.actor)
         return self.code()
+
+    def say_yes(self, number: str, phone: Enrolled | None = None) -> AssentState:
+        """The yes of a phone, signed, to the one question that waits."""
+        world, own = self.told.world, phone or self.phone
+        (question,) = world.assents.waiting(own.identity)
+        signature, assertion = own.evidence(statement.assent(question.id, number))
+        return world.assents.answer(
+            *(question.id, number, own.identity),
+            agrees=True,
+            is_me=True,
+            signature=signature,
+            assertion=assertion,
+        )
 
     def enter(self, password: str = PASSWORD, name: str = EMAIL) -> bool:
         """Enter a password."""

@@ -4,9 +4,11 @@ number there that the portal shows. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
+from types import MappingProxyType
 
 from cloud_keystore.model.clock import Random
 
@@ -25,6 +27,33 @@ class Subject(StrEnum):
     PASSCODE = "passcode"  # another one for a card, chosen at the portal
     RENEWAL = "renewal"  # of a card that ends soon
     RESET = "reset"  # another password, after the code that was mailed
+
+
+# What phones show: the question, and what a yes leads to.
+WORDS: Mapping[Subject, tuple[str, str]] = MappingProxyType(
+    {
+        Subject.LOG_IN: (
+            "Log in to the portal?",
+            "Somebody has given your password at the page where you look after your card.",
+        ),
+        Subject.FACTOR: (
+            "Ask this phone at each log-in?",
+            "From then on nobody logs in to the portal without your phone.",
+        ),
+        Subject.RESET: (
+            "Another password for the portal?",
+            "Somebody has the code that was mailed to you for a forgotten password.",
+        ),
+        Subject.PASSCODE: (
+            "Another passcode for card {card}?",
+            "It is chosen at the portal. Whoever is there can then use the card, if you approve.",
+        ),
+        Subject.RENEWAL: (
+            "Renew card {card}?",
+            "It gets new keys and certificates, and keeps its passcode.",
+        ),
+    }
+)
 
 
 @unique

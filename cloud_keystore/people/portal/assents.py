@@ -11,7 +11,7 @@ from hmac import compare_digest
 
 from sqlalchemy import Connection
 
-from cloud_keystore.approval import passkeys, statement
+from cloud_keystore.approval import statement
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.credentials import accepting, app_pins
 from cloud_keystore.model.actors import KEYSTORE
@@ -30,6 +30,7 @@ from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.portal.assents import (
     MOST,
     WINDOW,
+    WORDS,
     Assent,
     AssentState,
     Subject,
@@ -58,6 +59,16 @@ class Question:
     card_serial: str  # empty: it is about no card
     create_time: datetime
     answer_until: datetime
+
+    @property
+    def title(self) -> str:
+        """The question, in words."""
+        return WORDS[self.subject][0].format(card=self.card_serial)
+
+    @property
+    def text(self) -> str:
+        """What a yes leads to, in words."""
+        return WORDS[self.subject][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,7 @@ class Assents:
         """Take the answer of a phone; only the first one counts, and a number that is not the
         portal's is a no. If it was not the holder, everybody is logged out at the portal. Raises
         InvalidInput, OperationNotFound, OperationClosed, IdentityRejected, and ApprovalRejected for
-        a yes without the PIN for which the phone asks, or without its passkey's signature.
+        a yes without the PIN for which the phone asks, or that its approval key has not signed.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -143,7 +154,7 @@ class Assents:
                 raise OperationClosed("too late: begin again at the portal")
             if agrees and is_me:
                 app_pins.check_given(connection, device, assent_id, now)
-                _check_passkey(connection, made, number, device, signature, assertion)
+                _check_signed(connection, made, number, device, signature, assertion)
             fits = compare_digest(made.number.encode(), number.encode(errors="replace"))
             state = AssentState.AGREED if agrees and is_me and fits else AssentState.DENIED
             if not assents.move(connection, made, state, device.id):
@@ -153,6 +164,8 @@ class Assents:
             if not is_me:
                 visits.end_all(connection, user.id, now)
                 code_rows.end_all(connection, user.id, Purpose.PASSWORD, now)
+        # Its other phones are asked no longer.
+        self.wake([user.id])
         return state
 
     def state_of(
@@ -202,7 +215,7 @@ def _phone_owner(connection: Connection, device: Identity, now: datetime) -> Use
     return owner(connection, device, now)
 
 
-def _check_passkey(
+def _check_signed(
     connection: Connection,
     made: Assent,
     number: str,
@@ -210,19 +223,15 @@ def _check_passkey(
     signature: bytes,
     assertion: Assertion | None,
 ) -> None:
-    """Raise ApprovalRejected unless a phone that decides by its passkey has done so. The key of any
-    other has signed the call.
-    """
+    """Raise ApprovalRejected unless the key by which a phone decides has signed this yes."""
     key = accepting.key_of(connection, device)
-    if not isinstance(key, Passkey):
-        return
-    if assertion is None:
-        raise ApprovalRejected("this phone agrees by its passkey alone: load the page again")
+    if not signature:
+        raise ApprovalRejected("this phone has not signed its yes: load the page again")
     accepting.check_number_form(number)
     accepting.check_credential(key, assertion)
-    signed = statement.assent(made.id, number)
-    passkeys.verify(key, statement.challenge(signed), assertion, signature)
-    accepting.count_use(connection, device, assertion)
+    statement.verify_assent(made.id, number, key, signature, assertion)
+    if isinstance(key, Passkey) and assertion is not None:
+        accepting.count_use(connection, device, assertion)
 
 
 def _question(connection: Connection, made: Assent) -> Question:

@@ -228,7 +228,8 @@ def test_a_decision_is_signed_as_the_protocol_says(page: Page) -> None:
       const pair = await protocol.newKey();
       const spki = new Uint8Array(await crypto.subtle.exportKey('spki', pair.publicKey));
       const request = { payload: bytes.decode(values[0]) };
-      const signature = await protocol.signed(request, 1, '42', pair.privateKey);
+      const statement = protocol.statement(request, 1, '42');
+      const signature = await protocol.signed(statement, pair.privateKey);
       return [bytes.encode(spki), bytes.encode(signature)];
     """
     for _ in range(20):

@@ -54,6 +54,7 @@ def test_what_is_approved_on_the_page_is_signed(new_holder: NewHolder) -> None:
             asked = asking.submit(ada.workstation.create, request_id, DIGEST)
             expect(ada.page.get_by_role("heading", name="Sign once?")).to_be_visible(timeout=5000)
             made = asked.result()
+        expect(ada.page).to_have_title(re.compile("^A request is waiting"))
         shown = ada.page.locator("#facts").inner_text()
         request = workstation_pb2.CreateOperationRequest(
             request_id=request_id,
@@ -71,6 +72,7 @@ def test_what_is_approved_on_the_page_is_signed(new_holder: NewHolder) -> None:
         ada.verify(ada.workstation.perform(made.id, DIGEST))
         ada.page.get_by_role("button", name="Done").click()
         expect(ada.page.get_by_role("heading", name="No request is waiting")).to_be_visible()
+        expect(ada.page).to_have_title(re.compile("^Authenticator"))
 
 
 def test_each_document_is_listed_and_can_be_read_by_keys_alone(

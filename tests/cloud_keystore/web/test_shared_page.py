@@ -5,6 +5,7 @@ there, and after the sign-out nobody does (MIA-01).
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -76,11 +77,13 @@ def approved(tablet: Page, ada: Holder) -> None:
     """A request of hers rings there, and her card's key signs."""
     asked = ada.ask()
     expect(tablet.get_by_role("heading", name="Sign once?")).to_be_visible()
+    expect(tablet).to_have_title(re.compile("^A request is waiting"))
     tablet.get_by_label("Number on the workstation's screen").fill(asked.number)
     tablet.get_by_role("button", name="Approve").click()
     expect(tablet.get_by_role("heading", name="Approved")).to_be_visible()
     ada.verify(ada.workstation.perform(asked.id))
     tablet.get_by_role("button", name="Done").click()
+    expect(tablet).to_have_title(re.compile("^Authenticator"))
 
 
 def test_whoever_signs_in_approves_until_the_sign_out(site: Site, tablet: Page) -> None:

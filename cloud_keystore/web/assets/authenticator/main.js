@@ -19,6 +19,7 @@ import { fill } from "./showing.js";
 import { Standing } from "./standing.js";
 import { Survey } from "./survey.js";
 import { keepShell, takeNewest, takeNext } from "./updating.js";
+import { tell } from "./waiting.js";
 import { ended, title } from "./words.js";
 
 const LONGEST_PAUSE = 30000, FIRST_PAUSE = 1000; // milliseconds before the keystore is asked again
@@ -47,7 +48,10 @@ class Authenticator {
     this.#cards = new Cards(this.#calls, isRemoved, this.#pins);
     this.#sessions = new Sessions(this.#calls, isRemoved);
     this.#survey = new Survey(this.#calls, isRemoved);
-    this.#questions = new Questions(this.#calls, isRemoved, this.#pins, this.#device.passkey);
+    this.#questions = new Questions(this.#calls, isRemoved, this.#pins, {
+      evidence: (signs) => this.#evidence(signs),
+      changed: () => this.#tell(),
+    });
     this.#bell = new Bell(this.#calls, isRemoved);
     new Claims(this.#calls, this.#cards, scanner, {
       claimed: (told) => this.#claimed(told),
@@ -85,6 +89,7 @@ class Authenticator {
     quieten();
     for (let pause = FIRST_PAUSE; ;) {
       this.#listening = new AbortController();
+      this.#questions.reached();
       try {
         for await (const event of this.#calls.events("requests", this.#listening.signal)) {
           pause = FIRST_PAUSE;
@@ -126,6 +131,7 @@ class Authenticator {
       const request = await genuine(told, this.#device.requestKey);
       this.#waiting.set(request.id, request);
       if (shown() === "home") this.#next();
+      this.#tell();
     } catch (error) {
       if (!(error instanceof NotGenuine || error instanceof Unreadable)) throw error;
       say(`${error.message} It was not shown, and nothing was approved. Tell your registration authority.`);
@@ -134,11 +140,13 @@ class Authenticator {
 
   // Whatever waits was told by now: a request that ended while nobody listened is not among it.
   #allHeard() {
+    this.#questions.allHeard();
     if (this.#shown !== null && !this.#waiting.has(this.#shown.id)) this.#closed({ operation_id: this.#shown.id });
   }
 
   #closed({ operation_id: id, state }) {
     this.#waiting.delete(id);
+    this.#tell();
     if (this.#shown?.id !== id || shown() === "done") return;
     this.#shown = null;
     done("This request has ended", ended(state));
@@ -148,6 +156,10 @@ class Authenticator {
     const made = element("div", "nhsuk-inset-text", "");
     made.append(element("p", "", said.card_serial === "" ? said.text : `Card ${said.card_serial}: ${said.text}`));
     return made;
+  }
+
+  #tell() {
+    tell(this.#waiting.size, this.#questions.count);
   }
 
   // Show the request that waits for longest, or none.
@@ -179,6 +191,7 @@ class Authenticator {
   #show(request) {
     say("");
     this.#shown = request;
+    this.#tell();
     fill(request);
     this.#askPin();
     show("request");
@@ -211,10 +224,11 @@ class Authenticator {
           return;
         }
       }
-      const evidence = await this.#evidence(request, decision, number);
+      const evidence = await this.#evidence(statement(request, decision, number));
       const { state } = await this.#sent(...this.#answer(request, decision, number, evidence));
       this.#waiting.delete(request.id);
       this.#shown = null;
+      this.#tell();
       await remember(`${this.#decided(decision, state, request)} ${title(request.says).replace("?", "")}, for ${request.says.workstation.displayName}.`);
     } catch (error) {
       if (!this.#isRemoved(error)) this.#failed(error, request);
@@ -231,10 +245,9 @@ class Authenticator {
   }
 
   // What proves a decision: by this browser's key, or by its passkey.
-  async #evidence(request, decision, number) {
+  async #evidence(signs) {
     const { passkey, privateKey } = this.#device;
-    if (passkey !== undefined) return answered(passkey, statement(request, decision, number));
-    return { signature: encode(await signed(request, decision, number, privateKey)) };
+    return passkey === undefined ? { signature: encode(await signed(signs, privateKey)) } : answered(passkey, signs);
   }
 
   // Send a decision, and once more if the answer was lost: the keystore then gives it again.
@@ -272,6 +285,7 @@ class Authenticator {
     if (error instanceof Refused && [404, 409, 412].includes(error.status)) {
       this.#waiting.delete(request.id);
       this.#shown = null;
+      this.#tell();
       done("This request has ended", error.message);
       return;
     }

@@ -46,15 +46,15 @@ export function statement(request, decision, number) {
   return concat(STATEMENT_DOMAIN, head, digits, request.payload);
 }
 
-// What a passkey answers to that agrees to a question of the portal.
+// What is signed of a yes to a question of the portal.
 export function assent(id, number) {
   const digits = utf8(number);
   return concat(ASSENT_DOMAIN, Uint8Array.of(digits.length), digits, utf8(id));
 }
 
-// The signature of this browser's key over a decision.
-export async function signed(request, decision, number, privateKey) {
-  return toDer(new Uint8Array(await crypto.subtle.sign(SIGNING, privateKey, statement(request, decision, number))));
+// The signature of this browser's key over a statement.
+export async function signed(statement, privateKey) {
+  return toDer(new Uint8Array(await crypto.subtle.sign(SIGNING, privateKey, statement)));
 }
 
 // Eight characters that a shared device shows too, of the key that it has made.

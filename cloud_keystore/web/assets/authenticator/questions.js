@@ -1,17 +1,9 @@
 // What the holder does at the portal and the phone has to agree to: the number that the portal shows
 // is typed here, so that nobody agrees to what somebody else does there.
 import { OutOfReach, Refused } from "./calls.js";
-import { answered, NoPasskey } from "./passkeys.js";
+import { NoPasskey } from "./passkeys.js";
 import { assent } from "./protocol.js";
 import { at, button, element, field, say } from "./screen.js";
-
-const WORDS = new Map([
-  ["log-in", () => ["Log in to the portal?", "Somebody has given your password at the page where you look after your card."]],
-  ["factor", () => ["Ask this phone at each log-in?", "From then on nobody logs in to the portal without your phone."]],
-  ["reset", () => ["Another password for the portal?", "Somebody has the code that was mailed to you for a forgotten password."]],
-  ["passcode", (card) => [`Another passcode for card ${card}?`, "It is chosen at the portal. Whoever is there can then use the card, if you approve."]],
-  ["renewal", (card) => [`Renew card ${card}?`, "It gets new keys and certificates, and keeps its passcode."]],
-]);
 
 const PASSWORD_IS_KNOWN = "Somebody knows your password: set another one";
 const MAIL_IS_READ = "Somebody reads your e-mail: the code there is good no longer. Set another password for your e-mail";
@@ -20,24 +12,42 @@ export class Questions {
   #calls;
   #isRemoved;
   #pins;
-  #passkey; // of this phone, if it has one
+  #evidence; // of what this phone has signed
+  #changed; // called when others wait than before
+  #isTold = false; // since the keystore was reached again, what waits
+  count = 0; // of those that wait
 
-  constructor(calls, isRemoved, pins, passkey) {
+  constructor(calls, isRemoved, pins, { evidence, changed }) {
     this.#calls = calls;
     this.#isRemoved = isRemoved;
     this.#pins = pins;
-    this.#passkey = passkey;
+    this.#evidence = evidence;
+    this.#changed = changed;
   }
 
-  // Those that this page knows: to others it says neither yes nor no.
   list(questions) {
-    const known = questions.filter(({ subject }) => WORDS.has(subject));
-    if (known.length > 0) at("questions-said").textContent = "";
-    at("questions").replaceChildren(...known.map((each) => this.#question(each)));
+    if (questions.length > 0) at("questions-said").textContent = "";
+    this.#isTold = true;
+    this.#show(questions);
   }
 
-  #question({ id, subject, card_serial: card }) {
-    const [title, text] = WORDS.get(subject)(card);
+  // The keystore is asked anew what waits.
+  reached() {
+    this.#isTold = false;
+  }
+
+  // Whatever waits was told by now: a question that ended while nobody listened is not among it.
+  allHeard() {
+    if (!this.#isTold) this.list([]);
+  }
+
+  #show(questions) {
+    this.count = questions.length;
+    at("questions").replaceChildren(...questions.map((each) => this.#question(each)));
+    this.#changed();
+  }
+
+  #question({ id, subject, title, text }) {
     const number = element("input", "nhsuk-input nhsuk-input--width-3 cloudcard-number", "");
     Object.assign(number, { id: `number-${id}`, inputMode: "numeric", autocomplete: "off", maxLength: 2 });
     const pin = this.#pins.field(id);
@@ -58,7 +68,7 @@ export class Questions {
     say("");
     if (!/^\d\d$/.test(typed)) return say("Type the number of two digits that the portal shows.");
     if (!await this.#heard(() => this.#pins.permits(pin, id))) return undefined;
-    const evidence = this.#passkey === undefined ? {} : await this.#heard(() => answered(this.#passkey, assent(id, typed)));
+    const evidence = await this.#heard(() => this.#evidence(assent(id, typed)));
     if (evidence !== undefined) await this.#answer(id, true, true, typed, evidence);
     return undefined;
   }
@@ -68,7 +78,7 @@ export class Questions {
     const said = await this.#heard(() =>
       this.#calls.ask("POST", `assents/${encodeURIComponent(id)}`, { agrees, is_me: isMe, number, ...evidence }));
     if (said === undefined) return;
-    at("questions").replaceChildren();
+    this.#show([]);
     at("questions-said").textContent = said.state === "agreed"
       ? "You have agreed. Go on at the portal."
       : isMe ? (agrees ? "That was another number: it counts as a no. Begin again at the portal." : "You have said no.")

@@ -4,10 +4,11 @@ import { decode, encode, sha256 } from "./bytes.js";
 import { Calls, OutOfReach, Refused } from "./calls.js";
 import { certificateRequest } from "./der.js";
 import { forget } from "./keeping.js";
-import { Decision, genuine, newKey, NotGenuine, seatCode, signed, Unreadable } from "./protocol.js";
+import { Decision, genuine, newKey, NotGenuine, seatCode, signed, statement, Unreadable } from "./protocol.js";
 import { isElsewhere, renew } from "./renewing.js";
 import { at, done, say, show, shown } from "./screen.js";
 import { clear, fill } from "./showing.js";
+import { tell } from "./waiting.js";
 import { ended, title } from "./words.js";
 
 const LOOK = 1500, PAUSE = 2000, BEAT = 5000; // milliseconds
@@ -74,6 +75,7 @@ export class SharedDevice {
   #home(text = "") {
     this.#turn += 1;
     clear();
+    tell(0);
     at("shared-said").textContent = text;
     show("shared");
   }
@@ -175,6 +177,7 @@ export class SharedDevice {
         const request = await genuine(said, this.#device.requestKey);
         seat.waiting.set(request.id, request);
         if (seat === this.#seat && shown() === "seated") this.#next();
+        if (seat === this.#seat) tell(seat.waiting.size);
       } catch (error) {
         if (!(error instanceof NotGenuine || error instanceof Unreadable)) throw error;
         say(`${error.message} It was not shown, and nothing was approved. Tell your registration authority.`);
@@ -186,6 +189,7 @@ export class SharedDevice {
 
   #closed(seat, id, state) {
     seat.waiting.delete(id);
+    tell(seat.waiting.size);
     if (seat.shown?.id !== id || shown() === "done") return;
     seat.shown = null;
     done("This request has ended", ended(state));
@@ -226,12 +230,13 @@ export class SharedDevice {
     if (!request) return;
     say("");
     try {
-      const signature = encode(await signed(request, decision, number, seat.privateKey));
+      const signature = encode(await signed(statement(request, decision, number), seat.privateKey));
       const path = `seat/requests/${encodeURIComponent(request.id)}/decision`;
       const { state } = await this.#sent(seat, path, { decision, number, signature, is_sign_in: false });
       if (seat !== this.#seat) return;
       seat.waiting.delete(request.id);
       seat.shown = null;
+      tell(seat.waiting.size);
       this.#tell(decision, state, request);
     } catch (error) {
       if (!expected(error)) throw error;

@@ -6,6 +6,7 @@ import { forget } from "./keeping.js";
 import { isElsewhere, renew } from "./renewing.js";
 import { quieten, silence } from "./ringing.js";
 import { show } from "./screen.js";
+import { tell } from "./waiting.js";
 
 const BEFORE = ["rings", "sessions"]; // what keystores had before they said what they offer
 
@@ -49,6 +50,7 @@ export class Standing {
       location.reload();
       return;
     }
+    tell(0);
     show("removed");
     await forget();
     await quieten();

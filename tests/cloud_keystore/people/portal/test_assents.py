@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cloud_keystore.approval import statement
 from cloud_keystore.model.errors import (
@@ -24,7 +25,7 @@ from cloud_keystore.model.portal.assents import ANSWER_TIME, MOST, USE_TIME, Ass
 from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.model.rights.visits import OWN_PREFIX, text_sha256
 from cloud_keystore.people.portal.assents import Question
-from support.keystore_world import OPERATOR, World
+from support.keystore_world import OPERATOR, Enrolled, World
 from support.outbox import Told
 from support.portal import EMAIL, PASSWORD, Portal, other_than
 
@@ -60,17 +61,34 @@ def asked(world: World, portal: Portal) -> Question:
     return found
 
 
-def agree(world: World, portal: Portal, number: str) -> AssentState:
-    question = asked(world, portal)
-    phone = portal.phone.identity
-    return world.assents.answer(question.id, number, phone, agrees=True, is_me=True)
+def answer(
+    world: World, phone: Enrolled, question_id: str, number: str, signed: bytes | None
+) -> AssentState:
+    """A yes with the evidence of a phone for something, or without any."""
+    signature, assertion = (b"", None) if signed is None else phone.evidence(signed)
+    return world.assents.answer(
+        *(question_id, number, phone.identity),
+        agrees=True,
+        is_me=True,
+        signature=signature,
+        assertion=assertion,
+    )
+
+
+def of_others(question_id: str, number: str, wrong: str) -> tuple[bytes, ...]:
+    """What a phone signs of other questions, numbers and requests."""
+    return (
+        statement.assent("another question", number),
+        statement.assent(question_id, wrong),
+        statement.statement(question_id.encode(), Decision.APPROVE, number),
+    )
 
 
 @pytest.fixture
 def by_phone(world: World, portal: Portal, holder: Identity) -> Portal:
     """Her log-ins need her phone from now on."""
     number = world.log_in_factors.ask(Factor.PHONE, holder).number
-    assert agree(world, portal, number) is AssentState.AGREED
+    assert portal.say_yes(number) is AssentState.AGREED
     assert world.log_in_factors.change(Factor.PHONE, portal.code(), holder).is_set
     world.clock.now += timedelta(minutes=15)
     return portal
@@ -89,7 +107,7 @@ def test_a_phone_comes_to_be_asked_at_each_log_in(world: World, by_phone: Portal
     assert "Your code to log in" not in by_phone.told.subjects()[-1:]
     early = world.portal_visits.begin(step, "")
     assert (early.secret, early.phone) == ("", AssentState.WAITING)
-    assert agree(world, by_phone, needed.number) is AssentState.AGREED
+    assert by_phone.say_yes(needed.number) is AssentState.AGREED
     secret = world.portal_visits.begin(step, "").secret
     assert visitor(world, secret).user_id == by_phone.user.id
     with pytest.raises(TokenRejected):
@@ -104,7 +122,7 @@ def test_the_yes_is_for_one_log_in_alone(world: World, by_phone: Portal) -> None
     """The attack: somebody who knows the password logs in at the same time as the holder."""
     theirs, mine = step_of(world), step_of(world)
     number = world.portal_visits.needed(mine).number
-    agree(world, by_phone, number)
+    by_phone.say_yes(number)
     assert world.portal_visits.begin(theirs, "").secret == ""
     assert world.portal_visits.begin(mine, "").secret
 
@@ -113,11 +131,11 @@ def test_a_wrong_number_is_a_no(world: World, by_phone: Portal) -> None:
     step = step_of(world)
     number = world.portal_visits.needed(step).number
     wrong = "10" if number != "10" else "11"
-    assert agree(world, by_phone, wrong) is AssentState.DENIED
+    assert by_phone.say_yes(wrong) is AssentState.DENIED
     assert world.portal_visits.begin(step, "").phone is AssentState.DENIED
     assert world.assents.waiting(by_phone.phone.identity) == ()
     world.portal_visits.again(step)
-    assert agree(world, by_phone, world.portal_visits.needed(step).number) is AssentState.AGREED
+    assert by_phone.say_yes(world.portal_visits.needed(step).number) is AssentState.AGREED
     assert world.portal_visits.begin(step, "").secret
 
 
@@ -130,13 +148,13 @@ def test_a_phone_with_a_pin_says_no_yes_without_it(world: World, by_phone: Porta
     step = step_of(world)
     number = world.portal_visits.needed(step).number
     with pytest.raises(ApprovalRejected, match="asks for its PIN"):
-        agree(world, by_phone, number)
+        by_phone.say_yes(number)
     assert world.app_pins.check(b"246802", "another", phone).is_right
     with pytest.raises(ApprovalRejected):
-        agree(world, by_phone, number)
+        by_phone.say_yes(number)
     question = asked(world, by_phone)
     assert world.app_pins.check(b"246802", question.id, phone).is_right
-    assert agree(world, by_phone, number) is AssentState.AGREED
+    assert by_phone.say_yes(number) is AssentState.AGREED
     step_of(world)
     question = asked(world, by_phone)
     state = world.assents.answer(question.id, "", phone, agrees=False, is_me=True)
@@ -155,25 +173,45 @@ def test_a_phone_with_a_passkey_says_no_yes_without_it(
     wrong = "10" if number != "10" else "11"
     question = asked(world, portal)
 
-    def say_yes(signed: bytes | None) -> AssentState:
-        signature, assertion = (b"", None) if signed is None else phone.evidence(signed)
-        return world.assents.answer(
-            *(question.id, number, phone.identity),
-            agrees=True,
-            is_me=True,
-            signature=signature,
-            assertion=assertion,
-        )
-
-    for signed in (
-        None,
-        statement.assent("another question", number),
-        statement.assent(question.id, wrong),
-        statement.statement(question.id.encode(), Decision.APPROVE, number),
-    ):
+    for signed in (None, *of_others(question.id, number, wrong)):
         with pytest.raises(ApprovalRejected):
-            say_yes(signed)
-    assert say_yes(statement.assent(question.id, number)) is AssentState.AGREED
+            answer(world, phone, question.id, number, signed)
+    own = Enrolled(phone.identity, phone.private)
+    with pytest.raises(ApprovalRejected, match="passkey alone"):
+        answer(world, own, question.id, number, statement.assent(question.id, number))
+    assert portal.say_yes(number, phone) is AssentState.AGREED
+
+
+def test_a_yes_is_signed_by_the_key_that_approves(
+    world: World, portal: Portal, holder: Identity
+) -> None:
+    """The attack: whoever has the key of a phone's connections, and not the one of its own by which
+    it approves; or a yes for another question or another number.
+    """
+    invited = world.people.invite_device(portal.user.id, actor=OPERATOR)
+    native = ed25519.Ed25519PrivateKey.generate()
+    phone = world.enrol_native(invited.text, native)
+    number = world.log_in_factors.ask(Factor.PHONE, holder).number
+    wrong = "10" if number != "10" else "11"
+    question = asked(world, portal)
+    for signed in (None, *of_others(question.id, number, wrong)):
+        with pytest.raises(ApprovalRejected):
+            answer(world, phone, question.id, number, signed)
+    by_connection = Enrolled(phone.identity, phone.private)
+    with pytest.raises(ApprovalRejected):
+        portal.say_yes(number, by_connection)
+    assert portal.say_yes(number, phone) is AssentState.AGREED
+
+
+@pytest.mark.parametrize("number", ["1", "123", "ab", "٤٢", "4\n"])
+def test_a_number_is_two_digits(
+    world: World, portal: Portal, holder: Identity, number: str
+) -> None:
+    world.log_in_factors.ask(Factor.PHONE, holder)
+    question = asked(world, portal)
+    with pytest.raises(InvalidInput, match="two digits"):
+        answer(world, portal.phone, question.id, number, b"whatever")
+    assert asked(world, portal) == question
 
 
 def test_not_me_logs_everybody_out(world: World, holder: Identity, by_phone: Portal) -> None:
@@ -198,7 +236,7 @@ def test_answers_and_their_use_have_a_time(world: World, by_phone: Portal) -> No
         world.assents.answer(question.id, number, by_phone.phone.identity, agrees=True, is_me=True)
     assert world.portal_visits.begin(step, "").phone is AssentState.OVER
     world.portal_visits.again(step)
-    agree(world, by_phone, world.portal_visits.needed(step).number)
+    by_phone.say_yes(world.portal_visits.needed(step).number)
     world.clock.now += USE_TIME
     assert world.portal_visits.begin(step, "").phone is AssentState.OVER
 
@@ -246,7 +284,7 @@ def test_another_factor_needs_the_code_of_the_registered_address(
     code = portal.code()
     early = world.log_in_factors.change(Factor.PHONE, code, holder)
     assert (early.is_set, early.phone) == (False, AssentState.WAITING)
-    agree(world, portal, number)
+    portal.say_yes(number)
     wrong = world.log_in_factors.change(Factor.PHONE, other_than(code), holder)
     assert (wrong.is_set, wrong.tries_left) == (False, 4)
     assert world.log_in_factors.change(Factor.PHONE, code, holder).is_set

@@ -330,11 +330,8 @@ def test_who_has_lost_the_passkey_asks_the_phone(world: World, portal: Portal) -
     assert world.portal_visits.begin(step, "").phone is AssentState.OVER
     world.portal_visits.again(step, by_phone=True)
     number = world.portal_visits.needed(step).number
-    (question,) = world.assents.waiting(portal.phone.identity)
-    phone = portal.phone.identity
     assert world.portal_visits.begin(step, "").phone is AssentState.WAITING
-    agreed = world.assents.answer(question.id, number, phone, agrees=True, is_me=True)
-    assert agreed is AssentState.AGREED
+    assert portal.say_yes(number) is AssentState.AGREED
     holder = visitor(world, world.portal_visits.begin(step, "").secret)
     assert world.journal(Kind.VISIT_BEGUN)[-1].details["factor"] == "phone"
     choose(portal, Factor.EMAIL, holder)

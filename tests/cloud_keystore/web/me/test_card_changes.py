@@ -54,8 +54,11 @@ def number_in(told: Answer) -> str:
 
 def agree(world: World, portal: Portal, number: str, *, agrees: bool = True) -> None:
     """Answer on Ada's phone."""
+    if agrees:
+        portal.say_yes(number)
+        return
     (question,) = world.assents.waiting(portal.phone.identity)
-    world.assents.answer(question.id, number, portal.phone.identity, agrees=agrees, is_me=True)
+    world.assents.answer(question.id, number, portal.phone.identity, agrees=False, is_me=True)
 
 
 def verified(world: World, serial: str, passcode: str) -> object:

@@ -7,8 +7,10 @@ import re
 import pytest
 from starlette.types import ASGIApp
 
+from cloud_keystore.approval import statement
 from cloud_keystore.web.me.views import FACTOR
 from cloud_keystore.web.me.visiting import AGAIN, CODE, LOG_IN
+from cloud_keystore.web.proofs import encoded
 from support.guest import Guest
 from support.keystore_world import World
 from support.outbox import Told
@@ -54,7 +56,8 @@ def number_in(told: Answer) -> str:
 def agree(world: World, portal: Portal, phone: BrowserDevice, number: str) -> str:
     """Type a number on the phone's page."""
     (question,) = world.assents.waiting(portal.phone.identity)
-    said = {"agrees": True, "is_me": True, "number": number}
+    signature, _ = portal.phone.evidence(statement.assent(question.id, number))
+    said = {"agrees": True, "is_me": True, "number": number, "signature": encoded(signature)}
     told = phone.send("POST", f"/authenticator/v1/assents/{question.id}", said)
     assert told.status == 200, told.body
     return told.body.decode()

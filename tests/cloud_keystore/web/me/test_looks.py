@@ -46,22 +46,21 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return names
 
 
-def agree(world: World, portal: Portal, told: Answer) -> Answer:
+def agree(portal: Portal, told: Answer) -> Answer:
     """Type the number of a page on Ada's phone; the page."""
     found = NUMBER.search(told.body.decode())
     assert found is not None
-    (question,) = world.assents.waiting(portal.phone.identity)
-    world.assents.answer(question.id, found[1], portal.phone.identity, agrees=True, is_me=True)
+    portal.say_yes(found[1])
     return told
 
 
-def of_passcodes(world: World, portal: Portal, ada: Guest, serial: str) -> list[Answer]:
+def of_passcodes(portal: Portal, ada: Guest, serial: str) -> list[Answer]:
     """Each state of the page on which a passcode is chosen."""
     at = f"/me/cards/{serial}/passcode"
     return [
         ada.get(at),
         ada.post(at, **NEW),
-        agree(world, portal, ada.post(f"{at}/ask")),
+        agree(portal, ada.post(f"{at}/ask")),
         ada.post(at, **dict.fromkeys(NEW, "1")),
         ada.post(at, **NEW),
     ]
@@ -75,7 +74,7 @@ def of_renewals(world: World, portal: Portal, application: ASGIApp, serial: str)
     world.clock.now = end - RENEWED_BEFORE + timedelta(days=1)
     ada = Guest.of(portal, application)
     shown = [early, ada.get("/me"), ada.get(at), ada.post(at), ada.post(f"{at}/ask")]
-    agree(world, portal, shown[-1])
+    agree(portal, shown[-1])
     return [*shown, ada.get(ada.post(at).fields["location"]), ada.get("/me/sessions")]
 
 
@@ -97,7 +96,7 @@ def test_pages_that_need_the_phone_are_accessible(world: World, rendered: set[st
     portal = Portal.open(Told(world), ALLOWED)
     serial, application = world.card(portal.user), site(world)
     ada = Guest.of(portal, application)
-    told = of_passcodes(world, portal, ada, serial)
+    told = of_passcodes(portal, ada, serial)
     told += of_renewals(world, portal, application, serial)
     told += of_passwords(portal, application)
     assert rendered >= LOOKED_AT

@@ -167,13 +167,21 @@ def choose_pin(phone: Page) -> None:
 
 
 def agree(phone: Page, page: Page, title: str) -> None:
-    """Type the number on the phone that the portal's page shows."""
+    """Type the number on the phone that the portal's page shows. The phone says that a question
+    waits, on its screen, in its title and to whoever listens, until it is answered.
+    """
     number = page.locator("#number").inner_text()
     expect(phone.get_by_role("heading", name=title)).to_be_visible()
+    expect(phone.get_by_role("heading", level=1, name="A question is waiting")).to_be_visible()
+    expect(phone.get_by_role("status").filter(has_text="A question is waiting")).to_be_visible()
+    expect(phone.get_by_role("heading", name="No request is waiting")).to_have_count(0)
+    expect(phone).to_have_title(re.compile("^A question is waiting"))
     check(phone)
     phone.get_by_label("Number that the portal shows").fill(number)
     phone.get_by_role("button", name="Yes, it is me").click()
     expect(phone.get_by_text("You have agreed. Go on at the portal.")).to_be_visible()
+    expect(phone.get_by_role("heading", name="No request is waiting")).to_be_visible()
+    expect(phone).to_have_title(re.compile("^Authenticator"))
 
 
 def enter(ada: Ada, page: Page, email: str) -> None:

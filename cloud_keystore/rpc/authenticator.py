@@ -13,7 +13,6 @@ from cloud_keystore.custody.credentials.passcodes import Outcome, Passcodes
 from cloud_keystore.custody.credentials.unlock_codes import UnlockCodes
 from cloud_keystore.model.cards import ENDS_DAYS, days_left
 from cloud_keystore.model.clock import Clock
-from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.passcodes import Mismatch, PolicyViolation, Unlocked, Verified
 from cloud_keystore.model.people import Identity
 from cloud_keystore.notify.wakeups import Wakeups
@@ -23,8 +22,10 @@ from cloud_keystore.operations.ringing import Answered, Ringing, Waiting, decisi
 from cloud_keystore.operations.sessions import OpenSession, Sessions
 from cloud_keystore.people.alerts import AlertListing, Alerts
 from cloud_keystore.people.phones import Phones
+from cloud_keystore.people.portal.assents import Assents, Question
 from cloud_keystore.people.surveys import Surveys
 from cloud_keystore.rpc.door import Door, patience
+from cloud_keystore.rpc.holders import asked, evidence
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
@@ -39,6 +40,7 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
     cards: Life
     unlocking: Unlocking
     alerts: Alerts
+    assents: Assents
     passcodes: Passcodes
     unlock_codes: UnlockCodes
     surveys: Surveys
@@ -55,13 +57,15 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         async with self.door.stream(context) as device:
             sign_ins = pb.CAPABILITY_SIGN_IN in request.capabilities
             documents = pb.CAPABILITY_DOCUMENTS in request.capabilities
-            ringing, told = dict[str, Waiting](), set[str]()
+            asks = pb.CAPABILITY_PORTAL_QUESTIONS in request.capabilities
+            ringing, told, questions = dict[str, Waiting](), set[str](), tuple[Question, ...]()
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
-                    found, alerts = await self.door.look(
+                    found, alerts, waits = await self.door.look(
                         lambda: (
                             self._ringing.waiting(device, sign_ins=sign_ins, documents=documents),
                             self.alerts.told_to(device),
+                            self.assents.waiting(device) if asks else (),
                         )
                     )
                     waiting = {each.id: each for each in found}
@@ -76,6 +80,9 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                         if each.alert.id not in told:
                             yield pb.WatchRequestsResponse(alert=_alert(each))
                     told = {each.alert.id for each in alerts}
+                    if waits != questions:
+                        yield pb.WatchRequestsResponse(questions=asked.all_of(waits))
+                    questions = waits
                     await subscription.wait(patience())
 
     async def GetRequest(
@@ -106,9 +113,9 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                     request.operation_id,
                     decision(request.decision),
                     request.number,
-                    _signature(request),
+                    evidence.signature(request),
                     request.sign_in,
-                    _assertion(request),
+                    evidence.assertion(request),
                 ),
                 device,
             ),
@@ -308,16 +315,3 @@ def _sign_in(found: OpenSignIn) -> pb.SignIn:
     message.approve_time.FromDatetime(sign_in.approve_time or sign_in.create_time)
     message.expire_time.FromDatetime(sign_in.expire_time)
     return message
-
-
-def _assertion(request: pb.DecideRequest) -> Assertion | None:
-    if request.WhichOneof("evidence") != "passkey_assertion":
-        return None
-    answer = request.passkey_assertion
-    return Assertion(answer.authenticator_data, answer.client_data_json, answer.credential_id)
-
-
-def _signature(request: pb.DecideRequest) -> bytes:
-    if request.WhichOneof("evidence") == "passkey_assertion":
-        return request.passkey_assertion.signature
-    return request.device_signature

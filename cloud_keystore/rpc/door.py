@@ -45,6 +45,10 @@ PASSCODE_METHODS = frozenset(
     "/cloudcard.authenticator.v1.AuthenticatorService/UseUnlockCode",
     "/cloudcard.registry.v1.CardService/CreateUnlockCode",
 }
+PIN_METHODS = frozenset(
+    f"/cloudcard.authenticator.v1.AppPinService/{verb}AppPin"
+    for verb in ("Choose", "Change", "Check", "Reset")
+)
 
 
 def patience() -> float:
@@ -154,6 +158,8 @@ class Door:
             self.limiter.admit("card", (card, fingerprint))
             if calls.current().method in PASSCODE_METHODS:
                 self.limiter.admit("passcode", (card, fingerprint))
+        elif calls.current().method in PIN_METHODS:
+            self.limiter.admit("passcode", ("", fingerprint))
         return fingerprint
 
     def _said(self, context: Context, fingerprint: bytes) -> str | None:

@@ -24,6 +24,7 @@ def test_every_method_is_called() -> None:
         "AdministrationService",
         "AuthenticatorService",
         "HolderService",
+        "AppPinService",
         "PeopleService",
         "CardService",
         "ClientService",

@@ -31,6 +31,7 @@ GIVEN = {
     ("audit", "cosign"): ("new", "--witness", "http://127.0.0.1:1", WITNESS.verifier_key),
     ("authenticator", "passcode"): ("some", "--passcode-stdin"),
     ("authenticator", "approve"): ("some", "--number", "11"),
+    ("authenticator", "questions", "yes"): ("some", "--number", "11"),
     ("authenticator", "portal", "password"): ("--password-stdin",),
     ("authenticator", "portal", "questions"): ("One?", "--answers-stdin"),
     ("ra", "account", "add"): ("some", r"CORP\ada"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from cloud_keystore.model.operations import Approval, Decision
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
 from cloudcard.authenticator.v1 import authenticator_pb2_grpc
-from cloudcard_tools.authenticator.phone import Phone, Ringing
+from cloudcard_tools.authenticator.phone import Asked, Phone, Ringing
 from cloudcard_tools.authenticator.screen import facts, show_documents
 from cloudcard_tools.authenticator.watching import Finished, Typed, Watch
 from cloudcard_tools.shared.failures import Failure
@@ -175,6 +176,27 @@ def test_many_documents_are_shown_some_at_a_time(
     assert [n for n in range(1, 251) if f"{n:>3}. item {n} " not in first + rest] == []
     assert rest.count("more: m shows") == 11
     assert not wired.keystore.decisions
+
+
+def test_what_the_portal_asks_no_longer_is_gone(
+    wired: Wired, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number that is typed late is for nothing, and never for another question."""
+    question, other = (pb.PortalQuestion(id=each, title="Log in?") for each in ("1", "2"))
+    watch = Watch(wired.phone, as_json=True)
+    for each in (
+        *(Asked((question,)), Asked((question,)), Asked(()), Typed("42")),
+        *(Asked((question, other)), Asked(()), Typed("42")),
+        Finished(),
+    ):
+        watch.happenings.put(each)
+    watch.run(StringIO())
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["event"], each.get("id") or each.get("operation")) for each in said] == [
+        ("watching", None),
+        *(("question", "1"), ("closed", "1"), ("nothing", None)),
+        *(("question", "2"), ("closed", "2"), ("nothing", None)),
+    ]
 
 
 def test_the_request_is_the_one_that_was_named(wired: Wired) -> None:

@@ -1,5 +1,5 @@
-"""App PINs: a phone that is a page asks its holder for one before it approves, if the holder wants
-that, and the keystore compares it: what is in the browser does not help to guess it.
+"""App PINs: a phone asks its holder for one before it approves, if the holder wants that, and the
+keystore compares it: what is kept on the phone does not help to guess it.
 
 Whoever has forgotten it gets a code from the registration authority, whose newest one alone counts,
 once. The code is of use on this phone alone, which the operator does not have.

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.people import Identity
+from cloud_keystore.model.portal.assents import AssentState
 from cloud_keystore.model.portal.questions import Question
 from cloud_keystore.people.devices import Devices
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.passwords import Passwords
 from cloud_keystore.people.portal.questions import Questions
 from cloud_keystore.people.portal.second_phones import SecondPhones
 from cloud_keystore.rpc.door import Door
+from cloud_keystore.rpc.holders import asked, evidence
 from cloud_keystore.rpc.refusals import Context
 from cloudcard.authenticator.v1 import holder_pb2 as pb
 from cloudcard.authenticator.v1 import holder_pb2_grpc
+
+ANSWERS = (pb.PORTAL_ANSWER_YES, pb.PORTAL_ANSWER_NO, pb.PORTAL_ANSWER_NOT_ME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
     addresses: Addresses
     portal_passwords: Passwords
     security_questions: Questions
+    assents: Assents
 
     async def ListDevices(
         self, _request: pb.ListDevicesRequest, context: Context
@@ -114,6 +121,31 @@ class HolderServicer(holder_pb2_grpc.HolderServiceServicer):
             context, lambda device: self.security_questions.set_own(chosen, device)
         )
         return pb.SetSecurityQuestionsResponse()
+
+    async def ListPortalQuestions(
+        self, _request: pb.ListPortalQuestionsRequest, context: Context
+    ) -> pb.ListPortalQuestionsResponse:
+        found = await self.door.call(context, self.assents.waiting)
+        return pb.ListPortalQuestionsResponse(questions=map(asked.question, found))
+
+    async def AnswerPortalQuestion(
+        self, request: pb.AnswerPortalQuestionRequest, context: Context
+    ) -> pb.AnswerPortalQuestionResponse:
+        state = await self.door.call(context, lambda device: self._answer(request, device))
+        return pb.AnswerPortalQuestionResponse(is_agreed=state is AssentState.AGREED)
+
+    def _answer(self, request: pb.AnswerPortalQuestionRequest, device: Identity) -> AssentState:
+        if request.answer not in ANSWERS:
+            raise InvalidInput("answer is neither YES, NO nor NOT_ME")
+        return self.assents.answer(
+            request.question_id,
+            request.number,
+            device,
+            agrees=request.answer == pb.PORTAL_ANSWER_YES,
+            is_me=request.answer != pb.PORTAL_ANSWER_NOT_ME,
+            signature=evidence.signature(request),
+            assertion=evidence.assertion(request),
+        )
 
 
 def _device(found: Identity, asking: Identity) -> pb.Device:

@@ -9,7 +9,7 @@ from cloud_keystore.border.table import ANY, NOBODY, Access, Each
 from cloud_keystore.custody.use.using_sessions import Used
 from cloud_keystore.model.people import Role
 from cloud_keystore.run.offering.log_in_access import LOG_INS, OIDC
-from cloud_keystore.run.offering.phone_access import PHONES
+from cloud_keystore.run.offering.phone_access import ASKED, PHONES
 from cloud_keystore.run.offering.portal_access import PORTAL
 from cloud_keystore.run.offering.seat_access import SEATS, SHARED_DEVICES, SHARED_DEVICES_REST
 from cloud_keystore.run.offering.visited import VISITED
@@ -103,6 +103,7 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "admitting.end": DEVICE,
         "sessions.list_open": DEVICE,
         "sessions.end": DEVICE,
+        **ASKED,
         "people.add_user": OPERATOR,
         "people.list_users": OPERATOR,
         "people.search": OPERATOR,

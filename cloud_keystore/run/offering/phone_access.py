@@ -1,4 +1,6 @@
-"""What the process of the pages can ask of custody for a phone about itself: part of its table."""
+"""What a phone can ask of custody about itself, in a terminal and on a page: parts of the tables of
+the main port and of the pages.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,23 @@ from cloud_keystore.border.table import Access
 from cloud_keystore.model.people import Role
 
 DEVICE = Role.DEVICE
-PHONES: Mapping[str, Access] = MappingProxyType(
+# What a phone is asked about the portal, and its PIN: on both.
+ASKED: Mapping[str, Access] = MappingProxyType(
     {
-        "admitting.list_open": DEVICE,
-        "admitting.end": DEVICE,
         "app_pins.look": DEVICE,
         "app_pins.choose": DEVICE,
         "app_pins.change": DEVICE,
         "app_pins.check": DEVICE,
         "app_pins.reset": DEVICE,
+        "assents.waiting": DEVICE,
+        "assents.answer": DEVICE,
+    }
+)
+PHONES: Mapping[str, Access] = MappingProxyType(
+    {
+        **ASKED,
+        "admitting.list_open": DEVICE,
+        "admitting.end": DEVICE,
         "callers.heard": DEVICE,
         "renewing.renew_same": DEVICE,
         "surveys.find": DEVICE,

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from cloud_keystore.border.table import NOBODY, Access
 from cloud_keystore.model.people import Role
 
-HOLDER, DEVICE = Role.HOLDER, Role.DEVICE
+HOLDER = Role.HOLDER
 
 PORTAL: Mapping[str, Access] = MappingProxyType(
     {
@@ -44,8 +44,6 @@ PORTAL: Mapping[str, Access] = MappingProxyType(
         "portal_passkeys.ask_new": HOLDER,
         "portal_passkeys.add": HOLDER,
         "portal_passkeys.remove_own": HOLDER,
-        "assents.waiting": DEVICE,
-        "assents.answer": DEVICE,
         "holdings.show": HOLDER,
         "holdings.events": HOLDER,
         "holdings.end_session": HOLDER,

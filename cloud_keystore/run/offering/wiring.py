@@ -22,6 +22,7 @@ from cloud_keystore.rpc.enrolment import EnrolmentServicer, RenewalServicer
 from cloud_keystore.rpc.finding import FindingServicer
 from cloud_keystore.rpc.gathering import Ask, Gatherer
 from cloud_keystore.rpc.holders.own import HolderServicer
+from cloud_keystore.rpc.holders.pins import AppPinServicer
 from cloud_keystore.rpc.identities import IdentityServicer
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.rpc.organisations import OrganisationServicer
@@ -51,6 +52,8 @@ from cloudcard.authenticator.v1 import (
     authenticator_pb2_grpc,
     holder_pb2,
     holder_pb2_grpc,
+    pins_pb2,
+    pins_pb2_grpc,
 )
 from cloudcard.enrolment.v1 import enrolment_pb2_grpc, renewal_pb2, renewal_pb2_grpc
 from cloudcard.registry.v1 import (
@@ -102,6 +105,7 @@ FILES = (
     administration_pb2,
     authenticator_pb2,
     holder_pb2,
+    pins_pb2,
     people_pb2,
     cards_pb2,
     organisations_pb2,
@@ -187,6 +191,7 @@ def add_services(
             surveys=our.surveys,
             phones=our.phones,
             alerts=our.alerts,
+            assents=our.assents,
             passcodes=our.passcodes,
             deciding=our.deciding,
             admitting=our.admitting,
@@ -204,8 +209,12 @@ def add_services(
             addresses=our.addresses,
             portal_passwords=our.portal_passwords,
             security_questions=our.security_questions,
+            assents=our.assents,
         ),
         server,
+    )
+    pins_pb2_grpc.add_AppPinServiceServicer_to_server(
+        AppPinServicer(door=door(Role.DEVICE), pins=our.app_pins), server
     )
     operators = door(Role.OPERATOR)
     people_pb2_grpc.add_PeopleServiceServicer_to_server(

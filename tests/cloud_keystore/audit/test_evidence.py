@@ -24,6 +24,8 @@ from cloud_keystore.cards.issuing import Issuing
 from cloud_keystore.model.directories.entries import Said
 from cloud_keystore.model.errors import KeyBackendUnavailable
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.portal.factors import Factor
+from cloud_keystore.model.rights.visits import OWN_PREFIX, text_sha256
 from cloud_keystore.storage.engine import Database
 from cloudcard.administration.v1 import administration_pb2, administration_pb2_grpc
 from cloudcard.approval.v1 import approval_pb2
@@ -70,8 +72,9 @@ from support.fake_token import on_token
 from support.keystore_process import PASSCODE, KeystoreProcess, Workstation, administrator
 from support.keystore_world import OPERATOR, World, new_world
 from support.mail_server import MailServer, options_to, serving
+from support.outbox import Told
 from support.polling import until
-from support.portal import EMAIL, OTHER, QUESTIONS
+from support.portal import EMAIL, OTHER, PASSWORD, QUESTIONS, Portal
 from support.registry import Registry
 from support.schema import METHODS
 
@@ -224,8 +227,17 @@ TOLD_OF_DIRECTORIES: dict[str, Kind] = {
     "DirectoryService.DecideDifference": Kind.DIRECTORY_DECIDED,
 }
 
-# What is called about a phone that asks for a PIN, which only pages do.
-TOLD_OF_PAGES: dict[str, Kind] = {"IdentityService.CreateAppPinCode": Kind.APP_PIN_CODE_MADE}
+# What is called about a phone that asks for a PIN.
+TOLD_OF_PINS: dict[str, Kind] = {
+    "AppPinService.ChooseAppPin": Kind.APP_PIN_SET,
+    "AppPinService.ChangeAppPin": Kind.APP_PIN_CHANGED,
+    "AppPinService.CheckAppPin": Kind.APP_PIN_WRONG,
+    "AppPinService.ResetAppPin": Kind.APP_PIN_RESET,
+    "IdentityService.CreateAppPinCode": Kind.APP_PIN_CODE_MADE,
+}
+
+# What a phone is asked about the portal.
+TOLD_OF_PORTAL: dict[str, Kind] = {"HolderService.AnswerPortalQuestion": Kind.ASSENT_AGREED}
 
 UNTOLD: dict[str, str] = {
     "AdministrationService.RequestChallenge": "opens nothing; its answer is told",
@@ -249,6 +261,8 @@ UNTOLD: dict[str, str] = {
     },
     "HolderService.GetPortalAccess": "reads",
     "HolderService.ListDevices": "reads",
+    "HolderService.ListPortalQuestions": "reads",
+    "AppPinService.GetAppPin": "reads",
     **{
         f"PeopleService.{name}": "reads"
         for name in ("ListUsers", "SearchUsers", "ListPending", "ListExpiring")
@@ -297,7 +311,10 @@ UNDELIVERED = b'"alert":"undelivered"'
 
 def test_every_method_is_in_a_table() -> None:
     methods = {f"{method.containing_service.name}.{method.name}" for method in METHODS}
-    tables = (TOLD, TOLD_LATER, TOLD_OF_FAILED, TOLD_OF_DIRECTORIES, TOLD_OF_PAGES, UNTOLD)
+    tables = (
+        *(TOLD, TOLD_LATER, TOLD_OF_FAILED, TOLD_OF_DIRECTORIES, TOLD_OF_PINS, TOLD_OF_PORTAL),
+        UNTOLD,
+    )
     assert sorted(methods) == sorted(name for table in tables for name in table)
 
 
@@ -578,12 +595,28 @@ def test_what_is_decided_about_a_directory_is_told(world: World) -> None:
         assert [entry.actor for entry in world.journal(kind)] == [OPERATOR]
 
 
-def test_codes_for_the_pins_of_pages_are_told(world: World) -> None:
+def test_the_pins_of_phones_are_told(world: World) -> None:
     _, phone = world.user()
-    world.app_pins.choose(b"246802", phone.identity)
-    world.app_pins.make_code(phone.identity.id, actor=OPERATOR)
-    for kind in TOLD_OF_PAGES.values():
-        assert [entry.actor for entry in world.journal(kind)] == [OPERATOR]
+    own = phone.identity
+    world.app_pins.choose(b"246802", own)
+    world.app_pins.change(b"246802", b"975310", own)
+    world.app_pins.check(b"246802", "a request", own)
+    code = world.app_pins.make_code(own.id, actor=OPERATOR).code
+    world.app_pins.reset(code.encode(), b"246802", own)
+    for kind in TOLD_OF_PINS.values():
+        actor = OPERATOR if kind is Kind.APP_PIN_CODE_MADE else own.actor
+        assert [entry.actor for entry in world.journal(kind)] == [actor]
+
+
+def test_answers_to_the_portal_are_told(world: World) -> None:
+    portal = Portal.open(Told(world))
+    step = world.portal_visits.ask(EMAIL, PASSWORD)
+    assert step is not None
+    secret = world.portal_visits.begin(step.text, portal.code()).secret
+    holder = world.portal_visits.find(text_sha256(OWN_PREFIX, secret) or b"")
+    assert portal.say_yes(world.log_in_factors.ask(Factor.PHONE, holder).number)
+    for kind in TOLD_OF_PORTAL.values():
+        assert [entry.actor for entry in world.journal(kind)] == [portal.phone.identity.actor]
 
 
 def _renew(channel: grpc.Channel, own: identity.Identity) -> None:

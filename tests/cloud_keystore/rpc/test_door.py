@@ -23,11 +23,11 @@ from cloud_keystore.model.tracing import TRACE_ID
 from cloud_keystore.observability.metrics import Metrics
 from cloud_keystore.people.callers import Callers
 from cloud_keystore.rpc.calls import CALL, Call
-from cloud_keystore.rpc.door import CHUNK_BYTES, PASSCODE_METHODS, Door, patience
+from cloud_keystore.rpc.door import CHUNK_BYTES, PASSCODE_METHODS, PIN_METHODS, Door, patience
 from cloud_keystore.rpc.limits import Limiter
 from cloud_keystore.storage import operations, people
 from cloudcard.audit.v1 import audit_pb2
-from cloudcard.authenticator.v1 import authenticator_pb2
+from cloudcard.authenticator.v1 import authenticator_pb2, pins_pb2
 from cloudcard.registry.v1 import cards_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from support.keystore_world import Enrolled, World
@@ -175,6 +175,22 @@ def test_passcodes_of_a_card_have_a_narrower_limit(world: World, pc: Enrolled, v
     assert answers == [OK, OK, TOO_MANY, OK]
     assert ask(door, pc, method, "2000") == OK
     assert ask(door, pc, GET_CARD, "1000") == OK
+
+
+@pytest.mark.parametrize("method", sorted(PIN_METHODS))
+def test_pins_of_phones_have_the_limit_of_passcodes(
+    world: World, ada: tuple[User, Enrolled], method: str
+) -> None:
+    door = new_door(world, Role.DEVICE, passcode=2)
+    phone, other = ada[1], world.user("Bo")[1]
+    answers = [ask(door, each, method) for each in (phone, phone, phone, other)]
+    assert answers == [OK, OK, TOO_MANY, OK]
+
+
+def test_every_pin_method_is_one_of_a_service() -> None:
+    service = pins_pb2.DESCRIPTOR.services_by_name["AppPinService"]
+    tried = {f"/{service.full_name}/{each.name}" for each in service.methods}
+    assert tried - PIN_METHODS == {f"/{service.full_name}/GetAppPin"}
 
 
 def test_every_passcode_method_is_one_of_a_service() -> None:

@@ -22,6 +22,7 @@ from cloud_keystore.model.fields.emails import LONGEST_EMAIL
 from cloud_keystore.model.fields.texts import LONGEST_DISPLAY_NAME, LONGEST_LABEL
 from cloud_keystore.model.journal import Entry, Kind, encode, identifiers
 from cloud_keystore.model.people import LONGEST_UPN
+from cloud_keystore.model.portal import assents
 from cloud_keystore.model.profiles import PROFILES
 from cloud_keystore.model.surveys.answers import LONGEST_TEXT, MOST_COMMENTS
 from cloud_keystore.rpc import audit
@@ -87,6 +88,21 @@ WHOLE: Mapping[str, Message] = {
     "cloudcard.authenticator.v1.HolderService.ListDevices": (
         holder_pb2.ListDevicesResponse(
             devices=[holder_pb2.Device(id=ID, display_name=LABEL, is_this=True)] * OF_ONE_PERSON
+        )
+    ),
+    "cloudcard.authenticator.v1.HolderService.ListPortalQuestions": (
+        holder_pb2.ListPortalQuestionsResponse(
+            questions=[
+                authenticator_pb2.PortalQuestion(
+                    id=ID,
+                    subject=subject,
+                    card_serial=SERIAL,
+                    title=title.format(card=SERIAL),
+                    text=text,
+                )
+                for subject, (title, text) in assents.WORDS.items()
+            ]
+            * assents.MOST
         )
     ),
     "cloudcard.registry.v1.PeopleService.GetUser": people_pb2.GetUserResponse(

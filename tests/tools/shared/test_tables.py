@@ -64,8 +64,9 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
 }
 # They measure for longer, with pcscd or a keystore of their own; their tables hold figures only.
 MEASURING = {"bench apdu", "bench sign"}
-# It shows tables only of a database from before there were codes (test_operations_guide.py).
-ONCE = {"keys authenticate"}
+# They show tables only of a database from before there were codes (test_operations_guide.py), and
+# while the portal asks (test_portal_questions.py).
+ONCE = {"keys authenticate", "authenticator questions list"}
 NOBODY_TAKES_MAIL = options_to(MailServer(port=9))
 
 Printed = tuple[Sequence[Column], Sequence[Sequence[str | Text]]]

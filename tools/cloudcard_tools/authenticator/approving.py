@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from cloudcard.authenticator.v1 import authenticator_pb2
+from cloudcard.authenticator.v1 import authenticator_pb2, holder_pb2
 from cloudcard.enrolment.v1 import enrolment_pb2, enrolment_pb2_grpc
 from cloudcard_tools.authenticator import passkey
 from cloudcard_tools.enrolment.spending import TIMEOUT_SECONDS, Files
@@ -30,6 +30,7 @@ NATIVE_FILE = "approval.pem"
 PASSKEY_FILE = "passkey.json"
 
 Private: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+Signed: TypeAlias = authenticator_pb2.DecideRequest | holder_pb2.AnswerPortalQuestionRequest
 
 
 @unique
@@ -48,7 +49,7 @@ class Approver:
 
     identity: Identity
 
-    def decide(self, request: authenticator_pb2.DecideRequest, statement: bytes) -> None:
+    def decide(self, request: Signed, statement: bytes) -> None:
         """Sign a statement, and put the evidence into the request."""
         kept = self.identity.folder / PASSKEY_FILE
         if not kept.exists():

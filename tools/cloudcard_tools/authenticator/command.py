@@ -20,7 +20,9 @@ from cloudcard_tools.authenticator.choosing import Given
 from cloudcard_tools.authenticator.nps import nps
 from cloudcard_tools.authenticator.phone import ROLE, Phone, Ringing
 from cloudcard_tools.authenticator.phones import phones
+from cloudcard_tools.authenticator.pin import permit, pin, pin_stdin_option
 from cloudcard_tools.authenticator.portal import portal
+from cloudcard_tools.authenticator.questions import questions
 from cloudcard_tools.authenticator.scanning import read_code
 from cloudcard_tools.authenticator.screen import facts, reported, show, show_documents
 from cloudcard_tools.authenticator.sessions import sessions
@@ -68,6 +70,7 @@ Examples:
   cloudcard authenticator approve 0192f3a1 --number 42
   cloudcard authenticator deny 0192f3a1
   cloudcard authenticator not-me 0192f3a1
+  cloudcard authenticator questions yes log-in --number 42
 """
 )
 def authenticator() -> None:
@@ -153,14 +156,16 @@ def passcode(card: str, given: str | None, passcode_stdin: bool, caller: Caller)
 
 @authenticator.command()
 @click.argument("card")
+@pin_stdin_option
 @caller_options(ROLE)
-def unlock(card: str, caller: Caller) -> None:
+def unlock(card: str, pin_stdin: bool, caller: Caller) -> None:
     """Agree that the registration authority unlocks CARD, a serial number or its beginning.
 
     Do it only if you have asked for it: it gives three more tries at the passcode.
     """
     with phone(caller) as own:
         serial = find(partial(_own, own.cards()), Sort.CARD, card, words=OWN_CARDS)
+        permit(own, serial, from_stdin=pin_stdin)
         unlocked = own.unlock(serial)
     caller.print_facts(_card(unlocked), CARD_COLUMNS)
 
@@ -176,8 +181,9 @@ def watch(caller: Caller) -> None:
 @authenticator.command()
 @click.argument("operation")
 @click.option("--number", required=True, help="The two digits shown at the workstation.")
+@pin_stdin_option
 @caller_options(ROLE)
-def approve(operation: str, number: str, caller: Caller) -> None:
+def approve(operation: str, number: str, pin_stdin: bool, caller: Caller) -> None:
     """Approve the request OPERATION, an identifier or its beginning. There is one guess at the
     number.
     """
@@ -185,6 +191,7 @@ def approve(operation: str, number: str, caller: Caller) -> None:
         raise click.BadParameter("the number has two digits", param_hint="--number")
     with phone(caller) as own:
         ringing = own.find(operation)
+        permit(own, ringing.operation_id, from_stdin=pin_stdin)
         _finish(ringing, own.approve(ringing, number), "approved", as_json=caller.as_json)
 
 
@@ -220,8 +227,9 @@ def not_me(operation: str, caller: Caller) -> None:
     help="Deny, because somebody else made the request.",
 )
 @click.option("--card", default="", help="To sign in, the card; by default the one issued last.")
+@pin_stdin_option
 @caller_options(ROLE)
-def scan(source: str, decision: str | None, card: str, caller: Caller) -> None:
+def scan(source: str, decision: str | None, card: str, pin_stdin: bool, caller: Caller) -> None:
     """Scan a QR code and decide on its request. SOURCE is the code's text or a picture of it."""
     text = read_code(source)
     if decision is None and not sys.stdin.isatty():
@@ -238,6 +246,7 @@ def scan(source: str, decision: str | None, card: str, caller: Caller) -> None:
             decision = "yes" if click.confirm("Approve?", err=caller.as_json) else "deny"
         match decision:
             case "yes":
+                permit(own, ringing.operation_id, from_stdin=pin_stdin)
                 _finish(ringing, own.approve(ringing, ""), "approved", as_json=caller.as_json)
             case "deny":
                 _finish(ringing, own.deny(ringing), "denied", as_json=caller.as_json)
@@ -251,6 +260,8 @@ authenticator.add_command(nps)
 authenticator.add_command(number.phone)
 authenticator.add_command(portal)
 authenticator.add_command(phones)
+authenticator.add_command(questions)
+authenticator.add_command(pin)
 
 
 def _card(message: HolderCard) -> Row:

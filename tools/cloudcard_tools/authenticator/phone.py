@@ -15,7 +15,13 @@ from google.protobuf.message import DecodeError
 
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
-from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard.authenticator.v1 import (
+    authenticator_pb2_grpc,
+    holder_pb2,
+    holder_pb2_grpc,
+    pins_pb2,
+    pins_pb2_grpc,
+)
 from cloudcard_tools.authenticator.approving import Approver
 from cloudcard_tools.shared.failures import Failure, IdentityUnusable
 from cloudcard_tools.shared.identity import Identity
@@ -25,10 +31,15 @@ ROLE = "authenticator"
 TIMEOUT_SECONDS = 10.0
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
+ASSENT_DOMAIN = b"cloudcard assent v1\0"
 USE_VERSION = 2  # of payloads: of uses and sessions of a key
 SIGN_IN_VERSION = 3
 DOCUMENTS_VERSION = 4  # of uses of a key for documents that are listed
-CAPABILITIES = (pb.CAPABILITY_SIGN_IN, pb.CAPABILITY_DOCUMENTS)
+CAPABILITIES = (
+    pb.CAPABILITY_SIGN_IN,
+    pb.CAPABILITY_DOCUMENTS,
+    pb.CAPABILITY_PORTAL_QUESTIONS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,14 @@ class Warned:
     text: str
 
 
-Event: TypeAlias = Ringing | Closed | Warned
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that the phone is asked about the portal now."""
+
+    questions: tuple[pb.PortalQuestion, ...]
+
+
+Event: TypeAlias = Ringing | Closed | Warned | Asked
 
 
 class Phone:
@@ -83,6 +101,8 @@ class Phone:
             )
         self._request_key = key
         self._stub = authenticator_pb2_grpc.AuthenticatorServiceStub(channel)
+        self._own = holder_pb2_grpc.HolderServiceStub(channel)
+        self._pins = pins_pb2_grpc.AppPinServiceStub(channel)
 
     def watch(self) -> Iterator[Event]:
         """Yield what waits now, and every change from now on. Ends by raising grpc.RpcError."""
@@ -96,6 +116,8 @@ class Phone:
                 case "alert":
                     alert = response.alert
                     yield Warned(alert.id, alert.card_serial, alert.text)
+                case "questions":
+                    yield Asked(tuple(response.questions.questions))
 
     def find(self, operation_id: str) -> Ringing:
         """One request that waits, by its operation or the beginning of its identifier. Raises
@@ -131,6 +153,58 @@ class Phone:
         Returns the state.
         """
         return self._decide(ringing, pb.DECISION_NOT_ME, "")
+
+    def questions(self) -> list[pb.PortalQuestion]:
+        """What the phone is asked about the portal now."""
+        request = holder_pb2.ListPortalQuestionsRequest()
+        return list(self._own.ListPortalQuestions(request, timeout=TIMEOUT_SECONDS).questions)
+
+    def say_yes(self, question_id: str, number: str) -> bool:
+        """Agree to a question with the number that the portal shows. Returns whether it was that
+        number.
+        """
+        digits = number.encode("ascii")
+        statement = ASSENT_DOMAIN + bytes((len(digits),)) + digits + question_id.encode("ascii")
+        request = holder_pb2.AnswerPortalQuestionRequest(
+            question_id=question_id, answer=holder_pb2.PORTAL_ANSWER_YES, number=number
+        )
+        self._approver.decide(request, statement)
+        agreed: bool = self._own.AnswerPortalQuestion(request, timeout=TIMEOUT_SECONDS).is_agreed
+        return agreed
+
+    def say_no(self, question_id: str, *, is_me: bool) -> None:
+        """Do not agree to a question; if it is not the holder who is at the portal, everybody is
+        logged out there.
+        """
+        answer = holder_pb2.PORTAL_ANSWER_NO if is_me else holder_pb2.PORTAL_ANSWER_NOT_ME
+        request = holder_pb2.AnswerPortalQuestionRequest(question_id=question_id, answer=answer)
+        self._own.AnswerPortalQuestion(request, timeout=TIMEOUT_SECONDS)
+
+    def asks_for_pin(self) -> bool:
+        """Whether this phone asks for a PIN before a yes."""
+        try:
+            is_set: bool = self._pins.GetAppPin(
+                pins_pb2.GetAppPinRequest(), timeout=TIMEOUT_SECONDS
+            ).is_set
+        except grpc.RpcError as error:
+            # A keystore from before programs could ask for one does not know the call.
+            if code(error) is not grpc.StatusCode.UNIMPLEMENTED:
+                raise
+            return False
+        return is_set
+
+    def check_pin(self, pin: str, request_id: str) -> None:
+        """Give the PIN for a yes to something. Raises Failure if it is wrong."""
+        request = pins_pb2.CheckAppPinRequest(pin=pin.encode(), request_id=request_id)
+        result = self._pins.CheckAppPin(request, timeout=TIMEOUT_SECONDS).result
+        if result.is_right:
+            return
+        if result.tries_left:
+            raise Failure(f"the PIN of this phone is wrong: tries left: {result.tries_left}")
+        raise Failure(
+            "the PIN of this phone is locked: ask your registration authority for a code, and "
+            "choose another one with it (cloudcard authenticator pin --code)"
+        )
 
     def cards(self) -> list[pb.HolderCard]:
         """The holder's cards."""

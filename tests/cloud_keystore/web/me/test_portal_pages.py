@@ -12,6 +12,8 @@ from playwright.sync_api import Page, expect
 
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
+from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from support import mail_server, pictures
 from support.accessibility import check
@@ -257,6 +259,31 @@ def test_a_phone_with_a_passkey_agrees_by_it_alone(ada: Ada) -> None:
         expect(phone.get_by_text("It needs your finger, face or PIN.")).to_be_visible()
         finger.is_right(True)
         agree(phone, page, title)
+
+
+def test_what_another_phone_has_answered_waits_no_longer(ada: Ada) -> None:
+    """Also if the page could not be told, because it had lost its connection."""
+    identities = ada.site.keystore.registry.identities
+    asked = identities_pb2.CreateDeviceTokenRequest(user_id=ada.user_id)
+    tokens = [identities.CreateDeviceToken(asked).device_token.text for _ in range(2)]
+    terminal = spending.enrol(tokens[1], ada.phone.folder.with_suffix(".2"), "authenticator", "2")
+    stream, again = "**/authenticator/v1/requests", "dispatchEvent(new Event('online'))"
+    with ada.site.page() as phone, ada.page() as page, identity.channel(terminal) as channel:
+        ada.site.enrol(phone, tokens[0])
+        page.goto(f"{ada.site.origin}/me/log-in-by")
+        page.get_by_label("A yes of my authenticator").check()
+        page.get_by_role("button", name="Go on").click()
+        expect(phone.get_by_role("heading", name="A question is waiting")).to_be_visible()
+        phone.route(stream, lambda route: route.abort())
+        phone.evaluate(again)
+        expect(phone.get_by_text(re.compile("be reached|is offline"))).to_be_visible()
+        own = Phone(terminal, channel)
+        (question,) = own.questions()
+        own.say_no(question.id, is_me=True)
+        phone.unroute(stream)
+        phone.evaluate(again)
+        expect(phone.get_by_role("heading", name="No request is waiting")).to_be_visible()
+        expect(phone.get_by_role("heading", name=question.title)).to_have_count(0)
 
 
 def test_a_passkey_is_added_and_logs_in_with_the_password(ada: Ada) -> None:

@@ -65,6 +65,8 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     """Requests whose payload is a sign-in (version 3)."""
     CAPABILITY_DOCUMENTS: _Capability.ValueType  # 2
     """Requests whose payload lists documents (version 4)."""
+    CAPABILITY_PORTAL_QUESTIONS: _Capability.ValueType  # 3
+    """What the holder does at the portal and this device is asked about (PortalQuestions)."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """Capability is something that a client understands and earlier ones do not. The keystore sends nothing of the kind to a
@@ -77,6 +79,8 @@ CAPABILITY_SIGN_IN: Capability.ValueType  # 1
 """Requests whose payload is a sign-in (version 3)."""
 CAPABILITY_DOCUMENTS: Capability.ValueType  # 2
 """Requests whose payload lists documents (version 4)."""
+CAPABILITY_PORTAL_QUESTIONS: Capability.ValueType  # 3
+"""What the holder does at the portal and this device is asked about (PortalQuestions)."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
 
 @_typing.final
@@ -142,6 +146,7 @@ class WatchRequestsResponse(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     ALERT_FIELD_NUMBER: _builtins.int
+    QUESTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> Global___Request:
         """A request waits for the holder: ring."""
@@ -154,22 +159,103 @@ class WatchRequestsResponse(_message.Message):
     def alert(self) -> Global___HolderAlert:
         """Somebody may be attacking a card of the holder."""
 
+    @_builtins.property
+    def questions(self) -> Global___PortalQuestions:
+        """What the device is asked about the portal has changed."""
+
     def __init__(
         self,
         *,
         request: Global___Request | None = ...,
         closed: Global___ClosedRequest | None = ...,
         alert: Global___HolderAlert | None = ...,
+        questions: Global___PortalQuestions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "questions", b"questions", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "questions", b"questions", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["request", "closed", "alert"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["request", "closed", "alert", "questions"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WatchRequestsResponse: _TypeAlias = WatchRequestsResponse  # noqa: Y015
+
+@_typing.final
+class PortalQuestions(_message.Message):
+    """PortalQuestions is all that the device is asked now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortalQuestion]:
+        """The questions, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        questions: _abc.Iterable[Global___PortalQuestion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["questions", b"questions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortalQuestions: _TypeAlias = PortalQuestions  # noqa: Y015
+
+@_typing.final
+class PortalQuestion(_message.Message):
+    """PortalQuestion is about what the holder does at the portal. The number that is typed for a yes is on the portal's
+    page alone.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ANSWER_UNTIL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier, a UUID."""
+    subject: _builtins.str
+    """What it is about: "log-in", "factor", "passcode" or "renewal"."""
+    card_serial: _builtins.str
+    """Serial number of the card; empty if it is about none."""
+    title: _builtins.str
+    """The question, in words."""
+    text: _builtins.str
+    """What a yes leads to, in words."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked."""
+
+    @_builtins.property
+    def answer_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it can be answered."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        card_serial: _builtins.str = ...,
+        title: _builtins.str = ...,
+        text: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        answer_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_until", b"answer_until", "create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_until", b"answer_until", "card_serial", b"card_serial", "create_time", b"create_time", "id", b"id", "subject", b"subject", "text", b"text", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortalQuestion: _TypeAlias = PortalQuestion  # noqa: Y015
 
 @_typing.final
 class HolderAlert(_message.Message):

@@ -22,56 +22,67 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from cloudcard.authenticator.v1 import authenticator_pb2 as cloudcard_dot_authenticator_dot_v1_dot_authenticator__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cloudcard/authenticator/v1/holder.proto\x12\x1a\x63loudcard.authenticator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"l\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07is_this\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListDevicesRequest\"J\n\x13ListDevicesResponse\x12\x33\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\".cloudcard.authenticator.v1.Device\"(\n\x13RemoveDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"J\n\x14RemoveDeviceResponse\x12\x32\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\".cloudcard.authenticator.v1.Device\"\x17\n\x15SendDeviceCodeRequest\"X\n\x16SendDeviceCodeResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x13InviteDeviceRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"j\n\x14InviteDeviceResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntries_left\x18\x03 \x01(\r\"\x18\n\x16SendAddressCodeRequest\"Y\n\x17SendAddressCodeResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x14VerifyAddressRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"O\n\x15VerifyAddressResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x13\n\x0bis_verified\x18\x02 \x01(\x08\x12\x12\n\ntries_left\x18\x03 \x01(\r\"\x18\n\x16GetPortalAccessRequest\"\xac\x01\n\x17GetPortalAccessResponse\x12\x12\n\nis_offered\x18\x01 \x01(\x08\x12\x16\n\x0e\x61nswers_needed\x18\x02 \x01(\r\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x19\n\x11is_email_verified\x18\x04 \x01(\x08\x12\x14\n\x0chas_password\x18\x05 \x01(\x08\x12\x11\n\tquestions\x18\x06 \x03(\t\x12\x12\n\nnext_email\x18\x07 \x01(\t\",\n\x18SetPortalPasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\"E\n\x19SetPortalPasswordResponse\x12\x0e\n\x06is_set\x18\x01 \x01(\x08\x12\x18\n\x10policy_violation\x18\x02 \x01(\t\"4\n\x10SecurityQuestion\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\"^\n\x1bSetSecurityQuestionsRequest\x12?\n\tquestions\x18\x01 \x03(\x0b\x32,.cloudcard.authenticator.v1.SecurityQuestion\"\x1e\n\x1cSetSecurityQuestionsResponse2\xdb\x08\n\rHolderService\x12n\n\x0bListDevices\x12..cloudcard.authenticator.v1.ListDevicesRequest\x1a/.cloudcard.authenticator.v1.ListDevicesResponse\x12q\n\x0cRemoveDevice\x12/.cloudcard.authenticator.v1.RemoveDeviceRequest\x1a\x30.cloudcard.authenticator.v1.RemoveDeviceResponse\x12w\n\x0eSendDeviceCode\x12\x31.cloudcard.authenticator.v1.SendDeviceCodeRequest\x1a\x32.cloudcard.authenticator.v1.SendDeviceCodeResponse\x12q\n\x0cInviteDevice\x12/.cloudcard.authenticator.v1.InviteDeviceRequest\x1a\x30.cloudcard.authenticator.v1.InviteDeviceResponse\x12z\n\x0fSendAddressCode\x12\x32.cloudcard.authenticator.v1.SendAddressCodeRequest\x1a\x33.cloudcard.authenticator.v1.SendAddressCodeResponse\x12t\n\rVerifyAddress\x12\x30.cloudcard.authenticator.v1.VerifyAddressRequest\x1a\x31.cloudcard.authenticator.v1.VerifyAddressResponse\x12z\n\x0fGetPortalAccess\x12\x32.cloudcard.authenticator.v1.GetPortalAccessRequest\x1a\x33.cloudcard.authenticator.v1.GetPortalAccessResponse\x12\x80\x01\n\x11SetPortalPassword\x12\x34.cloudcard.authenticator.v1.SetPortalPasswordRequest\x1a\x35.cloudcard.authenticator.v1.SetPortalPasswordResponse\x12\x89\x01\n\x14SetSecurityQuestions\x12\x37.cloudcard.authenticator.v1.SetSecurityQuestionsRequest\x1a\x38.cloudcard.authenticator.v1.SetSecurityQuestionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'cloudcard/authenticator/v1/holder.proto\x12\x1a\x63loudcard.authenticator.v1\x1a.cloudcard/authenticator/v1/authenticator.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"l\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07is_this\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListDevicesRequest\"J\n\x13ListDevicesResponse\x12\x33\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\".cloudcard.authenticator.v1.Device\"(\n\x13RemoveDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"J\n\x14RemoveDeviceResponse\x12\x32\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\".cloudcard.authenticator.v1.Device\"\x17\n\x15SendDeviceCodeRequest\"X\n\x16SendDeviceCodeResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x13InviteDeviceRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"j\n\x14InviteDeviceResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntries_left\x18\x03 \x01(\r\"\x18\n\x16SendAddressCodeRequest\"Y\n\x17SendAddressCodeResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x14VerifyAddressRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"O\n\x15VerifyAddressResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x13\n\x0bis_verified\x18\x02 \x01(\x08\x12\x12\n\ntries_left\x18\x03 \x01(\r\"\x18\n\x16GetPortalAccessRequest\"\xac\x01\n\x17GetPortalAccessResponse\x12\x12\n\nis_offered\x18\x01 \x01(\x08\x12\x16\n\x0e\x61nswers_needed\x18\x02 \x01(\r\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x19\n\x11is_email_verified\x18\x04 \x01(\x08\x12\x14\n\x0chas_password\x18\x05 \x01(\x08\x12\x11\n\tquestions\x18\x06 \x03(\t\x12\x12\n\nnext_email\x18\x07 \x01(\t\",\n\x18SetPortalPasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\"E\n\x19SetPortalPasswordResponse\x12\x0e\n\x06is_set\x18\x01 \x01(\x08\x12\x18\n\x10policy_violation\x18\x02 \x01(\t\"4\n\x10SecurityQuestion\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\"^\n\x1bSetSecurityQuestionsRequest\x12?\n\tquestions\x18\x01 \x03(\x0b\x32,.cloudcard.authenticator.v1.SecurityQuestion\"\x1e\n\x1cSetSecurityQuestionsResponse\"\x1c\n\x1aListPortalQuestionsRequest\"\\\n\x1bListPortalQuestionsResponse\x12=\n\tquestions\x18\x01 \x03(\x0b\x32*.cloudcard.authenticator.v1.PortalQuestion\"\xef\x01\n\x1b\x41nswerPortalQuestionRequest\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x38\n\x06\x61nswer\x18\x02 \x01(\x0e\x32(.cloudcard.authenticator.v1.PortalAnswer\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x1a\n\x10\x64\x65vice_signature\x18\x04 \x01(\x0cH\x00\x12I\n\x11passkey_assertion\x18\x05 \x01(\x0b\x32,.cloudcard.authenticator.v1.PasskeyAssertionH\x00\x42\n\n\x08\x65vidence\"1\n\x1c\x41nswerPortalQuestionResponse\x12\x11\n\tis_agreed\x18\x01 \x01(\x08*t\n\x0cPortalAnswer\x12\x1d\n\x19PORTAL_ANSWER_UNSPECIFIED\x10\x00\x12\x15\n\x11PORTAL_ANSWER_YES\x10\x01\x12\x14\n\x10PORTAL_ANSWER_NO\x10\x02\x12\x18\n\x14PORTAL_ANSWER_NOT_ME\x10\x03\x32\xf0\n\n\rHolderService\x12n\n\x0bListDevices\x12..cloudcard.authenticator.v1.ListDevicesRequest\x1a/.cloudcard.authenticator.v1.ListDevicesResponse\x12q\n\x0cRemoveDevice\x12/.cloudcard.authenticator.v1.RemoveDeviceRequest\x1a\x30.cloudcard.authenticator.v1.RemoveDeviceResponse\x12w\n\x0eSendDeviceCode\x12\x31.cloudcard.authenticator.v1.SendDeviceCodeRequest\x1a\x32.cloudcard.authenticator.v1.SendDeviceCodeResponse\x12q\n\x0cInviteDevice\x12/.cloudcard.authenticator.v1.InviteDeviceRequest\x1a\x30.cloudcard.authenticator.v1.InviteDeviceResponse\x12z\n\x0fSendAddressCode\x12\x32.cloudcard.authenticator.v1.SendAddressCodeRequest\x1a\x33.cloudcard.authenticator.v1.SendAddressCodeResponse\x12t\n\rVerifyAddress\x12\x30.cloudcard.authenticator.v1.VerifyAddressRequest\x1a\x31.cloudcard.authenticator.v1.VerifyAddressResponse\x12z\n\x0fGetPortalAccess\x12\x32.cloudcard.authenticator.v1.GetPortalAccessRequest\x1a\x33.cloudcard.authenticator.v1.GetPortalAccessResponse\x12\x80\x01\n\x11SetPortalPassword\x12\x34.cloudcard.authenticator.v1.SetPortalPasswordRequest\x1a\x35.cloudcard.authenticator.v1.SetPortalPasswordResponse\x12\x89\x01\n\x14SetSecurityQuestions\x12\x37.cloudcard.authenticator.v1.SetSecurityQuestionsRequest\x1a\x38.cloudcard.authenticator.v1.SetSecurityQuestionsResponse\x12\x86\x01\n\x13ListPortalQuestions\x12\x36.cloudcard.authenticator.v1.ListPortalQuestionsRequest\x1a\x37.cloudcard.authenticator.v1.ListPortalQuestionsResponse\x12\x89\x01\n\x14\x41nswerPortalQuestion\x12\x37.cloudcard.authenticator.v1.AnswerPortalQuestionRequest\x1a\x38.cloudcard.authenticator.v1.AnswerPortalQuestionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloudcard.authenticator.v1.holder_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEVICE']._serialized_start=104
-  _globals['_DEVICE']._serialized_end=212
-  _globals['_LISTDEVICESREQUEST']._serialized_start=214
-  _globals['_LISTDEVICESREQUEST']._serialized_end=234
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=236
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=310
-  _globals['_REMOVEDEVICEREQUEST']._serialized_start=312
-  _globals['_REMOVEDEVICEREQUEST']._serialized_end=352
-  _globals['_REMOVEDEVICERESPONSE']._serialized_start=354
-  _globals['_REMOVEDEVICERESPONSE']._serialized_end=428
-  _globals['_SENDDEVICECODEREQUEST']._serialized_start=430
-  _globals['_SENDDEVICECODEREQUEST']._serialized_end=453
-  _globals['_SENDDEVICECODERESPONSE']._serialized_start=455
-  _globals['_SENDDEVICECODERESPONSE']._serialized_end=543
-  _globals['_INVITEDEVICEREQUEST']._serialized_start=545
-  _globals['_INVITEDEVICEREQUEST']._serialized_end=580
-  _globals['_INVITEDEVICERESPONSE']._serialized_start=582
-  _globals['_INVITEDEVICERESPONSE']._serialized_end=688
-  _globals['_SENDADDRESSCODEREQUEST']._serialized_start=690
-  _globals['_SENDADDRESSCODEREQUEST']._serialized_end=714
-  _globals['_SENDADDRESSCODERESPONSE']._serialized_start=716
-  _globals['_SENDADDRESSCODERESPONSE']._serialized_end=805
-  _globals['_VERIFYADDRESSREQUEST']._serialized_start=807
-  _globals['_VERIFYADDRESSREQUEST']._serialized_end=843
-  _globals['_VERIFYADDRESSRESPONSE']._serialized_start=845
-  _globals['_VERIFYADDRESSRESPONSE']._serialized_end=924
-  _globals['_GETPORTALACCESSREQUEST']._serialized_start=926
-  _globals['_GETPORTALACCESSREQUEST']._serialized_end=950
-  _globals['_GETPORTALACCESSRESPONSE']._serialized_start=953
-  _globals['_GETPORTALACCESSRESPONSE']._serialized_end=1125
-  _globals['_SETPORTALPASSWORDREQUEST']._serialized_start=1127
-  _globals['_SETPORTALPASSWORDREQUEST']._serialized_end=1171
-  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_start=1173
-  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_end=1242
-  _globals['_SECURITYQUESTION']._serialized_start=1244
-  _globals['_SECURITYQUESTION']._serialized_end=1296
-  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_start=1298
-  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_end=1392
-  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_start=1394
-  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_end=1424
-  _globals['_HOLDERSERVICE']._serialized_start=1427
-  _globals['_HOLDERSERVICE']._serialized_end=2542
+  _globals['_PORTALANSWER']._serialized_start=1891
+  _globals['_PORTALANSWER']._serialized_end=2007
+  _globals['_DEVICE']._serialized_start=152
+  _globals['_DEVICE']._serialized_end=260
+  _globals['_LISTDEVICESREQUEST']._serialized_start=262
+  _globals['_LISTDEVICESREQUEST']._serialized_end=282
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=284
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=358
+  _globals['_REMOVEDEVICEREQUEST']._serialized_start=360
+  _globals['_REMOVEDEVICEREQUEST']._serialized_end=400
+  _globals['_REMOVEDEVICERESPONSE']._serialized_start=402
+  _globals['_REMOVEDEVICERESPONSE']._serialized_end=476
+  _globals['_SENDDEVICECODEREQUEST']._serialized_start=478
+  _globals['_SENDDEVICECODEREQUEST']._serialized_end=501
+  _globals['_SENDDEVICECODERESPONSE']._serialized_start=503
+  _globals['_SENDDEVICECODERESPONSE']._serialized_end=591
+  _globals['_INVITEDEVICEREQUEST']._serialized_start=593
+  _globals['_INVITEDEVICEREQUEST']._serialized_end=628
+  _globals['_INVITEDEVICERESPONSE']._serialized_start=630
+  _globals['_INVITEDEVICERESPONSE']._serialized_end=736
+  _globals['_SENDADDRESSCODEREQUEST']._serialized_start=738
+  _globals['_SENDADDRESSCODEREQUEST']._serialized_end=762
+  _globals['_SENDADDRESSCODERESPONSE']._serialized_start=764
+  _globals['_SENDADDRESSCODERESPONSE']._serialized_end=853
+  _globals['_VERIFYADDRESSREQUEST']._serialized_start=855
+  _globals['_VERIFYADDRESSREQUEST']._serialized_end=891
+  _globals['_VERIFYADDRESSRESPONSE']._serialized_start=893
+  _globals['_VERIFYADDRESSRESPONSE']._serialized_end=972
+  _globals['_GETPORTALACCESSREQUEST']._serialized_start=974
+  _globals['_GETPORTALACCESSREQUEST']._serialized_end=998
+  _globals['_GETPORTALACCESSRESPONSE']._serialized_start=1001
+  _globals['_GETPORTALACCESSRESPONSE']._serialized_end=1173
+  _globals['_SETPORTALPASSWORDREQUEST']._serialized_start=1175
+  _globals['_SETPORTALPASSWORDREQUEST']._serialized_end=1219
+  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_start=1221
+  _globals['_SETPORTALPASSWORDRESPONSE']._serialized_end=1290
+  _globals['_SECURITYQUESTION']._serialized_start=1292
+  _globals['_SECURITYQUESTION']._serialized_end=1344
+  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_start=1346
+  _globals['_SETSECURITYQUESTIONSREQUEST']._serialized_end=1440
+  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_start=1442
+  _globals['_SETSECURITYQUESTIONSRESPONSE']._serialized_end=1472
+  _globals['_LISTPORTALQUESTIONSREQUEST']._serialized_start=1474
+  _globals['_LISTPORTALQUESTIONSREQUEST']._serialized_end=1502
+  _globals['_LISTPORTALQUESTIONSRESPONSE']._serialized_start=1504
+  _globals['_LISTPORTALQUESTIONSRESPONSE']._serialized_end=1596
+  _globals['_ANSWERPORTALQUESTIONREQUEST']._serialized_start=1599
+  _globals['_ANSWERPORTALQUESTIONREQUEST']._serialized_end=1838
+  _globals['_ANSWERPORTALQUESTIONRESPONSE']._serialized_start=1840
+  _globals['_ANSWERPORTALQUESTIONRESPONSE']._serialized_end=1889
+  _globals['_HOLDERSERVICE']._serialized_start=2010
+  _globals['_HOLDERSERVICE']._serialized_end=3402
 # @@protoc_insertion_point(module_scope)

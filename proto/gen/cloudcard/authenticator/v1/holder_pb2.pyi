@@ -3,11 +3,13 @@
 isort:skip_file
 The keystore's service for holders' devices: what holders do about themselves."""
 
+from cloudcard.authenticator.v1 import authenticator_pb2 as _authenticator_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +20,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PortalAnswer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PortalAnswerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PortalAnswer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PORTAL_ANSWER_UNSPECIFIED: _PortalAnswer.ValueType  # 0
+    """Not set; always refused."""
+    PORTAL_ANSWER_YES: _PortalAnswer.ValueType  # 1
+    """The holder agrees."""
+    PORTAL_ANSWER_NO: _PortalAnswer.ValueType  # 2
+    """The holder does not agree."""
+    PORTAL_ANSWER_NOT_ME: _PortalAnswer.ValueType  # 3
+    """The holder does not agree, and somebody else is at the portal: everybody is logged out there."""
+
+class PortalAnswer(_PortalAnswer, metaclass=_PortalAnswerEnumTypeWrapper):
+    """PortalAnswer is the holder's answer to a question."""
+
+PORTAL_ANSWER_UNSPECIFIED: PortalAnswer.ValueType  # 0
+"""Not set; always refused."""
+PORTAL_ANSWER_YES: PortalAnswer.ValueType  # 1
+"""The holder agrees."""
+PORTAL_ANSWER_NO: PortalAnswer.ValueType  # 2
+"""The holder does not agree."""
+PORTAL_ANSWER_NOT_ME: PortalAnswer.ValueType  # 3
+"""The holder does not agree, and somebody else is at the portal: everybody is logged out there."""
+Global___PortalAnswer: _TypeAlias = PortalAnswer  # noqa: Y015
 
 @_typing.final
 class Device(_message.Message):
@@ -517,3 +547,108 @@ class SetSecurityQuestionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetSecurityQuestionsResponse: _TypeAlias = SetSecurityQuestionsResponse  # noqa: Y015
+
+@_typing.final
+class ListPortalQuestionsRequest(_message.Message):
+    """ListPortalQuestionsRequest asks for questions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPortalQuestionsRequest: _TypeAlias = ListPortalQuestionsRequest  # noqa: Y015
+
+@_typing.final
+class ListPortalQuestionsResponse(_message.Message):
+    """ListPortalQuestionsResponse holds them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[_authenticator_pb2.PortalQuestion]:
+        """The questions."""
+
+    def __init__(
+        self,
+        *,
+        questions: _abc.Iterable[_authenticator_pb2.PortalQuestion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["questions", b"questions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPortalQuestionsResponse: _TypeAlias = ListPortalQuestionsResponse  # noqa: Y015
+
+@_typing.final
+class AnswerPortalQuestionRequest(_message.Message):
+    """AnswerPortalQuestionRequest holds an answer, and what the device has signed of a yes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_ID_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    DEVICE_SIGNATURE_FIELD_NUMBER: _builtins.int
+    PASSKEY_ASSERTION_FIELD_NUMBER: _builtins.int
+    question_id: _builtins.str
+    """Identifier of the question, a UUID."""
+    answer: Global___PortalAnswer.ValueType
+    """The answer."""
+    number: _builtins.str
+    """The two digits that the portal shows; empty unless it is a yes."""
+    device_signature: _builtins.bytes
+    """A native key's signature over the statement: ECDSA (P-256, SHA-256, DER) or Ed25519 (64 bytes)."""
+    @_builtins.property
+    def passkey_assertion(self) -> _authenticator_pb2.PasskeyAssertion:
+        """A passkey's assertion. Its challenge is the SHA-256 of the statement."""
+
+    def __init__(
+        self,
+        *,
+        question_id: _builtins.str = ...,
+        answer: Global___PortalAnswer.ValueType = ...,
+        number: _builtins.str = ...,
+        device_signature: _builtins.bytes = ...,
+        passkey_assertion: _authenticator_pb2.PasskeyAssertion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device_signature", b"device_signature", "evidence", b"evidence", "passkey_assertion", b"passkey_assertion"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "device_signature", b"device_signature", "evidence", b"evidence", "number", b"number", "passkey_assertion", b"passkey_assertion", "question_id", b"question_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_evidence: _TypeAlias = _typing.Literal["device_signature", "passkey_assertion"]  # noqa: Y015
+    _WhichOneofArgType_evidence: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_evidence) -> _WhichOneofReturnType_evidence | None: ...
+
+Global___AnswerPortalQuestionRequest: _TypeAlias = AnswerPortalQuestionRequest  # noqa: Y015
+
+@_typing.final
+class AnswerPortalQuestionResponse(_message.Message):
+    """AnswerPortalQuestionResponse says what the answer has led to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_AGREED_FIELD_NUMBER: _builtins.int
+    is_agreed: _builtins.bool
+    """Whether the portal has the yes; not after another number than the portal's."""
+    def __init__(
+        self,
+        *,
+        is_agreed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_agreed", b"is_agreed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerPortalQuestionResponse: _TypeAlias = AnswerPortalQuestionResponse  # noqa: Y015

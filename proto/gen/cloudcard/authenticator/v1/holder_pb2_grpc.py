@@ -80,6 +80,16 @@ class HolderServiceStub:
                 request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SetSecurityQuestionsRequest.SerializeToString,
                 response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SetSecurityQuestionsResponse.FromString,
                 _registered_method=True)
+        self.ListPortalQuestions = channel.unary_unary(
+                '/cloudcard.authenticator.v1.HolderService/ListPortalQuestions',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListPortalQuestionsRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListPortalQuestionsResponse.FromString,
+                _registered_method=True)
+        self.AnswerPortalQuestion = channel.unary_unary(
+                '/cloudcard.authenticator.v1.HolderService/AnswerPortalQuestion',
+                request_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.AnswerPortalQuestionRequest.SerializeToString,
+                response_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.AnswerPortalQuestionResponse.FromString,
+                _registered_method=True)
 
 
 class HolderServiceServicer:
@@ -150,6 +160,20 @@ class HolderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPortalQuestions(self, request, context):
+        """ListPortalQuestions lists what the holder does at the portal and this device is asked about now, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerPortalQuestion(self, request, context):
+        """AnswerPortalQuestion takes the answer of this device. Only the first answer of a device counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HolderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -197,6 +221,16 @@ def add_HolderServiceServicer_to_server(servicer, server):
                     servicer.SetSecurityQuestions,
                     request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SetSecurityQuestionsRequest.FromString,
                     response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SetSecurityQuestionsResponse.SerializeToString,
+            ),
+            'ListPortalQuestions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPortalQuestions,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListPortalQuestionsRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListPortalQuestionsResponse.SerializeToString,
+            ),
+            'AnswerPortalQuestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerPortalQuestion,
+                    request_deserializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.AnswerPortalQuestionRequest.FromString,
+                    response_serializer=cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.AnswerPortalQuestionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -443,6 +477,60 @@ class HolderService:
             '/cloudcard.authenticator.v1.HolderService/SetSecurityQuestions',
             cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SetSecurityQuestionsRequest.SerializeToString,
             cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.SetSecurityQuestionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPortalQuestions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.HolderService/ListPortalQuestions',
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListPortalQuestionsRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.ListPortalQuestionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerPortalQuestion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloudcard.authenticator.v1.HolderService/AnswerPortalQuestion',
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.AnswerPortalQuestionRequest.SerializeToString,
+            cloudcard_dot_authenticator_dot_v1_dot_holder__pb2.AnswerPortalQuestionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,10 @@ class HolderServiceStub:
     """SetSecurityQuestions sets the questions that are asked before a mailed code sets another password, in place of those
     of before.
     """
+    ListPortalQuestions: _grpc.UnaryUnaryMultiCallable[_holder_pb2.ListPortalQuestionsRequest, _holder_pb2.ListPortalQuestionsResponse]
+    """ListPortalQuestions lists what the holder does at the portal and this device is asked about now, oldest first."""
+    AnswerPortalQuestion: _grpc.UnaryUnaryMultiCallable[_holder_pb2.AnswerPortalQuestionRequest, _holder_pb2.AnswerPortalQuestionResponse]
+    """AnswerPortalQuestion takes the answer of this device. Only the first answer of a device counts."""
 
 @_typing.type_check_only
 class HolderServiceAsyncStub(HolderServiceStub):
@@ -79,6 +83,10 @@ class HolderServiceAsyncStub(HolderServiceStub):
     """SetSecurityQuestions sets the questions that are asked before a mailed code sets another password, in place of those
     of before.
     """
+    ListPortalQuestions: _aio.UnaryUnaryMultiCallable[_holder_pb2.ListPortalQuestionsRequest, _holder_pb2.ListPortalQuestionsResponse]  # type: ignore[assignment]
+    """ListPortalQuestions lists what the holder does at the portal and this device is asked about now, oldest first."""
+    AnswerPortalQuestion: _aio.UnaryUnaryMultiCallable[_holder_pb2.AnswerPortalQuestionRequest, _holder_pb2.AnswerPortalQuestionResponse]  # type: ignore[assignment]
+    """AnswerPortalQuestion takes the answer of this device. Only the first answer of a device counts."""
 
 class HolderServiceServicer(metaclass=_abc_1.ABCMeta):
     """HolderService serves enrolled devices; each call is made with the device's TLS certificate, and is about its holder."""
@@ -156,5 +164,21 @@ class HolderServiceServicer(metaclass=_abc_1.ABCMeta):
         """SetSecurityQuestions sets the questions that are asked before a mailed code sets another password, in place of those
         of before.
         """
+
+    @_abc_1.abstractmethod
+    def ListPortalQuestions(
+        self,
+        request: _holder_pb2.ListPortalQuestionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_holder_pb2.ListPortalQuestionsResponse, _abc.Awaitable[_holder_pb2.ListPortalQuestionsResponse]]:
+        """ListPortalQuestions lists what the holder does at the portal and this device is asked about now, oldest first."""
+
+    @_abc_1.abstractmethod
+    def AnswerPortalQuestion(
+        self,
+        request: _holder_pb2.AnswerPortalQuestionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_holder_pb2.AnswerPortalQuestionResponse, _abc.Awaitable[_holder_pb2.AnswerPortalQuestionResponse]]:
+        """AnswerPortalQuestion takes the answer of this device. Only the first answer of a device counts."""
 
 def add_HolderServiceServicer_to_server(servicer: HolderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

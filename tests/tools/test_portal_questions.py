@@ -5,6 +5,7 @@ pages, a plain client of HTTP at the portal, and what attackers get of the calls
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 from cloud_keystore.approval import statement
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc, pins_pb2, pins_pb2_grpc
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2
+from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.__main__ import cloudcard
 from cloudcard_tools.authenticator.approving import Choice, register, sign
 from cloudcard_tools.authenticator.phone import Phone
@@ -25,7 +27,7 @@ from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from reader_bridge.remote.refusals import reason
-from support.keystore_process import KeystoreProcess, refused_call
+from support.keystore_process import KeystoreProcess, Workstation, refused_call
 from support.mail_server import MailServer, options_to, serving
 from support.portal import PASSWORD
 from support.web_guest import Letters, WebGuest
@@ -184,6 +186,20 @@ def test_the_pin_of_the_phone_is_for_one_yes(ada: Ada) -> None:
     ada.visit().ask_phone_always()
     denied = type_(phone, "questions", "no", "factor")
     assert json.loads(denied.output)["state"] == "denied"
+
+
+def test_the_pin_is_asked_for_before_a_key_is_used(ada: Ada) -> None:
+    keystore = ada.town.keystore
+    serial = keystore.card(ada.user_id, ada.phone)
+    pc = keystore.workstation(f"PC of {ada.letters.email}")
+    assert type_(ada.phone, "pin", "--choose", "--pin-stdin", given=f"{PIN}\n").exit_code == 0
+    with identity.channel(pc) as channel:
+        stub = workstation_pb2_grpc.WorkstationServiceStub(channel)
+        made = Workstation(stub, serial).create(os.urandom(16))
+    approve = ("approve", made.id, "--number", made.number)
+    assert type_(ada.phone, *approve).exit_code == 2
+    done = type_(ada.phone, *approve, "--pin-stdin", given=f"{PIN}\n")
+    assert json.loads(done.output)["state"] == "approved"
 
 
 @pytest.mark.parametrize("choice", [Choice.ED25519, Choice.PASSKEY])

@@ -20,6 +20,7 @@ REQUEST_DOMAIN = b"cloudcard request v1\0"
 ENROLMENT_DOMAIN = b"cloudcard enrolment v1\0"
 RENEWAL_DOMAIN = b"cloudcard renewal v1\0"
 ASSENT_DOMAIN = b"cloudcard assent v1\0"
+UNLOCK_DOMAIN = b"cloudcard unlock v1\0"
 LARGEST_PUBLIC_KEY = 256  # of a native key, DER
 
 
@@ -39,6 +40,13 @@ def assent(assent_id: str, number: str) -> bytes:
     """
     digits = number.encode("ascii")
     return ASSENT_DOMAIN + bytes((len(digits),)) + digits + assent_id.encode("ascii")
+
+
+def unlock(unlock_id: str) -> bytes:
+    """Return the bytes to which a passkey answers that agrees to the unlock of a card: domain, and
+    the identifier of what an operator has asked for.
+    """
+    return UNLOCK_DOMAIN + unlock_id.encode("ascii")
 
 
 def request(payload: bytes) -> bytes:

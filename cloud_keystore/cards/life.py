@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -29,7 +29,7 @@ from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.model.spine.tickets import NEVER, Logins
 from cloud_keystore.notify.wakeups import Wake
 from cloud_keystore.pki.revocation import recording
-from cloud_keystore.storage import cards, passcodes, people
+from cloud_keystore.storage import cards, passcodes, people, unlocks
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.issuing import custom_profiles, orders, planned_keys
 from cloud_keystore.storage.listing import cards as listing
@@ -68,6 +68,7 @@ class CardListing:
     series: str = ""  # what people call cards of its profile
     custom_profile: str = ""  # the name of its profile, if an organisation has defined that
     logins: Logins = NEVER  # at the session broker
+    unlock_id: str = ""  # of the unlock that waits for the holder to agree, told to them alone
 
     @property
     def passcode_state(self) -> str:
@@ -135,9 +136,16 @@ class Life:
 
     def list_of(self, device: Identity) -> list[CardListing]:
         """The cards of a device's holder that are issued, oldest first."""
+        now = self.clock()
         with self.database.read() as connection:
             found = cards.list_all(connection, device.user_id or "")
-            return [listing_of(connection, card) for card in found if card.state not in UNISSUED]
+            return [
+                replace(
+                    listing_of(connection, card), unlock_id=unlocks.id_of(connection, card, now)
+                )
+                for card in found
+                if card.state not in UNISSUED
+            ]
 
     def find(self, serial: str, *, actor: Actor) -> CardListing:
         """One card; raises CardNotFound, NotAllowed."""

@@ -10,14 +10,17 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from card_os.piv.names import KeyRef
+from cloud_keystore.approval import statement
 from cloud_keystore.audit import acting, alerts, entries, journal
 from cloud_keystore.cards.life import CardListing, listing_of
-from cloud_keystore.custody.credentials import app_pins
+from cloud_keystore.custody.credentials import accepting, app_pins
 from cloud_keystore.model.actors import Actor
+from cloud_keystore.model.approval_keys import Passkey
 from cloud_keystore.model.cards import Card
-from cloud_keystore.model.clock import Clock, Random
+from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import CardNotFound, IllegalCardChange
 from cloud_keystore.model.journal import Kind
+from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.passcodes import UNLOCK_TIME, UNLOCKS_TOLD, Status, Unlock
 from cloud_keystore.model.people import Identity
@@ -61,7 +64,7 @@ class Unlocking:
                 )
             waiting = unlocks.find(connection, card.id, now)
             if waiting is None:
-                waiting = Unlock(card.id, actor.id, now + UNLOCK_TIME)
+                waiting = Unlock(new_id(now, self.random), card.id, actor.id, now + UNLOCK_TIME)
                 unlocks.put(connection, waiting)
                 asked = entries.about_card(Kind.UNLOCK_ASKED, card, now, actor)
                 journal.append(connection, asked)
@@ -73,11 +76,17 @@ class Unlocking:
         self.wake([card.user_id])
         return Asked(listing, None if agrees else waiting.expire_time)
 
-    def agree(self, serial: str, device: Identity) -> CardListing:
+    def agree(
+        self,
+        serial: str,
+        device: Identity,
+        signature: bytes = b"",
+        assertion: Assertion | None = None,
+    ) -> CardListing:
         """Agree, as the card's holder, to the unlock for which an operator has asked.
 
         Raises CardNotFound, IllegalCardChange if no operator has asked lately, and ApprovalRejected
-        without the PIN that the phone asks for.
+        without the PIN that the phone asks for, or without its passkey's answer to this unlock.
         """
         with self.database.write() as connection:
             card = cards.find_by_serial(connection, serial)
@@ -90,6 +99,10 @@ class Unlocking:
                     f"nobody has asked to unlock card {serial}: ask your registration authority"
                 )
             app_pins.check_given(connection, device, serial, now)
+            key = accepting.key_of(connection, device)
+            if isinstance(key, Passkey):
+                signed = statement.unlock(waiting.id)
+                accepting.check_answer(connection, device, key, signed, signature, assertion)
             self._unlock(connection, card, waiting, now, device.actor)
             listing = listing_of(connection, card)
         self.wake([card.user_id])

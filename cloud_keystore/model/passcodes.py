@@ -115,6 +115,7 @@ class PolicyViolation:
 class Unlock:
     """An unlock that waits for somebody to agree."""
 
+    id: str
     card_id: str
     asked_by: str  # an operator
     expire_time: datetime

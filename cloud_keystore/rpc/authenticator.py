@@ -238,7 +238,15 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
         self, request: pb.AgreeToUnlockRequest, context: Context
     ) -> pb.AgreeToUnlockResponse:
         unlocked = await self.door.call(
-            context, lambda device: self.unlocking.agree(request.card_serial, device)
+            context,
+            lambda device: self.unlocking.agree(
+                request.card_serial,
+                device,
+                request.passkey_assertion.signature,
+                evidence.answer(request.passkey_assertion)
+                if request.HasField("passkey_assertion")
+                else None,
+            ),
         )
         return pb.AgreeToUnlockResponse(card=_holder_card(unlocked, self.clock()))
 
@@ -266,6 +274,7 @@ def _holder_card(entry: CardListing, now: datetime) -> pb.HolderCard:
         serial=entry.card.serial,
         state=entry.card.state,
         passcode_state=entry.passcode_state,
+        unlock_id=entry.unlock_id,
     )
     message.expire_time.FromDatetime(entry.card.expire_time)
     if entry.card.expire_time - now <= timedelta(days=max(ENDS_DAYS)):

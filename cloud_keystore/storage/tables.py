@@ -231,6 +231,7 @@ unlock = authentic(  # one operator has asked for it; somebody else has to agree
     Column("card_id", ForeignKey("card.id"), primary_key=True),
     Column("asked_by", String, nullable=False),
     Column("expire_time", Instant, nullable=False),
+    Column("id", String),
 )
 
 passcode_proof = authentic(

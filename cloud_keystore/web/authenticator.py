@@ -169,9 +169,13 @@ class AuthenticatorCalls:
         code, new = m.secret(said.secret), m.secret(said.new_passcode)
         return _changed(self.unlock_codes.use(serial, code, new, current().device))
 
-    def agree_to_unlock(self, serial: str) -> m.Card:
+    def agree_to_unlock(self, serial: str, said: m.AgreeingToUnlock | None = None) -> m.Card:
         """Agree to the unlock of a card for which an operator has asked."""
-        return _card(self.unlocking.agree(serial, current().device), self.clock())
+        device = current().device
+        if said is None:
+            return _card(self.unlocking.agree(serial, device), self.clock())
+        answer = assertion(said.assertion)
+        return _card(self.unlocking.agree(serial, device, said.signature, answer), self.clock())
 
     def list_sessions(self) -> m.Sessions:
         """The holder's open sessions."""
@@ -242,6 +246,7 @@ def _card(listing: CardListing, now: datetime) -> m.Card:
         passcode_state=str(listing.passcode_state),
         expires=listing.card.expire_time.isoformat(),
         days_left=days_left(listing.card, now) if ends_soon else None,
+        unlock_id=listing.unlock_id,
     )
 
 

@@ -184,6 +184,7 @@ class Card(BaseModel):
     passcode_state: str
     expires: str
     days_left: int | None = None  # told from 90 days before its end
+    unlock_id: str = ""  # of the unlock to which the holder is to agree
 
 
 class Cards(BaseModel):
@@ -308,6 +309,13 @@ class Resetting(Said):
 
     secret: Passcode
     new_passcode: Passcode
+
+
+class AgreeingToUnlock(Said):
+    """What the passkey of a phone has signed that agrees to an unlock."""
+
+    signature: Sent
+    assertion: Assertion
 
 
 class Chosen(BaseModel):

@@ -100,6 +100,18 @@ def test_a_phone_approves_by_each_kind_of_key(
     assert (own["kind"], own["state"], own["backed_up"]) == (kind, "active", False)
 
 
+def test_a_phone_with_a_passkey_agrees_to_an_unlock_by_it(town: Town, tmp_path: Path) -> None:
+    phone, pc = enrol(town, tmp_path / "phone", "--approval-key", "passkey"), town.workstation()
+    wrong = workstation_pb2.VerifyPasscodeRequest(
+        card_serial=pc.serial, key_ref=0x80, passcode=b"999999"
+    )
+    for _ in range(3):
+        pc.stub.VerifyPasscode(wrong)
+    assert town.ra("card", "unlock", pc.serial).exit_code == 0
+    assert phone.unlock(pc.serial).passcode_state == "ok"
+    assert pc.proof()  # so that no other test finds a card that was unlocked
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"junk", b'{"private": "00"}'])
 def test_a_passkey_that_is_broken(town: Town, tmp_path: Path, content: bytes) -> None:
     phone = enrol(town, tmp_path / "phone", "--approval-key", "passkey")

@@ -7,7 +7,7 @@ from hmac import compare_digest
 
 from sqlalchemy import Connection
 
-from cloud_keystore.approval import passkeys
+from cloud_keystore.approval import passkeys, statement
 from cloud_keystore.model.approval_keys import ApprovalKey, Passkey
 from cloud_keystore.model.errors import ApprovalRejected, IdentityRejected, InvalidInput
 from cloud_keystore.model.journal import Detail
@@ -46,6 +46,24 @@ def check_credential(key: ApprovalKey, assertion: Assertion | None) -> None:
         and not compare_digest(key.credential_id, assertion.credential_id)
     ):
         raise ApprovalRejected("this is not the passkey that this device was enrolled with")
+
+
+def check_answer(
+    connection: Connection,
+    device: Identity,
+    key: Passkey,
+    signed: bytes,
+    signature: bytes,
+    assertion: Assertion | None,
+) -> None:
+    """Raise ApprovalRejected unless a device's passkey has answered to some bytes, with its holder
+    verified; counts the use.
+    """
+    if assertion is None:
+        raise ApprovalRejected("this phone agrees by its passkey alone: load the page again")
+    check_credential(key, assertion)
+    passkeys.verify(key, statement.challenge(signed), assertion, signature)
+    count_use(connection, device, assertion)
 
 
 def check_policy(policy: Policy, key: ApprovalKey) -> None:

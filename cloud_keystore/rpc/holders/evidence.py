@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from cloud_keystore.model.operations import Assertion
-from cloudcard.authenticator.v1.authenticator_pb2 import DecideRequest
+from cloudcard.authenticator.v1.authenticator_pb2 import DecideRequest, PasskeyAssertion
 from cloudcard.authenticator.v1.holder_pb2 import AnswerPortalQuestionRequest
 
 Signed: TypeAlias = DecideRequest | AnswerPortalQuestionRequest
@@ -15,8 +15,12 @@ def assertion(request: Signed) -> Assertion | None:
     """What a passkey has signed besides; None of a native key."""
     if request.WhichOneof("evidence") != "passkey_assertion":
         return None
-    answer = request.passkey_assertion
-    return Assertion(answer.authenticator_data, answer.client_data_json, answer.credential_id)
+    return answer(request.passkey_assertion)
+
+
+def answer(said: PasskeyAssertion) -> Assertion:
+    """What a passkey has signed, and with which key."""
+    return Assertion(said.authenticator_data, said.client_data_json, said.credential_id)
 
 
 def signature(request: Signed) -> bytes:

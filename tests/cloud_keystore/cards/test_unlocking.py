@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from card_os.piv.names import KeyRef
+from cloud_keystore.approval import statement
 from cloud_keystore.model.alerts import AlertKind
 from cloud_keystore.model.errors import ApprovalRejected, CardNotFound, IllegalCardChange
 from cloud_keystore.model.journal import Kind
-from cloud_keystore.model.passcodes import Mismatch
+from cloud_keystore.model.operations import Decision
+from cloud_keystore.model.passcodes import UNLOCK_TIME, Mismatch
 from cloud_keystore.model.people import User
-from support.keystore_world import OPERATOR, PASSCODE, SECOND, Enrolled, World
+from cloud_keystore.storage import tables
+from cloud_keystore.storage.authentic import rows
+from cloudcard_tools.authenticator.passkey import USER_PRESENT
+from support.keystore_world import OPERATOR, PASSCODE, SECOND, Enrolled, World, sign
 
 WRONG = b"999999"
 
@@ -83,6 +89,102 @@ def test_a_phone_agrees_to_no_unlock_without_its_pin(
     assert tries(world, serial) == 0
     assert world.app_pins.check(b"246802", serial, phone).is_right
     assert world.unlocking.agree(serial, phone).passcode_state == "ok"
+
+
+@pytest.fixture
+def by_passkey(world: World, ada: tuple[User, Enrolled]) -> Enrolled:
+    """A phone of hers that decides by a passkey, which counts nothing: so a counter stops no
+    replay.
+    """
+    phone = world.enrol_passkey(world.people.invite_device(ada[0].id, actor=OPERATOR).text)
+    return uncounted(phone)
+
+
+def uncounted(phone: Enrolled, **changes: int) -> Enrolled:
+    assert phone.passkey is not None
+    return replace(phone, passkey=replace(phone.passkey, sign_count=-1, **changes))
+
+
+def asked(world: World, serial: str, phone: Enrolled) -> str:
+    """What an operator has asked for, as the phone is told."""
+    world.unlocking.ask(serial, actor=OPERATOR)
+    (card,) = world.cards.list_of(phone.identity)
+    return card.unlock_id
+
+
+def test_a_phone_with_a_passkey_agrees_to_no_unlock_without_it(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled, by_passkey: Enrolled
+) -> None:
+    """The attack: an operator and whoever has the phone unlocked, or its browser's key, and no
+    finger; or an answer for something else, or of another passkey of the same holder's.
+    """
+    lock(world, serial, pc)
+    unlock_id = asked(world, serial, by_passkey)
+    own, phone = statement.unlock(unlock_id), by_passkey.identity
+    other = world.enrol_passkey(world.people.invite_device(ada[0].id, actor=OPERATOR).text)
+    present = uncounted(by_passkey, flags=USER_PRESENT)
+    for evidence in (
+        (b"", None),
+        (sign(by_passkey.private, own), None),
+        by_passkey.evidence(statement.unlock("another")),
+        uncounted(by_passkey).evidence(statement.assent(unlock_id, "")),
+        uncounted(by_passkey).evidence(
+            statement.statement(unlock_id.encode(), Decision.APPROVE, "")
+        ),
+        other.evidence(own),
+        present.evidence(own),
+    ):
+        with pytest.raises(ApprovalRejected):
+            world.unlocking.agree(serial, phone, *evidence)
+        assert tries(world, serial) == 0
+    signature, assertion = uncounted(by_passkey).evidence(own)
+    assert world.unlocking.agree(serial, phone, signature, assertion).passcode_state == "ok"
+
+
+def test_a_passkeys_answer_is_for_one_unlock_alone(
+    world: World, serial: str, pc: Enrolled, by_passkey: Enrolled
+) -> None:
+    """The attack: an operator asks again and again, and an answer of before is repeated."""
+    lock(world, serial, pc)
+    first = asked(world, serial, by_passkey)
+    evidence = by_passkey.evidence(statement.unlock(first))
+    world.unlocking.agree(serial, by_passkey.identity, *evidence)
+    with pytest.raises(IllegalCardChange, match="nobody has asked"):
+        world.unlocking.agree(serial, by_passkey.identity, *evidence)
+    lock(world, serial, pc)
+    assert asked(world, serial, by_passkey) != first
+    with pytest.raises(ApprovalRejected):
+        world.unlocking.agree(serial, by_passkey.identity, *evidence)
+    assert tries(world, serial) == 0
+
+
+def test_the_holder_alone_is_told_which_unlock_waits(
+    world: World, ada: tuple[User, Enrolled], serial: str
+) -> None:
+    (card,) = world.cards.list_of(ada[1].identity)
+    assert card.unlock_id == ""
+    assert asked(world, serial, ada[1])
+    assert world.find(serial).unlock_id == ""
+    world.clock.forward(hours=12)
+    (card,) = world.cards.list_of(ada[1].identity)
+    assert card.unlock_id == ""
+
+
+def test_an_unlock_from_before_they_had_identifiers_is_asked_for_again(
+    world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
+) -> None:
+    lock(world, serial, pc)
+    before = {
+        "card_id": world.find(serial).card.id,
+        "asked_by": OPERATOR.id,
+        "expire_time": world.clock.now + UNLOCK_TIME,
+    }
+    with world.database.write() as connection:
+        rows.add(connection, tables.unlock, before)
+    with pytest.raises(IllegalCardChange, match="nobody has asked"):
+        world.unlocking.agree(serial, ada[1].identity)
+    assert world.unlocking.ask(serial, actor=SECOND).expire_time is not None
+    assert world.unlocking.agree(serial, ada[1].identity).passcode_state == "ok"
 
 
 def test_nobody_agrees_to_what_was_asked_long_ago(

@@ -140,8 +140,7 @@ def test_what_a_cache_has_is_not_sent_again(world: World) -> None:
 def test_a_browser_that_unpacks_gets_less(world: World, path: str) -> None:
     pages = site(world)
     whole, packed = (
-        ask(pages, "GET", path, {"accept-encoding": accepted})
-        for accepted in ("br", "br, gzip")
+        ask(pages, "GET", path, {"accept-encoding": accepted}) for accepted in ("br", "br, gzip")
     )
     assert "content-encoding" not in whole.fields
     assert packed.fields["content-encoding"] == "gzip"

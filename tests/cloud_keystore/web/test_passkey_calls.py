@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from card_os.piv.names import KeyRef
 from cloud_keystore.approval import statement
 from cloud_keystore.model.approval_keys import Passkey
 from cloud_keystore.model.limits import Limits, with_limits
-from cloud_keystore.model.operations import Decision, Operation, State
+from cloud_keystore.model.operations import Assertion, Decision, Operation, State
 from cloud_keystore.model.people import User
 from cloud_keystore.storage import approval_keys
 from cloud_keystore.web.proofs import encoded
@@ -121,11 +123,7 @@ def decision(phone: Enrolled, operation: Operation, by: Enrolled) -> dict[str, o
         "is_sign_in": False,
     }
     if assertion is not None:
-        said["assertion"] = {
-            "authenticator_data": encoded(assertion.authenticator_data),
-            "client_data": encoded(assertion.client_data),
-            "credential_id": encoded(assertion.credential_id),
-        }
+        said["assertion"] = evidence(assertion)
     else:
         said["signature"] = encoded(sign(phone.private, signed))
     return said
@@ -145,6 +143,55 @@ def test_the_browsers_own_key_approves_nothing_in_place_of_the_passkey(
     told = device.send("POST", path, decision(phone, operation, phone))
     assert told.json == {"state": "approved"}
     assert world.perform(operation, pc)
+
+
+def test_the_browsers_own_key_agrees_to_no_unlock_in_place_of_the_passkey(
+    world: World, ada: tuple[User, Enrolled], phone: Enrolled, pc: Enrolled
+) -> None:
+    """AUTH-12: whoever has the unlocked page, or its key, and no finger."""
+    serial = world.card(ada[0])
+    device = BrowserDevice.of(site(world), phone_with_certificate(world, phone))
+    path = f"/authenticator/v1/cards/{serial}/unlock-agreement"
+    while world.find(serial).tries_left:
+        world.passcodes.verify(serial, KeyRef.PIN, b"999000", pc.identity)
+    assert unlock_id(device) == ""
+    world.unlocking.ask(serial, actor=world.actor)
+    signed = statement.unlock(unlock_id(device))
+    others = world.enrol_passkey(world.people.invite_device(ada[0].id, actor=OPERATOR).text)
+    for said in (None, answered(others, signed), answered(phone, statement.unlock("another"))):
+        told = device.send("POST", path, said)
+        assert (told.status, told.kind) == (403, "approval-rejected")
+    right = answered(phone, signed)
+    for said in ({}, {**right, "assertion": None}, {**right, "more": 1}, [right], "yes"):
+        assert device.send("POST", path, said).status == 422
+    assert world.find(serial).tries_left == 0
+    assert device.send("POST", path, right).json["passcode_state"] == "ok"
+
+
+def unlock_id(device: BrowserDevice) -> str:
+    (card,) = cast(
+        "list[dict[str, str]]", device.send("GET", "/authenticator/v1/cards").json["cards"]
+    )
+    return card["unlock_id"]
+
+
+def answered(phone: Enrolled, signed: bytes) -> dict[str, object]:
+    """What a page sends of its passkey's answer."""
+    signature, assertion = phone.evidence(signed)
+    assert assertion is not None
+    return {
+        "signature": encoded(signature),
+        "assertion": evidence(assertion),
+    }
+
+
+def evidence(assertion: Assertion) -> dict[str, str]:
+    """An assertion as a page sends it."""
+    return {
+        "authenticator_data": encoded(assertion.authenticator_data),
+        "client_data": encoded(assertion.client_data),
+        "credential_id": encoded(assertion.credential_id),
+    }
 
 
 def phone_with_certificate(world: World, phone: Enrolled) -> Enrolled:

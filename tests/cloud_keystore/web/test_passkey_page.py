@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from cloud_keystore.web.proofs import decoded
-from cloudcard.registry.v1 import identities_pb2
+from cloudcard.registry.v1 import cards_pb2, identities_pb2
+from cloudcard.workstation.v1 import workstation_pb2
 from support.fingers import BY_PASSKEY, SET_UP, Finger, enrol
 from support.page_holders import DIGEST, begun
 from support.pages import Site, serving
@@ -80,6 +81,32 @@ def test_the_browsers_key_alone_approves_nothing(site: Site) -> None:
             # The proof of the call is over its body; nobody between changes it.
             expect(page.get_by_text("the proof is for another body")).to_be_visible()
             assert bea.state(made.id) == "OPERATION_STATE_PENDING"
+
+
+def test_a_passkey_agrees_to_an_unlock_each_time_by_its_holders_finger(site: Site) -> None:
+    """AUTH-06, AUTH-12."""
+    user_id, token = site.invited("Eve Ek")
+    with site.page() as page:
+        finger = Finger.on(page)
+        enrol(page, site, token)
+        with begun(site, page, "Eve Ek", user_id) as eve:
+            wrong = workstation_pb2.VerifyPasscodeRequest(
+                card_serial=eve.serial, key_ref=0x80, passcode=b"999000"
+            )
+            for _ in range(3):
+                eve.workstation.stub.VerifyPasscode(wrong, timeout=60)
+            page.reload()
+            agree = page.get_by_role("button", name="Agree to an unlock")
+            agree.click()
+            expect(page.get_by_text("nobody has asked to unlock card")).to_be_visible()
+            asked = cards_pb2.UnlockCardRequest(card_serial=eve.serial)
+            site.keystore.registry.cards.UnlockCard(asked)
+            finger.is_right(False)
+            agree.click()
+            expect(page.get_by_text("It needs your finger, face or PIN.")).to_be_visible()
+            finger.is_right(True)
+            agree.click()
+            expect(page.get_by_role("heading", name="Card unlocked")).to_be_visible()
 
 
 def test_whose_answer_was_lost_gets_the_same_phone_again(site: Site) -> None:

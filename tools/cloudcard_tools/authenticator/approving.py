@@ -51,10 +51,17 @@ class Approver:
 
     def decide(self, request: Signed, statement: bytes) -> None:
         """Sign a statement, and put the evidence into the request."""
+        answer = self.answer(statement)
+        if answer is None:
+            request.device_signature = sign(self._native(), statement)
+        else:
+            request.passkey_assertion.CopyFrom(answer)
+
+    def answer(self, statement: bytes) -> authenticator_pb2.PasskeyAssertion | None:
+        """The passkey's answer to a statement; None if the folder has none."""
         kept = self.identity.folder / PASSKEY_FILE
         if not kept.exists():
-            request.device_signature = sign(self._native(), statement)
-            return
+            return None
         try:
             answer, used = read(kept, passkey.load).get(sha256(statement).digest())
             # Counted before it is sent, because a counter must never go back.
@@ -63,13 +70,11 @@ class Approver:
             raise IdentityUnusable(
                 f"{kept} cannot be written ({error.strerror}), so nothing was signed: {READABLE}"
             ) from None
-        request.passkey_assertion.CopyFrom(
-            authenticator_pb2.PasskeyAssertion(
-                credential_id=answer.credential_id,
-                authenticator_data=answer.authenticator_data,
-                client_data_json=answer.client_data,
-                signature=answer.signature,
-            )
+        return authenticator_pb2.PasskeyAssertion(
+            credential_id=answer.credential_id,
+            authenticator_data=answer.authenticator_data,
+            client_data_json=answer.client_data,
+            signature=answer.signature,
         )
 
     def _native(self) -> Private:

@@ -32,6 +32,7 @@ TIMEOUT_SECONDS = 10.0
 STATEMENT_DOMAIN = b"cloudcard statement v1\0"
 REQUEST_DOMAIN = b"cloudcard request v1\0"
 ASSENT_DOMAIN = b"cloudcard assent v1\0"
+UNLOCK_DOMAIN = b"cloudcard unlock v1\0"
 USE_VERSION = 2  # of payloads: of uses and sessions of a key
 SIGN_IN_VERSION = 3
 DOCUMENTS_VERSION = 4  # of uses of a key for documents that are listed
@@ -241,6 +242,10 @@ class Phone:
     def unlock(self, serial: str) -> pb.HolderCard:
         """Agree to the unlock of a card. Returns the card."""
         request = pb.AgreeToUnlockRequest(card_serial=serial)
+        waits = next((each.unlock_id for each in self.cards() if each.serial == serial), "")
+        answer = self._approver.answer(UNLOCK_DOMAIN + waits.encode()) if waits else None
+        if answer is not None:
+            request.passkey_assertion.CopyFrom(answer)
         return self._stub.AgreeToUnlock(request, timeout=TIMEOUT_SECONDS).card
 
     def _decide(self, ringing: Ringing, decision: pb.Decision.ValueType, number: str) -> str:

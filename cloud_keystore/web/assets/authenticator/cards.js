@@ -1,4 +1,6 @@
 // The holder's cards, and their passcodes.
+import { answered } from "./passkeys.js";
+import { unlock } from "./protocol.js";
 import { at, button, done, element, say, show } from "./screen.js";
 import { cardEnd, cardState } from "./words.js";
 
@@ -16,13 +18,15 @@ export class Cards {
   #calls;
   #isRemoved;
   #pins;
+  #passkey; // of this phone, if it has one
   #rule = "";
   #chosen = null; // the card and the way of the form
 
-  constructor(calls, isRemoved, pins) {
+  constructor(calls, isRemoved, pins, passkey) {
     this.#calls = calls;
     this.#isRemoved = isRemoved;
     this.#pins = pins;
+    this.#passkey = passkey;
     at("passcode-form").addEventListener("submit", (event) => this.#submitted(event));
     at("passcode-back").addEventListener("click", () => this.#close());
   }
@@ -64,11 +68,20 @@ export class Cards {
     say("");
     try {
       if (!await this.#pins.permits(pin, serial)) return;
-      await this.#calls.ask("POST", `cards/${encodeURIComponent(serial)}/unlock-agreement`);
+      const evidence = await this.#answered(serial);
+      await this.#calls.ask("POST", `cards/${encodeURIComponent(serial)}/unlock-agreement`, evidence);
       done("Card unlocked", `The passcode of card ${serial} is the same as before, and can be tried again.`);
     } catch (error) {
       if (!this.#isRemoved(error)) say(error.message);
     }
+  }
+
+  // What the passkey answers to the unlock that waits now, if there are both.
+  async #answered(serial) {
+    if (this.#passkey === undefined) return undefined;
+    const { cards } = await this.#calls.ask("GET", "cards");
+    const id = cards.find((card) => card.serial === serial)?.unlock_id;
+    return id ? answered(this.#passkey, unlock(id)) : undefined;
   }
 
   #open(serial, way) {

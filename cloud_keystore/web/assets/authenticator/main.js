@@ -45,7 +45,7 @@ class Authenticator {
     this.#standing = new Standing(this.#calls, device);
     const isRemoved = (error) => this.#isRemoved(error);
     this.#pins = new Pins(this.#calls, isRemoved);
-    this.#cards = new Cards(this.#calls, isRemoved, this.#pins);
+    this.#cards = new Cards(this.#calls, isRemoved, this.#pins, this.#device.passkey);
     this.#sessions = new Sessions(this.#calls, isRemoved);
     this.#survey = new Survey(this.#calls, isRemoved);
     this.#questions = new Questions(this.#calls, isRemoved, this.#pins, {

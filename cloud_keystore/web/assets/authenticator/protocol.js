@@ -5,6 +5,7 @@ import { decodePayload, Unreadable } from "./payload.js";
 
 const STATEMENT_DOMAIN = utf8("cloudcard statement v1\0");
 const ASSENT_DOMAIN = utf8("cloudcard assent v1\0");
+const UNLOCK_DOMAIN = utf8("cloudcard unlock v1\0");
 const REQUEST_DOMAIN = utf8("cloudcard request v1\0");
 const CODE_DOMAIN = utf8("cloudcard check code v1\0");
 const SEAT_DOMAIN = utf8("cloudcard seat v1\0");
@@ -51,6 +52,9 @@ export function assent(id, number) {
   const digits = utf8(number);
   return concat(ASSENT_DOMAIN, Uint8Array.of(digits.length), digits, utf8(id));
 }
+
+// What a passkey answers to that agrees to the unlock of a card.
+export const unlock = (id) => concat(UNLOCK_DOMAIN, utf8(id));
 
 // The signature of this browser's key over a statement.
 export async function signed(statement, privateKey) {

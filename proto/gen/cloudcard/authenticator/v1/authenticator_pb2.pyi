@@ -545,6 +545,7 @@ class HolderCard(_message.Message):
     PASSCODE_STATE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DAYS_LEFT_FIELD_NUMBER: _builtins.int
+    UNLOCK_ID_FIELD_NUMBER: _builtins.int
     serial: _builtins.str
     """Serial number."""
     state: _builtins.str
@@ -553,6 +554,8 @@ class HolderCard(_message.Message):
     """The passcode's state: "unset", "ok" or "locked"."""
     days_left: _builtins.int
     """In how many whole days that is, from 90 days on: tell the holder. 0 if it has ended; absent before."""
+    unlock_id: _builtins.str
+    """Identifier of the unlock for which an operator has asked, and to which the holder can agree; empty if there is none."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When its certificates expire."""
@@ -565,10 +568,11 @@ class HolderCard(_message.Message):
         passcode_state: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         days_left: _builtins.int | None = ...,
+        unlock_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_days_left", b"_days_left", "days_left", b"days_left", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days_left", b"_days_left", "days_left", b"days_left", "expire_time", b"expire_time", "passcode_state", b"passcode_state", "serial", b"serial", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days_left", b"_days_left", "days_left", b"days_left", "expire_time", b"expire_time", "passcode_state", b"passcode_state", "serial", b"serial", "state", b"state", "unlock_id", b"unlock_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__days_left: _TypeAlias = _typing.Literal["days_left"]  # noqa: Y015
     _WhichOneofArgType__days_left: _TypeAlias = _typing.Literal["_days_left", b"_days_left"]  # noqa: Y015
@@ -1042,16 +1046,24 @@ class AgreeToUnlockRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CARD_SERIAL_FIELD_NUMBER: _builtins.int
+    PASSKEY_ASSERTION_FIELD_NUMBER: _builtins.int
     card_serial: _builtins.str
     """Serial number of the card."""
+    @_builtins.property
+    def passkey_assertion(self) -> Global___PasskeyAssertion:
+        """The answer of the device's passkey, if it has one (docs/protocol.md, "Statement"). Its challenge is the SHA-256 of the
+        unlock statement.
+        """
+
     def __init__(
         self,
         *,
         card_serial: _builtins.str = ...,
+        passkey_assertion: Global___PasskeyAssertion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["passkey_assertion", b"passkey_assertion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serial", b"card_serial", "passkey_assertion", b"passkey_assertion"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,6 +32,9 @@ SAID = {
     "denied": "You have said no.",
     "not me": "Everybody is logged out at the portal. Somebody knows your password: set another "
     "one (cloudcard authenticator portal password), and tell your registration authority.",
+    "not me: reset": "Everybody is logged out at the portal. Somebody reads your e-mail: the code "
+    "there is good no longer. Set another password for your e-mail, and tell your registration "
+    "authority.",
 }
 WAITING = Words("question", "questions", "cloudcard authenticator questions list")
 
@@ -116,7 +119,8 @@ def _deny(caller: Caller, question: str, *, is_me: bool) -> None:
     with service(own := load(caller.folder), partial(Phone, own)) as phone:
         asked = _found(phone, question)
         phone.say_no(asked.id, is_me=is_me)
-    _told(caller, asked, "denied", SAID["denied" if is_me else "not me"])
+    text = SAID.get(f"not me: {asked.subject}", SAID["not me"])
+    _told(caller, asked, "denied", SAID["denied"] if is_me else text)
 
 
 def _told(caller: Caller, asked: PortalQuestion, state: str, text: str) -> None:

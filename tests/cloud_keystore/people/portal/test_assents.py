@@ -21,7 +21,14 @@ from cloud_keystore.model.errors import (
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.operations import Decision
 from cloud_keystore.model.people import Identity
-from cloud_keystore.model.portal.assents import ANSWER_TIME, MOST, USE_TIME, AssentState, Subject
+from cloud_keystore.model.portal.assents import (
+    ANSWER_TIME,
+    MOST,
+    USE_TIME,
+    WORDS,
+    AssentState,
+    Subject,
+)
 from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.model.rights.visits import OWN_PREFIX, text_sha256
 from cloud_keystore.people.portal.assents import Question
@@ -302,3 +309,7 @@ def test_sms_needs_a_verified_number(world: World, holder: Identity) -> None:
     with pytest.raises(InvalidInput, match="verify your number"):
         world.log_in_factors.ask(Factor.SMS, holder)
     assert not world.log_in_factors.look(holder).can_sms
+
+
+def test_phones_have_words_for_all_that_they_are_asked() -> None:
+    assert set(WORDS) == set(Subject)

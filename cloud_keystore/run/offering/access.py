@@ -99,8 +99,6 @@ MAIN: Mapping[str, Access] = MappingProxyType(
         "admitting.claim": DEVICE,
         "admitting.signature": DEVICE,
         "admitting.decide": DEVICE,
-        "admitting.list_open": DEVICE,
-        "admitting.end": DEVICE,
         "sessions.list_open": DEVICE,
         "sessions.end": DEVICE,
         **ASKED,

@@ -11,9 +11,11 @@ from cloud_keystore.border.table import Access
 from cloud_keystore.model.people import Role
 
 DEVICE = Role.DEVICE
-# What a phone is asked about the portal, and its PIN: on both.
+# What a phone is asked about the portal, its PIN, and cards that it has let into readers: on both.
 ASKED: Mapping[str, Access] = MappingProxyType(
     {
+        "admitting.list_open": DEVICE,
+        "admitting.end": DEVICE,
         "app_pins.look": DEVICE,
         "app_pins.choose": DEVICE,
         "app_pins.change": DEVICE,
@@ -26,8 +28,6 @@ ASKED: Mapping[str, Access] = MappingProxyType(
 PHONES: Mapping[str, Access] = MappingProxyType(
     {
         **ASKED,
-        "admitting.list_open": DEVICE,
-        "admitting.end": DEVICE,
         "callers.heard": DEVICE,
         "renewing.renew_same": DEVICE,
         "surveys.find": DEVICE,

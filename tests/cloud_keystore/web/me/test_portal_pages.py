@@ -13,7 +13,6 @@ from playwright.sync_api import Page, expect
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2, people_pb2
 from cloudcard_tools.authenticator.phone import Phone
-from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from support import mail_server, pictures
 from support.accessibility import check
@@ -263,13 +262,18 @@ def test_a_phone_with_a_passkey_agrees_by_it_alone(ada: Ada) -> None:
 
 def test_what_another_phone_has_answered_waits_no_longer(ada: Ada) -> None:
     """Also if the page could not be told, because it had lost its connection."""
-    identities = ada.site.keystore.registry.identities
-    asked = identities_pb2.CreateDeviceTokenRequest(user_id=ada.user_id)
-    tokens = [identities.CreateDeviceToken(asked).device_token.text for _ in range(2)]
-    terminal = spending.enrol(tokens[1], ada.phone.folder.with_suffix(".2"), "authenticator", "2")
+    email, registry = "kay@example.org", ada.site.keystore.registry
+    user_id, terminal = ada.site.keystore.holder("Kay Kerr", email)
+    set_password(ada, terminal)
+    asked = identities_pb2.CreateDeviceTokenRequest(user_id=user_id)
+    token = registry.identities.CreateDeviceToken(asked).device_token.text
     stream, again = "**/authenticator/v1/requests", "dispatchEvent(new Event('online'))"
-    with ada.site.page() as phone, ada.page() as page, identity.channel(terminal) as channel:
-        ada.site.enrol(phone, tokens[0])
+    with (
+        ada.site.page() as phone,
+        ada.page(email=email) as page,
+        identity.channel(terminal) as channel,
+    ):
+        ada.site.enrol(phone, token)
         page.goto(f"{ada.site.origin}/me/log-in-by")
         page.get_by_label("A yes of my authenticator").check()
         page.get_by_role("button", name="Go on").click()

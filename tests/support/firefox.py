@@ -68,6 +68,13 @@ class Firefox:
         assert not wrong, wrong
         return value
 
+    def set_offline(self, *, offline: bool) -> None:
+        """Let the browser have no network, or have it back; this computer's own it has always."""
+        self._ask("Marionette:SetContext", {"value": "chrome"})
+        script = "Services.io.offline = arguments[0];"
+        self._ask("WebDriver:ExecuteScript", {"script": script, "args": [offline]})
+        self._ask("Marionette:SetContext", {"value": "content"})
+
     def click(self, text: str) -> None:
         """Press the button that says so."""
         there = f"//button[normalize-space(.)='{text}']"
@@ -136,6 +143,8 @@ def started(
     text = "".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in lines.items())
     (profile / "user.js").write_text(text)
     command = (program, "--headless", "--marionette", "--no-remote", "--profile", str(profile))
+    # Newer ones let nobody change what is the browser's own, such as its network, without.
+    command += ("--remote-allow-system-access",)
     nursery.start("firefox", *command, HOME=str(profile), MOZ_DISABLE_CONTENT_SANDBOX="1")
     port, until = profile / PORT_FILE, time.monotonic() + START_SECONDS
     while not (port.exists() and port.read_text().strip().isdigit()):

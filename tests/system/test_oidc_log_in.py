@@ -1,5 +1,5 @@
-"""An operator logs in to the pages of a real keystore by a real OpenID provider, in processes of
-their own: the simulated CIS2, which knows people by their cards.
+"""An operator logs in to the pages of a real keystore, which are behind a real proxy, by a real
+OpenID provider, in processes of their own: the simulated CIS2, which knows people by their cards.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from cloudcard_tools.simulate.cis2 import places
+from support import proxy
 from support.authority import Authority
 from support.keystore_process import KeystoreProcess
 from support.simulators import SECRET, card, revocation_list, waiting_in
@@ -35,6 +36,8 @@ class Site:
 
     origin: str
     keystore: KeystoreProcess
+    known: Path
+    """By which the proxy is known."""
     cards: str
     trust: Path
     held: Path
@@ -47,6 +50,7 @@ class Site:
         told = requests.get(
             f"{self.origin}{path}",
             headers={"Cookie": kept},
+            verify=str(self.known),
             allow_redirects=False,
             timeout=SECONDS,
         )
@@ -91,8 +95,10 @@ def site(tmp_path: Path, nursery: Nursery) -> Site:
     authority = Authority()
     crl = tmp_path / "cards.crl"
     crl.write_bytes(revocation_list(authority).public_bytes(Encoding.DER))
-    main, cards, web = free_ports(3)
-    origin = f"http://localhost:{web}"
+    main, cards = free_ports(2)
+    (tmp_path / "front").mkdir()
+    front = proxy.start(nursery, tmp_path / "front")
+    origin = f"https://localhost:{front.port}"
     client = {
         "client_id": CLIENT,
         "client_secret": SECRET,
@@ -111,14 +117,14 @@ def site(tmp_path: Path, nursery: Nursery) -> Site:
     secret.touch(0o600)
     secret.write_text(f"{SECRET}\n")
     options = (
-        *("--web", f"127.0.0.1:{web}"),
+        *front.options,
         *("--web-oidc-issuer", f"https://localhost:{main}{places.REALM}"),
         *("--web-oidc-client-id", CLIENT, "--web-oidc-secret-file", str(secret)),
         *("--web-oidc-roots", str(trust)),
     )
     keystore = KeystoreProcess(tmp_path, nursery, options)
     url = f"https://localhost:{cards}{places.CARD}"
-    return Site(origin, keystore, url, trust, card(authority).write(tmp_path))
+    return Site(origin, keystore, front.authority, url, trust, card(authority).write(tmp_path))
 
 
 def identify(site: Site) -> None:

@@ -5,7 +5,6 @@ and nobody gets another's share by what they say of themselves.
 from __future__ import annotations
 
 import base64
-import shlex
 import shutil
 import ssl
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPSConnection
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -24,16 +24,13 @@ from cloud_keystore.web.ra.visiting import AREA, CARD, LOG_IN
 from cloudcard.registry.v1 import identities_pb2
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared.processes import Nursery
-from support import nginx
-from support.authority import Authority
-from support.guides import run_by
+from support import proxy
 from support.keystore_process import KeystoreProcess
 from support.page_holders import DIGEST, held
 from support.pages import DESK, FLAGS, Site
+from support.proxy import HOST
 from support.visitor import FORM, TOKEN
 
-[COMMAND, SERVER] = run_by("web.md", __file__)
-HOST = "localhost"
 ORIGIN = f"https://{HOST}"
 FLOODING, OTHER, WRONG = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 TRIES = 20  # of one address, and hardly another one while the tests run
@@ -84,48 +81,32 @@ class Proxied:
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    folder, authority = tmp_path_factory.mktemp("proxied"), Authority()
-    port, web, cards = free_ports(3)
-    pem = authority.write_server(folder)
-    here = {
-        "cards.example.org": HOST,
-        "127.0.0.1:8080": f"127.0.0.1:{web}",
-        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-        "/etc/cloudcard/cards.pem": str(pem),
-        "/etc/cloudcard/cards.key": str(pem),
-    }
-    (command,) = COMMAND.commands
-    options = shlex.split(written(command, here))[2:]
-    options += ["--web-cards", f"127.0.0.1:{cards}", "--limit", f"enrolment=0.001/{TRIES}"]
-    server = x509.load_pem_x509_certificate(pem.read_bytes().partition(b"-----END PRIVATE KEY")[2])
-    flags = [
-        *FLAGS,
-        f"--host-resolver-rules=MAP {HOST}:443 127.0.0.1:{port}",
-        f"--ignore-certificate-errors-spki-list={pin(server)}",
-    ]
+    folder = tmp_path_factory.mktemp("proxied")
+    (cards,) = free_ports(1)
     with Nursery(folder / "logs") as nursery, sync_playwright() as playwright:
-        nginx.serve(nursery, folder, port, written(SERVER.text, here))
+        front = proxy.start(nursery, folder, at_usual_port=True)
+        flags = [
+            *FLAGS,
+            f"--host-resolver-rules=MAP {HOST}:443 127.0.0.1:{front.port}",
+            f"--ignore-certificate-errors-spki-list={pin(front.certificate)}",
+        ]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         try:
-            keystore = KeystoreProcess(folder, nursery, tuple(options))
-            trust = ssl.create_default_context(cafile=str(authority.write(folder)))
+            shown = ("--web-cards", f"127.0.0.1:{cards}")
+            limit = ("--limit", f"enrolment=0.001/{TRIES}")
+            keystore = KeystoreProcess(folder, nursery, (*front.options, *shown, *limit))
+            trust = ssl.create_default_context(cafile=str(front.authority))
             site = Site(keystore, ORIGIN, browser, folder / "camera.mjpeg")
-            yield Proxied(site, port, cards, trust)
+            yield Proxied(site, front.port, cards, trust)
         finally:
             browser.close()
 
 
-def written(text: str, here: Mapping[str, str]) -> str:
-    """What docs/web.md says, for the places of a test."""
-    for there, place in here.items():
-        text = text.replace(there, place)
-    assert "/etc/" not in text
-    return text
-
-
-def pin(certificate: x509.Certificate) -> str:
+def pin(pem: Path) -> str:
     """The key by which a browser knows a server."""
-    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    _, _, certificate = pem.read_bytes().partition(b"-----END PRIVATE KEY-----")
+    public = x509.load_pem_x509_certificate(certificate).public_key()
+    spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(sha256(spki).digest()).decode()
 
 

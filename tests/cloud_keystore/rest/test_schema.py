@@ -52,7 +52,7 @@ def test_every_call_says_what_it_needs_and_how_it_is_refused() -> None:
                 assert NAME in {each["name"] for each in said["parameters"]}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_keystore_keeps_to_it_whatever_is_sent(tmp_path: Path) -> None:
     """Schemathesis sends what the description allows and what it forbids."""
     (port,) = free_ports(1)
@@ -84,7 +84,7 @@ def test_a_keystore_keeps_to_it_whatever_is_sent(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=560,
         )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert re.search(rf"Tested: {len(METHODS)}$", done.stdout, re.MULTILINE), done.stdout

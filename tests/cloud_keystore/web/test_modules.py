@@ -239,6 +239,17 @@ def test_a_decision_is_signed_as_the_protocol_says(page: Page) -> None:
         key.verify(decoded(signature), signed, ec.ECDSA(SHA256()))
 
 
+def test_a_passkey_answers_to_the_bytes_that_custody_expects(page: Page) -> None:
+    """Of a question of the portal, and of the unlock of a card."""
+    made = run(
+        page,
+        """
+        return [protocol.assent('q-1', '42'), protocol.unlock('q-1')].map(bytes.encode);
+        """,
+    )
+    assert made == [encoded(statement.assent("q-1", "42")), encoded(statement.unlock("q-1"))]
+
+
 def test_a_request_for_a_certificate_is_one(page: Page) -> None:
     script = """
       const pair = await protocol.newKey();

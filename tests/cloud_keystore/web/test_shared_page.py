@@ -144,7 +144,9 @@ def test_the_certificate_is_renewed_and_the_key_goes_on(site: Site, tablet: Page
         with told(tablet, "shared/terms", once):
             tablet.get_by_role("button", name="Sign in").click()
             tablet.wait_for_function(
-                f"async (first) => (await ({FINGERPRINT})()) !== first", arg=first
+                f"async (first) => (await ({FINGERPRINT})()) !== first",
+                arg=first,
+                timeout=60_000,
             )
         tablet.reload()
         expect(tablet.get_by_text("Tablet, Ward 7")).to_be_visible()

@@ -35,6 +35,7 @@ STATUS: Mapping[type[KeystoreError], HTTPStatus] = MappingProxyType(
         errors.NoAppPin: HTTPStatus.CONFLICT,
         errors.PhoneUnreachable: HTTPStatus.CONFLICT,
         errors.PortalClosed: HTTPStatus.CONFLICT,
+        errors.FactorNeeded: HTTPStatus.FORBIDDEN,
         errors.CardNotFound: HTTPStatus.NOT_FOUND,
         errors.CardNotInUse: HTTPStatus.CONFLICT,
         errors.IllegalCardChange: HTTPStatus.CONFLICT,

@@ -54,6 +54,10 @@ class PortalClosed(KeystoreError):
     """The person's policy allows no portal passwords, or what it wants for one is missing."""
 
 
+class FactorNeeded(KeystoreError):
+    """The person's policy demands more for log-ins at the portal than they have chosen yet."""
+
+
 class CardNotFound(KeystoreError):
     """No such card, or not one of the caller's."""
 

@@ -12,6 +12,7 @@ from enum import StrEnum, unique
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.passcodes import CODE_TIME, LONGEST_CODE_TIME
+from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.model.portal.questions import MOST_NEEDED
 
 MOST_INPUTS = 250  # of one batch
@@ -25,13 +26,14 @@ SURVEY = "survey_after"
 PASSWORDS = "portal_passwords"
 ANSWERS = "security_answers"
 CHANGES = "portal_changes"
+FACTORS = "portal_factors"
 REFUSES_PUK = "refuses_puk"
 SHARED_DEVICES = "shared_device_seconds"
 # Terms that documents of before did not know
 ADDED = frozenset(
     {
         *(COMMITMENT, MODELS, CODE_SECONDS, SURVEY, PASSWORDS),
-        *(ANSWERS, CHANGES, REFUSES_PUK, SHARED_DEVICES),
+        *(ANSWERS, CHANGES, FACTORS, REFUSES_PUK, SHARED_DEVICES),
     }
 )
 MOST_BEFORE_SURVEY = 1000  # authentications
@@ -76,6 +78,8 @@ class Policy:
     portal_passwords: bool = False  # whether holders can have a password for the portal
     security_answers: int = 0  # right ones, besides a code by e-mail, to set another password
     portal_changes: bool = False  # whether they choose passcodes and renew cards there
+    # If there are any, who has logged in there does nothing before log-ins need one of them.
+    portal_factors: frozenset[Factor] = frozenset()
     refuses_puk: bool = False  # at workstations: another PIN is chosen on the holder's phone alone
     # How long a holder can be signed in to a device that several share; zero: not at all.
     shared_device_time: timedelta = NO_SEATS
@@ -99,6 +103,10 @@ class Policy:
             raise InvalidInput("a policy without portal passwords needs no security answers")
         if self.portal_changes and not self.portal_passwords:
             raise InvalidInput("a policy without portal passwords allows no changes at the portal")
+        if self.portal_factors and not self.portal_passwords:
+            raise InvalidInput("a policy without portal passwords demands nothing at log-ins there")
+        if Factor.EMAIL in self.portal_factors:
+            raise InvalidInput("log-ins at the portal need a mailed code if nothing is demanded")
         if self.passkey_models and not self.passkeys:
             raise InvalidInput("a policy without passkeys names no models of them")
         if len(self.passkey_models) > MOST_MODELS:
@@ -173,6 +181,7 @@ def encode(policy: Policy) -> str:
         PASSWORDS: policy.portal_passwords,
         ANSWERS: policy.security_answers,
         CHANGES: policy.portal_changes,
+        FACTORS: sorted(policy.portal_factors),
         REFUSES_PUK: policy.refuses_puk,
         SHARED_DEVICES: policy.shared_device_time // SHORTEST_SESSION,
     }
@@ -206,6 +215,7 @@ def decode(document: str) -> Policy:
             portal_passwords=_flag(kept.get(PASSWORDS, False)),
             security_answers=_number(kept.get(ANSWERS, 0)),
             portal_changes=_flag(kept.get(CHANGES, False)),
+            portal_factors=frozenset(Factor(_text(each)) for each in kept.get(FACTORS, ())),
             refuses_puk=_flag(kept.get(REFUSES_PUK, False)),
             shared_device_time=_number(kept.get(SHARED_DEVICES, 0)) * SHORTEST_SESSION,
         )

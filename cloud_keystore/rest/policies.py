@@ -12,6 +12,7 @@ from fastapi import Path, Query
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.operations import Channel
 from cloud_keystore.model.policies import Policy, SessionTerms, Term
+from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.policies.explaining import Explained, Explaining
 from cloud_keystore.rest import policy_models as m
@@ -19,12 +20,19 @@ from cloud_keystore.rest.calls import current
 from cloud_keystore.rest.cards import Serial
 
 WAYS: Mapping[Channel, m.Way] = {Channel.PUSH: "push", Channel.QR: "qr"}
+DEMANDED: Mapping[Factor, m.Demanded] = {
+    Factor.PHONE: "phone",
+    Factor.SMS: "sms",
+    Factor.PASSKEY: "passkey",
+}
 CHANNELS = {way: channel for channel, way in WAYS.items()}
 # Members that belong to a term of another name.
 TERM_OF = {
     "synced_passkeys": Term.PASSKEYS,
     "passkey_models": Term.PASSKEYS,
     "security_answers": Term.PASSWORDS,
+    "portal_changes": Term.PASSWORDS,
+    "portal_factors": Term.PASSWORDS,
 }
 SECOND = timedelta(seconds=1)
 
@@ -88,6 +96,7 @@ def _policy(given: m.SetTerms) -> Policy:
         portal_passwords=given.portal_passwords,
         security_answers=given.security_answers,
         portal_changes=given.portal_changes,
+        portal_factors=frozenset(Factor(each) for each in given.portal_factors),
         refuses_puk=given.refuses_puk,
         shared_device_time=_seconds("shared_device_seconds", given.shared_device_seconds),
     )
@@ -125,6 +134,7 @@ def _effective(found: Explained) -> m.EffectivePolicy:
             portal_passwords=policy.portal_passwords,
             security_answers=policy.security_answers,
             portal_changes=policy.portal_changes,
+            portal_factors=[DEMANDED[each] for each in sorted(policy.portal_factors)],
             refuses_puk=policy.refuses_puk,
             shared_device_seconds=policy.shared_device_time // SECOND,
         ),

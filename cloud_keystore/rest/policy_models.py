@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt
 from cloud_keystore.rest.models import Asked, Text
 
 Way = Literal["push", "qr"]
+Demanded = Literal["phone", "sms", "passkey"]
 Lockable = Literal[
     "passwordless",
     "largest_batch",
@@ -48,6 +49,7 @@ class Terms(BaseModel):
     portal_passwords: bool
     security_answers: int
     portal_changes: bool
+    portal_factors: list[Demanded]
     refuses_puk: bool
     shared_device_seconds: int
 
@@ -70,6 +72,7 @@ class SetTerms(Asked):
     portal_passwords: StrictBool = False
     security_answers: StrictInt = 0
     portal_changes: StrictBool = False
+    portal_factors: Annotated[tuple[Demanded, ...], Field(max_length=3)] = ()
     refuses_puk: StrictBool = False
     shared_device_seconds: StrictInt = 0
 

@@ -13,6 +13,7 @@ from cloud_keystore.model.organisations import Organisation
 from cloud_keystore.model.passcodes import CODE_TIME
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.policies import Policy, PolicyVersion
+from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.people.migrating import Migrated, Migrating
 from cloud_keystore.people.organisations import Organisations
 from cloud_keystore.people.policies.explaining import Explained, Explaining
@@ -141,6 +142,10 @@ def _policy(message: pb.Policy) -> Policy:
         channels = frozenset(Channel(each) for each in message.channels)
     except ValueError:
         raise InvalidInput("a channel is one that this keystore does not know") from None
+    try:
+        factors = frozenset(Factor(each) for each in message.portal_factors)
+    except ValueError:
+        raise InvalidInput("portal_factors has what is none: phone, sms or passkey") from None
     session = None
     if message.HasField("session"):
         session = session_terms(message.session)
@@ -158,6 +163,7 @@ def _policy(message: pb.Policy) -> Policy:
         portal_passwords=message.portal_passwords,
         security_answers=message.security_answers,
         portal_changes=message.portal_changes,
+        portal_factors=factors,
         refuses_puk=message.refuses_puk,
         shared_device_time=timedelta(seconds=message.shared_device_seconds),
     )
@@ -186,6 +192,7 @@ def _version(version: PolicyVersion) -> pb.PolicyVersion:
             portal_passwords=policy.portal_passwords,
             security_answers=policy.security_answers,
             portal_changes=policy.portal_changes,
+            portal_factors=sorted(policy.portal_factors),
             refuses_puk=policy.refuses_puk,
             shared_device_seconds=policy.shared_device_time // timedelta(seconds=1),
         ),

@@ -41,6 +41,7 @@ GRPC_STATUS: dict[type[errors.KeystoreError], tuple[StatusCode, str]] = {
     errors.PhoneUnreachable: (StatusCode.FAILED_PRECONDITION, "PHONE_UNREACHABLE"),
     errors.AddressUnreachable: (StatusCode.FAILED_PRECONDITION, "ADDRESS_UNREACHABLE"),
     errors.PortalClosed: (StatusCode.FAILED_PRECONDITION, "PORTAL_CLOSED"),
+    errors.FactorNeeded: (StatusCode.PERMISSION_DENIED, "FACTOR_NEEDED"),
     errors.CardNotFound: (StatusCode.NOT_FOUND, "CARD_NOT_FOUND"),
     errors.KeyNotFound: (StatusCode.NOT_FOUND, "KEY_NOT_FOUND"),
     errors.ObjectNotFound: (StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND"),

@@ -33,8 +33,14 @@ class Chosen:
     @classmethod
     def of(cls, portal: Portal, factor: Factor, number: str = NUMBER) -> Chosen:
         """A holder who needs this from now on, and to whom everything may be sent again."""
-        world, holder = portal.told.world, logged_in(portal)
-        made = cls(portal, factor)
+        made = cls.by(portal, factor, logged_in(portal), number)
+        portal.told.world.clock.now += DAY
+        return made
+
+    @classmethod
+    def by(cls, portal: Portal, factor: Factor, holder: Identity, number: str = NUMBER) -> Chosen:
+        """What a holder chooses who has logged in."""
+        world, made = portal.told.world, cls(portal, factor)
         if factor is Factor.SMS:
             made.verify_number(number)
         if factor is Factor.PASSKEY:
@@ -43,7 +49,6 @@ class Chosen:
         if factor is Factor.PHONE:
             assert made.agree(asked.number) is AssentState.AGREED
         assert world.log_in_factors.change(factor, portal.code(), holder).is_set
-        world.clock.now += DAY
         return made
 
     def agree(self, number: str, *, is_me: bool = True) -> AssentState:

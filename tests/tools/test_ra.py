@@ -144,6 +144,14 @@ def test_organisations_and_policies(operator: Path) -> None:
     third = ask(operator, "policy", "set", *place, "--passkey-model", model.upper())
     assert (third["version"], third["passkey_models"]) == (3, model)
 
+    demanded = ("--portal-passwords", "--portal-factor", "phone", "--portal-factor", "passkey")
+    fourth = ask(operator, "policy", "set", *place, *demanded)
+    assert (fourth["version"], fourth["portal_factors"]) == (4, "passkey phone")
+    refused = run(operator, "policy", "set", *place, "--portal-factor", "sms")
+    assert refused.exit_code == 1
+    assert "without portal passwords" in refused.output
+    ask(operator, "policy", "set", *place, "--passkey-model", model)
+
     show = ("policy", "show", "st else", "--profile", "p256")
     rows = json.loads(run(operator, *show, "--effective", "--json").output)
     assert {each["name"]: (each["value"], each["origin"]) for each in rows if each["value"]} == {
@@ -156,7 +164,7 @@ def test_organisations_and_policies(operator: Path) -> None:
     }
     ask(operator, "organisation", "add", "Ward 7", "--parent", trust)
     table = run(operator, "policy", "show", "Ward 7", "--profile", "p256", "--effective").output
-    assert f"{model}  inherited from St Elsewhere  {trust}/p256/3" in table
+    assert f"{model}  inherited from St Elsewhere  {trust}/p256/5" in table
     assert "Nothing is set there" in run(operator, "policy", "show", "Ward 7").output
     assert run(operator, "policy", "show", "nothing").exit_code == 1
 

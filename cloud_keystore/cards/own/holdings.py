@@ -79,14 +79,17 @@ class Holdings:
 
     def end_session(self, session_id: str, holder: Identity) -> None:
         """End a session of the holder's. Raises SessionNotFound."""
+        self._check(holder)
         self.sessions.end(session_id, holder)
 
     def end_sign_in(self, sign_in_id: str, holder: Identity) -> None:
         """Take a card of the holder's out of a reader. Raises SignInNotFound."""
+        self._check(holder)
         self.admitting.end(sign_in_id, holder)
 
     def end_seat(self, seat_id: str, holder: Identity) -> None:
         """Sign the holder out at a shared device. Raises SeatNotFound."""
+        self._check(holder)
         self.seats.end(seat_id, holder)
 
     def events(self, holder: Identity) -> tuple[Told, ...]:
@@ -103,3 +106,8 @@ class Holdings:
             if each.actor.kind in STAFF:
                 names[each.actor.id] = STAFF[each.actor.kind]
         return tuple(Told(each.time, each.kind, words.sentence(each, names)) for each in told)
+
+    def _check(self, holder: Identity) -> None:
+        """Raise FactorNeeded before anything is looked for."""
+        with self.sessions.database.read() as connection:
+            owner(connection, holder, self.sessions.clock())

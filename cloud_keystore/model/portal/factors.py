@@ -32,6 +32,12 @@ class Factors:
     can_phone: bool
     can_passkey: bool
     email: str
+    demanded: frozenset[Factor] = frozenset()  # by a policy, if there are any
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether log-ins need what is demanded."""
+        return not self.demanded or self.in_force in self.demanded
 
 
 @dataclass(frozen=True, slots=True)

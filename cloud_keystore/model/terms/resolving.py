@@ -23,7 +23,7 @@ FIELDS: Mapping[Term, tuple[str, ...]] = {
     Term.PASSKEYS: ("passkeys", "synced_passkeys", "passkey_models"),
     Term.CODE_TIME: ("unlock_code_time",),
     Term.SURVEY: ("survey_after",),
-    Term.PASSWORDS: ("portal_passwords", "security_answers", "portal_changes"),
+    Term.PASSWORDS: ("portal_passwords", "security_answers", "portal_changes", "portal_factors"),
     Term.REFUSES_PUK: ("refuses_puk",),
     Term.SHARED_DEVICES: ("shared_device_time",),
 }

@@ -5,8 +5,10 @@ address.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -14,7 +16,6 @@ from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.sealing.seal import Seal
 from cloud_keystore.model.errors import AddressUnreachable, InvalidInput
 from cloud_keystore.model.journal import Detail, Kind
-from cloud_keystore.model.outbox.media import Medium
 from cloud_keystore.model.outbox.notifications import Template
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.portal.assents import AssentState, Subject
@@ -22,15 +23,23 @@ from cloud_keystore.model.portal.codes import Purpose
 from cloud_keystore.model.portal.factors import Factor, Factors
 from cloud_keystore.people.portal import codes
 from cloud_keystore.people.portal.assents import Assents
-from cloud_keystore.people.portal.knowing import owner
-from cloud_keystore.storage import people
+from cloud_keystore.people.portal.available import can_passkey, can_phone, can_sms, in_force
+from cloud_keystore.people.portal.knowing import owner, policy_of
 from cloud_keystore.storage.credentials.portal import codes as code_rows
-from cloud_keystore.storage.credentials.portal import factors, passkeys
-from cloud_keystore.storage.outbox import notifications as outbox
+from cloud_keystore.storage.credentials.portal import factors
 
 NO_NUMBER = (
     "there is no verified phone number, or the keystore sends no SMS: verify your number under "
     "Contact first"
+)
+
+NAMES: Mapping[Factor, str] = MappingProxyType(
+    {
+        Factor.EMAIL: "a code by e-mail",
+        Factor.SMS: "a code by SMS",
+        Factor.PHONE: "a yes of your authenticator",
+        Factor.PASSKEY: "a passkey",
+    }
 )
 
 
@@ -64,15 +73,24 @@ class LogInFactors:
         """What a holder has chosen, and can choose. Raises IdentityRejected."""
         now = self.assents.clock()
         with self.assents.database.read() as connection:
-            user = owner(connection, holder, now)
+            user = owner(connection, holder, now, is_enrolling=True)
             return Factors(
                 chosen=factors.find(connection, user.id),
                 in_force=in_force(connection, user, now),
-                can_sms=_can_sms(connection, user),
+                can_sms=can_sms(connection, user),
                 can_phone=can_phone(connection, user, now),
-                can_passkey=_can_passkey(connection, user),
+                can_passkey=can_passkey(connection, user),
                 email=user.email,
+                demanded=policy_of(connection, user).portal_factors,
             )
+
+    def contact(self, holder: Identity) -> User:
+        """How a holder is reached, also before log-ins need what is demanded. Raises
+        IdentityRejected.
+        """
+        now = self.assents.clock()
+        with self.assents.database.read() as connection:
+            return owner(connection, holder, now, is_enrolling=True)
 
     def ask(self, factor: Factor, holder: Identity) -> Asked:
         """Mail a code to the registered address, and ask the phone that is to be asked from then
@@ -80,7 +98,7 @@ class LogInFactors:
         """
         own, now = self.assents, self.assents.clock()
         with own.database.write() as connection:
-            user = owner(connection, holder, now)
+            user = owner(connection, holder, now, is_enrolling=True)
             _check(connection, user, factor, now)
             if not user.email or user.email_verify_time is None:
                 raise AddressUnreachable("verify your e-mail address under Contact first")
@@ -102,7 +120,7 @@ class LogInFactors:
         """The phone's question that waits for a holder; None if none does."""
         own = self.assents
         with own.database.read() as connection:
-            user = owner(connection, holder, own.clock())
+            user = owner(connection, holder, own.clock(), is_enrolling=True)
             made = own.state_of(connection, user, Subject.FACTOR, user.id)
         return None if made is None else Asked(Factor.PHONE, made.number)
 
@@ -112,7 +130,7 @@ class LogInFactors:
         """
         own, now = self.assents, self.assents.clock()
         with own.database.write() as connection:
-            user = owner(connection, holder, now)
+            user = owner(connection, holder, now, is_enrolling=True)
             _check(connection, user, factor, now)
             if factor is Factor.PHONE:
                 made = own.state_of(connection, user, Subject.FACTOR, user.id)
@@ -141,39 +159,15 @@ class LogInFactors:
         return Changed(is_set=True)
 
 
-def in_force(connection: Connection, user: User, now: datetime) -> Factor:
-    """What a log-in needs: what was chosen, as long as there is a phone, a passkey, or a verified
-    number.
-    """
-    chosen = factors.find(connection, user.id)
-    if chosen is Factor.PHONE and can_phone(connection, user, now):
-        return chosen
-    if chosen is Factor.SMS and _can_sms(connection, user):
-        return chosen
-    if chosen is Factor.PASSKEY and _can_passkey(connection, user):
-        return chosen
-    return Factor.EMAIL
-
-
-def can_phone(connection: Connection, user: User, now: datetime) -> bool:
-    """Whether somebody has a phone that can be asked."""
-    return any(each.is_active(now) for each in people.list_devices(connection, user.id))
-
-
-def _can_sms(connection: Connection, user: User) -> bool:
-    verified = bool(user.phone) and user.phone_verify_time is not None
-    return verified and outbox.tells(connection, Medium.SMS)
-
-
-def _can_passkey(connection: Connection, user: User) -> bool:
-    return bool(passkeys.of_user(connection, user.id))
-
-
 def _check(connection: Connection, user: User, factor: Factor, now: datetime) -> None:
     """Raise InvalidInput if a user cannot have a factor."""
-    if factor is Factor.SMS and not _can_sms(connection, user):
+    demanded = policy_of(connection, user).portal_factors
+    if demanded and factor not in demanded:
+        names = " or ".join(NAMES[each] for each in sorted(demanded))
+        raise InvalidInput(f"your organisation demands something else for log-ins: {names}")
+    if factor is Factor.SMS and not can_sms(connection, user):
         raise InvalidInput(NO_NUMBER)
-    if factor is Factor.PASSKEY and not _can_passkey(connection, user):
+    if factor is Factor.PASSKEY and not can_passkey(connection, user):
         raise InvalidInput("you have no passkey: add one first (Passkeys)")
     if factor is Factor.PHONE and not can_phone(connection, user, now):
         raise InvalidInput(

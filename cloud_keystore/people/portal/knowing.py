@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from cloud_keystore.audit import budgets, entries
 from cloud_keystore.audit.acting import Acting
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.errors import IdentityRejected, PortalClosed
+from cloud_keystore.model.errors import FactorNeeded, IdentityRejected, PortalClosed
 from cloud_keystore.model.fields import emails
 from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.journal import Detail, Entry, Kind
@@ -21,6 +21,7 @@ from cloud_keystore.model.policies import Policy
 from cloud_keystore.model.portal.passwords import LONGEST_NAME
 from cloud_keystore.model.rights.roles import Right
 from cloud_keystore.people.policies import card_profiles
+from cloud_keystore.people.portal import available
 from cloud_keystore.storage import people, policies
 from cloud_keystore.storage.enrolment import beginnings, tokens
 from cloud_keystore.storage.rights import visits
@@ -74,9 +75,13 @@ def policy_of(connection: Connection, user: User) -> Policy:
     return policies.in_force(connection, user.organisation_id, profile).policy
 
 
-def owner(connection: Connection, device: Identity, now: datetime) -> User:
+def owner(
+    connection: Connection, device: Identity, now: datetime, *, is_enrolling: bool = False
+) -> User:
     """The holder of a device that is still active, or of a visit at the portal that still goes on,
-    or who begins there by an invitation. Raises IdentityRejected, UserNotFound, UserClosed.
+    or who begins there by an invitation. Raises IdentityRejected, UserNotFound, UserClosed, and
+    FactorNeeded in a visit of somebody whose log-ins do not need what a policy demands, unless that
+    `is_enrolling`.
     """
     budgets.check(connection, device.actor, now)
     if device.role is Role.HOLDER:
@@ -85,9 +90,20 @@ def owner(connection: Connection, device: Identity, now: datetime) -> User:
         visits_now = made is not None and made.visitor_id == device.user_id and made.is_open(now)
         if not visits_now and not _begins(connection, device, secret, now):
             raise IdentityRejected(OVER)
+        if visits_now and not is_enrolling:
+            _check_factor(connection, people.present(connection, device.user_id or ""), now)
     elif not people.is_active(connection, device.id, now):
         raise IdentityRejected("this identity is unknown or was removed: enrol again")
     return people.present(connection, device.user_id or "")
+
+
+def _check_factor(connection: Connection, user: User, now: datetime) -> None:
+    demanded = policy_of(connection, user).portal_factors
+    if demanded and available.in_force(connection, user, now) not in demanded:
+        raise FactorNeeded(
+            "your organisation demands more than a mailed code for log-ins: choose it first (How "
+            "you log in)"
+        )
 
 
 def _begins(connection: Connection, holder: Identity, secret: bytes, now: datetime) -> bool:

@@ -54,7 +54,10 @@ UNKNOWN = (
     "this passkey is not one of yours or was removed, or its answer is not right: use another one, "
     "or begin again"
 )
-LAST = "your log-ins need this passkey: choose something else first (How you log in)"
+LAST = (
+    "your log-ins need this passkey: choose something else first (How you log in), or add another "
+    "passkey"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class PortalPasskeys:
         """The passkeys of a holder, the first first. Raises IdentityRejected."""
         own = self.assents
         with own.database.read() as connection:
-            return rows.of_user(connection, owner(connection, holder, own.clock()).id)
+            user = owner(connection, holder, own.clock(), is_enrolling=True)
+            return rows.of_user(connection, user.id)
 
     def send_code(self, holder: Identity) -> None:
         """Mail the code with which a passkey is added or removed. Raises AddressUnreachable,
@@ -93,7 +97,7 @@ class PortalPasskeys:
         """
         own, now = self.assents, self.assents.clock()
         with own.database.write() as connection:
-            user = owner(connection, holder, now)
+            user = owner(connection, holder, now, is_enrolling=True)
             if not user.email or user.email_verify_time is None:
                 raise AddressUnreachable("verify your e-mail address under Contact first")
             codes.send(
@@ -107,7 +111,7 @@ class PortalPasskeys:
         """What to make a holder's new passkey of. Raises IdentityRejected."""
         own, now = self.assents, self.assents.clock()
         with own.database.read() as connection:
-            user = owner(connection, holder, now)
+            user = owner(connection, holder, now, is_enrolling=True)
             present = tuple(each.credential_id for each in rows.of_user(connection, user.id))
         asked = self._asked(ChallengeUse.PORTAL_ADD, user.id, now)
         return AskedNew(asked, handle(user), user.display_name, present)
@@ -122,7 +126,7 @@ class PortalPasskeys:
         name = text_field("name", name, LONGEST_PASSKEY_NAME)
         try:
             with own.database.write() as connection:
-                user = owner(connection, holder, now)
+                user = owner(connection, holder, now, is_enrolling=True)
                 use = ChallengeUse.PORTAL_ADD
                 challenges.checked(self.seal, challenge, use, user.id, now)
                 found = passkeys.register(made, challenge, self.party)

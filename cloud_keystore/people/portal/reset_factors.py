@@ -21,7 +21,7 @@ from cloud_keystore.model.portal.assents import AssentState, Subject
 from cloud_keystore.model.portal.codes import HOUR, MailedCode, Purpose
 from cloud_keystore.model.portal.factors import AGREEABLE, Factor, Needed, Unproven
 from cloud_keystore.model.rights.log_ins import ChallengeUse
-from cloud_keystore.people.portal import codes, factors
+from cloud_keystore.people.portal import available, codes
 from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.passkeys import COPIED, AskedPasskeys, PortalPasskeys
 from cloud_keystore.people.rights.log_in_passkeys import PasskeyAnswer
@@ -60,7 +60,7 @@ class ResetFactors:
 
     def check_none(self, connection: Connection, user: User, now: datetime) -> None:
         """Raise PortalClosed unless the mailed code is enough."""
-        if factors.in_force(connection, user, now) is not Factor.EMAIL:
+        if available.in_force(connection, user, now) is not Factor.EMAIL:
             raise PortalClosed(NOT_ALONE)
 
     def ask(
@@ -77,8 +77,8 @@ class ResetFactors:
         asked in the place of a passkey, which the page asks. Callers wake the phones. Raises
         InvalidInput, AddressUnreachable, TooManyCalls.
         """
-        factor = factors.in_force(connection, user, now)
-        can_phone = factor in AGREEABLE and factors.can_phone(connection, user, now)
+        factor = available.in_force(connection, user, now)
+        can_phone = factor in AGREEABLE and available.can_phone(connection, user, now)
         if factor is Factor.PASSKEY and by_phone:
             factor = Factor.PHONE
         if factor is Factor.SMS:
@@ -106,7 +106,7 @@ class ResetFactors:
         now: datetime,
     ) -> Proven | Unproven:
         """Use what was given, in the transaction that spends the mailed code."""
-        factor = factors.in_force(connection, user, now)
+        factor = available.in_force(connection, user, now)
         if factor is Factor.EMAIL:
             return Proven(factor)
         if factor is Factor.SMS:

@@ -36,7 +36,7 @@ from cloud_keystore.model.rights.visits import (
     new_text,
     text_sha256,
 )
-from cloud_keystore.people.portal import codes, factors
+from cloud_keystore.people.portal import available, codes
 from cloud_keystore.people.portal.assents import Assents
 from cloud_keystore.people.portal.knowing import OVER, check_offered, owner, policy_of
 from cloud_keystore.people.portal.passkeys import COPIED, AskedPasskeys, PortalPasskeys
@@ -127,9 +127,9 @@ class PortalVisits:
         own, now = self.passwords.passcodes, self.passwords.passcodes.clock()
         with own.database.read() as connection:
             made, user = _waiting(connection, step, now)
-            factor = factors.in_force(connection, user, now)
+            factor = available.in_force(connection, user, now)
             asked = self.assents.state_of(connection, user, Subject.LOG_IN, made.id)
-            has_phone = factors.can_phone(connection, user, now)
+            has_phone = available.can_phone(connection, user, now)
         number = "" if asked is None or factor not in AGREEABLE else asked.number
         return Needed(factor, number, has_phone and factor in AGREEABLE)
 
@@ -158,7 +158,7 @@ class PortalVisits:
         secret = new_text(OWN_PREFIX, own.random)
         with own.database.write() as connection:
             made, user = _waiting(connection, step, now)
-            factor, passkey = factors.in_force(connection, user, now), ""
+            factor, passkey = available.in_force(connection, user, now), ""
             if factor is Factor.PASSKEY and answer is None:
                 factor = Factor.PHONE  # which agrees in its place
             if factor is Factor.PASSKEY and answer is not None:
@@ -252,7 +252,7 @@ class PortalVisits:
         """Send a code to a verified address or number alone, or ask the phones. A passkey is asked
         by the page.
         """
-        factor, random = factors.in_force(connection, user, now), self.passwords.passcodes.random
+        factor, random = available.in_force(connection, user, now), self.passwords.passcodes.random
         if factor is Factor.PASSKEY and not by_phone:
             return
         if factor in AGREEABLE:

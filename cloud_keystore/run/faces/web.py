@@ -273,7 +273,9 @@ def _own(use_cases: WebUseCases, views: OwnViews) -> Sequence[Row]:
             use_cases.portal_visits,
             use_cases.log_in_factors,
         ).rows(),
-        *ContactPages(views, use_cases.addresses, use_cases.phones).rows(),
+        *ContactPages(
+            views, use_cases.addresses, use_cases.phones, use_cases.log_in_factors
+        ).rows(),
         *PasswordPages(views, use_cases.own_passwords).rows(),
         *CardChangePages(views, use_cases.passcode_resets, use_cases.own_renewals).rows(),
         *QuestionPages(views, use_cases.own_passwords).rows(),

@@ -36,6 +36,7 @@ PORTAL: Mapping[str, Access] = MappingProxyType(
         "own_passwords.choose_questions": HOLDER,
         "own_passwords.look": HOLDER,
         "log_in_factors.look": HOLDER,
+        "log_in_factors.contact": HOLDER,
         "log_in_factors.ask": HOLDER,
         "log_in_factors.waiting": HOLDER,
         "log_in_factors.change": HOLDER,

@@ -17,6 +17,7 @@ from cloud_keystore.model.errors import (
 )
 from cloud_keystore.people.phones import Phones
 from cloud_keystore.people.portal.addresses import Addresses
+from cloud_keystore.people.portal.factors import LogInFactors
 from cloud_keystore.web.me.views import CONTACT, OwnViews
 from cloud_keystore.web.me.words import left
 from cloud_keystore.web.rows import Row, see
@@ -32,6 +33,7 @@ class ContactPages:
     views: OwnViews
     addresses: Addresses
     numbers: Phones
+    factors: LogInFactors
 
     def rows(self) -> tuple[Row, ...]:
         """Its pages."""
@@ -47,7 +49,7 @@ class ContactPages:
         self, request: Request, at: str = "", wrong: str = "", status: int = HTTPStatus.OK
     ) -> Response:
         """The page; `at` is where something was wrong."""
-        user = self.views.holdings.show(current().visitor).user
+        user = self.factors.contact(current().visitor)
         done = None if wrong else self.views.done(request)
         return self.views.page("contact", status, user=user, at=at, wrong=wrong, done=done)
 

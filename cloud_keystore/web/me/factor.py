@@ -41,7 +41,10 @@ class FactorPages:
         """What is chosen, and what can be."""
         found = self.factors.look(current().visitor)
         done = None if wrong else self.views.done(request)
-        return self.views.page("factor", status, factors=found, wrong=wrong, done=done)
+        offered = [str(each) for each in Factor if not found.demanded or each in found.demanded]
+        return self.views.page(
+            "factor", status, factors=found, offered=offered, wrong=wrong, done=done
+        )
 
     def ask(self, request: Request) -> Response:
         """Let a code be mailed, and the phone be asked that is chosen."""

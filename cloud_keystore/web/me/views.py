@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from cloud_keystore.cards.own.holdings import Holdings
 from cloud_keystore.model.clock import Clock
+from cloud_keystore.model.errors import FactorNeeded
 from cloud_keystore.web.me.visiting import AT
 from cloud_keystore.web.me.words import DONE, Done
 from cloud_keystore.web.pages import Pages
-from cloud_keystore.web.rows import NOTHING, View, served
+from cloud_keystore.web.rows import NOTHING, View, see, served
 from cloud_keystore.web.visiting import current
 
 JUST_NOW = timedelta(minutes=2)  # for which a page says that something was done
@@ -71,8 +72,17 @@ class OwnViews:
         )
 
     def serve(self, view: View, request: Request) -> Response:
-        """What a view answers, or a page that says why it does not."""
-        return served(self.pages, "me/problem", view, request)
+        """What a view answers, or a page that says why it does not; whose log-ins do not need yet
+        what a policy demands is led to where that is chosen.
+        """
+
+        def led(request: Request) -> Response:
+            try:
+                return view(request)
+            except FactorNeeded:
+                return see(FACTOR)
+
+        return served(self.pages, "me/problem", led, request)
 
     def done(self, request: Request) -> Done | None:
         """What was done a moment ago. An address that says so of what was not done shows

@@ -47,6 +47,22 @@ def test_what_is_given_is_set_and_the_rest_inherited(world: World) -> None:
     assert value(client.get(f"/v1/organisations/{ward}/policy"), "session") is None
 
 
+def test_what_the_portal_demands_belongs_to_its_passwords(world: World) -> None:
+    """AUTH-07: one source for all that is about the portal."""
+    client = client_of(world, "ra-manager")
+    path = "/v1/organisations/default/policy"
+    terms = {
+        "portal_passwords": True,
+        "portal_changes": True,
+        "portal_factors": ["phone", "passkey"],
+    }
+    told = client.ask("PUT", path, {"terms": terms})
+    assert (told.status, value(told, "portal_factors")) == (200, ["passkey", "phone"])
+    assert value(client.get(path), "portal_changes") is True
+    assert source(told, "portal_passwords")["origin"] == "own"
+    assert source(told, "session")["origin"] == "default"
+
+
 def test_a_person_and_a_card_have_a_policy(world: World) -> None:
     client = client_of(world, "support")
     user, _ = world.user()
@@ -67,6 +83,8 @@ def test_what_is_no_policy(world: World) -> None:
         {"channels": []},
         {"channels": ["sms"]},
         {"security_answers": 1},
+        {"portal_factors": ["phone"]},
+        {"portal_passwords": True, "portal_factors": ["email"]},
         {"unlock_code_seconds": 10**30},
         {"session": {"most_uses": 1, "seconds": 10**30}},
         {"session": {"most_uses": 1}},

@@ -19,6 +19,7 @@ from cloud_keystore.model.policies import (
     SessionTerms,
     Term,
 )
+from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.model.portal.questions import MOST_NEEDED
 from cloud_keystore.web.ra.forms import Field, Shape
 from cloud_keystore.web.visiting import given
@@ -27,6 +28,9 @@ MINUTE = timedelta(minutes=1)
 NUMBER_DIGITS = 6
 YES: Mapping[str, str] = MappingProxyType({"yes": "Yes", "no": "No"})
 WAYS: Mapping[str, str] = MappingProxyType({"PUSH": "On the phone by itself", "QR": "By a QR code"})
+FACTORS: Mapping[str, str] = MappingProxyType(
+    {"phone": "A yes of the phone", "passkey": "A passkey", "sms": "A code by SMS"}
+)
 
 
 class Words(NamedTuple):
@@ -141,7 +145,11 @@ def _passwords(policy: Policy) -> str:
     if not policy.portal_passwords:
         return "No"
     changes = "" if policy.portal_changes else "; no passcodes and renewals there"
-    return f"Yes, {policy.security_answers} security answers to set another one{changes}"
+    demanded = " or ".join(
+        text for name, text in FACTORS.items() if Factor(name) in policy.portal_factors
+    )
+    factors = f"; log-ins need {demanded[:1].lower()}{demanded[1:]}" if demanded else ""
+    return f"Yes, {policy.security_answers} security answers to set another one{changes}{factors}"
 
 
 def _password_fields(policy: Policy) -> Sequence[Field]:
@@ -159,6 +167,18 @@ def _password_fields(policy: Policy) -> Sequence[Field]:
             policy.portal_changes,
             "Each with the yes of the holder's phone.",
         ),
+        _factors(policy),
+    )
+
+
+def _factors(policy: Policy) -> Field:
+    return Field(
+        "portal_factors",
+        "Log-ins at the portal have to need one of these",
+        "Holders choose it at their next log-in. None: a mailed code is enough.",
+        FACTORS,
+        " ".join(sorted(policy.portal_factors)),
+        Shape.SEVERAL,
     )
 
 
@@ -168,6 +188,7 @@ def _with_passwords(policy: Policy) -> Policy:
         portal_passwords=_said("portal_passwords"),
         security_answers=_number("security_answers"),
         portal_changes=_said("portal_changes"),
+        portal_factors=frozenset(Factor(each) for each in _factors(policy).answer.split()),
     )
 
 

@@ -353,6 +353,32 @@ def forgets(ada: Ada, page: Page, finger: Finger, email: str) -> None:
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
+def test_a_policy_leads_to_what_it_demands(ada: Ada) -> None:
+    """AUTH-07: after the mailed code, and before anything else is shown."""
+    email = "dora@example.org"
+    _, dora = ada.site.keystore.holder("Dora Maar", email)
+    set_password(ada, dora)
+    organisations = ada.site.keystore.registry.organisations
+    policy = organisations_pb2.Policy(largest_batch=1, portal_passwords=True)
+    policy.portal_factors.extend(["phone", "passkey"])
+    organisations.SetPolicy(organisations_pb2.SetPolicyRequest(policy=policy))
+    try:
+        with ada.site.page() as page:
+            enter(ada, page, email)
+            page.get_by_label("Code", exact=True).fill(ada.code(SUBJECT))
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("heading", name="How you log in")).to_be_visible()
+            expect(page.get_by_text("nothing else opens until then")).to_be_visible()
+            check(page)
+            page.get_by_role("navigation").get_by_role("link", name="Cards").click()
+            expect(page.get_by_role("heading", name="How you log in")).to_be_visible()
+            page.get_by_role("link", name="Your passkeys").click()
+            expect(page.get_by_text("You have no passkeys yet.")).to_be_visible()
+    finally:
+        del policy.portal_factors[:]
+        organisations.SetPolicy(organisations_pb2.SetPolicyRequest(policy=policy))
+
+
 def test_it_is_whole_without_scripts(ada: Ada) -> None:
     with ada.page(scripts=False) as page:
         page.get_by_role("link", name="Password").click()

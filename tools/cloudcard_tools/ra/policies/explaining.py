@@ -26,7 +26,12 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "session": ("session_uses", "session_seconds"),
     "passkeys": ("passkeys", "synced_passkeys", "passkey_models"),
     "unlock_code_seconds": ("code_seconds",),
-    "portal_passwords": ("portal_passwords", "security_answers", "portal_changes"),
+    "portal_passwords": (
+        "portal_passwords",
+        "security_answers",
+        "portal_changes",
+        "portal_factors",
+    ),
 }
 ORIGINS = {"own": "own", "all": "all organisations", "default": "default"}
 LOCKED = {"own": "own, locked below", "all": "locked for all organisations"}

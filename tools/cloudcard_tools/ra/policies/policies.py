@@ -115,6 +115,14 @@ def policy() -> None:
     "each with the yes of their phone.",
 )
 @click.option(
+    "--portal-factor",
+    "portal_factors",
+    type=click.Choice(["phone", "sms", "passkey"]),
+    multiple=True,
+    help="What log-ins at the portal have to need besides the password; repeatable: one of them is "
+    "enough. Holders choose it at the next log-in. By default a mailed code does.",
+)
+@click.option(
     "--refuse-puk/--accept-puk",
     "refuses_puk",
     default=False,
@@ -154,6 +162,7 @@ def policy_set(
     portal_passwords: bool,
     security_answers: int,
     portal_changes: bool,
+    portal_factors: tuple[str, ...],
     refuses_puk: bool,
     shared_device_minutes: int,
     locked: tuple[str, ...],
@@ -188,6 +197,7 @@ def policy_set(
             portal_passwords=portal_passwords,
             security_answers=security_answers,
             portal_changes=portal_changes,
+            portal_factors=portal_factors,
             refuses_puk=refuses_puk,
             shared_device_seconds=shared_device_minutes * 60,
         ),

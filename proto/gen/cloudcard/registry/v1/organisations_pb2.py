@@ -26,7 +26,7 @@ from cloudcard.approval.v1 import approval_pb2 as cloudcard_dot_approval_dot_v1_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)cloudcard/registry/v1/organisations.proto\x12\x15\x63loudcard.registry.v1\x1a$cloudcard/approval/v1/approval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\x0cOrganisation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tparent_id\x18\x03 \x01(\t\x12\x14\n\x0chelp_contact\x18\x04 \x01(\t\"\xb5\x03\n\x06Policy\x12\x14\n\x0cpasswordless\x18\x01 \x01(\x08\x12\x15\n\rlargest_batch\x18\x02 \x01(\r\x12\x34\n\x07session\x18\x03 \x01(\x0b\x32#.cloudcard.approval.v1.SessionTerms\x12\x30\n\x08\x63hannels\x18\x04 \x03(\x0e\x32\x1e.cloudcard.approval.v1.Channel\x12\x10\n\x08passkeys\x18\x05 \x01(\x08\x12\x17\n\x0fsynced_passkeys\x18\x06 \x01(\x08\x12 \n\x18largest_commitment_batch\x18\x07 \x01(\r\x12\x16\n\x0epasskey_models\x18\x08 \x03(\t\x12\x1b\n\x13unlock_code_seconds\x18\t \x01(\r\x12\x14\n\x0csurvey_after\x18\n \x01(\r\x12\x18\n\x10portal_passwords\x18\x0b \x01(\x08\x12\x18\n\x10security_answers\x18\x0c \x01(\r\x12\x13\n\x0brefuses_puk\x18\r \x01(\x08\x12\x16\n\x0eportal_changes\x18\x0e \x01(\x08\x12\x1d\n\x15shared_device_seconds\x18\x0f \x01(\r\"\xdb\x01\n\rPolicyVersion\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12-\n\x06policy\x18\x04 \x01(\x0b\x32\x1d.cloudcard.registry.v1.Policy\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03own\x18\x06 \x03(\t\x12\x12\n\nhere_alone\x18\x07 \x01(\x08\x12\x0e\n\x06locked\x18\x08 \x03(\t\"\x19\n\x08OwnTerms\x12\r\n\x05names\x18\x01 \x03(\t\"c\n\nTermSource\x12\x0c\n\x04term\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x17\n\x0forganisation_id\x18\x03 \x01(\t\x12\x0e\n\x06policy\x18\x04 \x01(\t\x12\x0e\n\x06locked\x18\x05 \x01(\x08\"<\n\x19\x43reateOrganisationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\"W\n\x1a\x43reateOrganisationResponse\x12\x39\n\x0corganisation\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.Organisation\"\xa2\x01\n\x19UpdateOrganisationRequest\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tparent_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x0chelp_contact\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_parent_idB\x0f\n\r_help_contact\"W\n\x1aUpdateOrganisationResponse\x12\x39\n\x0corganisation\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.Organisation\"y\n\x1aMigrateOrganisationRequest\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x1a\n\x12to_organisation_id\x18\x02 \x01(\t\x12\x15\n\rwith_policies\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"\xa7\x01\n\x1bMigrateOrganisationResponse\x12L\n\x05moved\x18\x01 \x03(\x0b\x32=.cloudcard.registry.v1.MigrateOrganisationResponse.MovedEntry\x12\x0c\n\x04kept\x18\x02 \x03(\t\x1a,\n\nMovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x1a\n\x18ListOrganisationsRequest\"W\n\x19ListOrganisationsResponse\x12:\n\rorganisations\x18\x01 \x03(\x0b\x32#.cloudcard.registry.v1.Organisation\"\xa9\x01\n\x10SetPolicyRequest\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12-\n\x06policy\x18\x03 \x01(\x0b\x32\x1d.cloudcard.registry.v1.Policy\x12,\n\x03own\x18\x04 \x01(\x0b\x32\x1f.cloudcard.registry.v1.OwnTerms\x12\x0e\n\x06locked\x18\x05 \x03(\t\"I\n\x11SetPolicyResponse\x12\x34\n\x06policy\x18\x01 \x01(\x0b\x32$.cloudcard.registry.v1.PolicyVersion\".\n\x13ListPoliciesRequest\x12\x17\n\x0finclude_earlier\x18\x01 \x01(\x08\"N\n\x14ListPoliciesResponse\x12\x36\n\x08policies\x18\x01 \x03(\x0b\x32$.cloudcard.registry.v1.PolicyVersion\"r\n\x14\x45xplainPolicyRequest\x12\x19\n\x0forganisation_id\x18\x01 \x01(\tH\x00\x12\x11\n\x07user_id\x18\x02 \x01(\tH\x00\x12\x10\n\x06serial\x18\x03 \x01(\tH\x00\x12\x0f\n\x07profile\x18\x04 \x01(\tB\t\n\x07subject\"\xab\x01\n\x15\x45xplainPolicyResponse\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x34\n\x06policy\x18\x03 \x01(\x0b\x32$.cloudcard.registry.v1.PolicyVersion\x12\x32\n\x07sources\x18\x04 \x03(\x0b\x32!.cloudcard.registry.v1.TermSource2\xba\x06\n\x13OrganisationService\x12y\n\x12\x43reateOrganisation\x12\x30.cloudcard.registry.v1.CreateOrganisationRequest\x1a\x31.cloudcard.registry.v1.CreateOrganisationResponse\x12y\n\x12UpdateOrganisation\x12\x30.cloudcard.registry.v1.UpdateOrganisationRequest\x1a\x31.cloudcard.registry.v1.UpdateOrganisationResponse\x12|\n\x13MigrateOrganisation\x12\x31.cloudcard.registry.v1.MigrateOrganisationRequest\x1a\x32.cloudcard.registry.v1.MigrateOrganisationResponse\x12x\n\x11ListOrganisations\x12/.cloudcard.registry.v1.ListOrganisationsRequest\x1a\x30.cloudcard.registry.v1.ListOrganisationsResponse0\x01\x12^\n\tSetPolicy\x12\'.cloudcard.registry.v1.SetPolicyRequest\x1a(.cloudcard.registry.v1.SetPolicyResponse\x12i\n\x0cListPolicies\x12*.cloudcard.registry.v1.ListPoliciesRequest\x1a+.cloudcard.registry.v1.ListPoliciesResponse0\x01\x12j\n\rExplainPolicy\x12+.cloudcard.registry.v1.ExplainPolicyRequest\x1a,.cloudcard.registry.v1.ExplainPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)cloudcard/registry/v1/organisations.proto\x12\x15\x63loudcard.registry.v1\x1a$cloudcard/approval/v1/approval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\x0cOrganisation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tparent_id\x18\x03 \x01(\t\x12\x14\n\x0chelp_contact\x18\x04 \x01(\t\"\xcd\x03\n\x06Policy\x12\x14\n\x0cpasswordless\x18\x01 \x01(\x08\x12\x15\n\rlargest_batch\x18\x02 \x01(\r\x12\x34\n\x07session\x18\x03 \x01(\x0b\x32#.cloudcard.approval.v1.SessionTerms\x12\x30\n\x08\x63hannels\x18\x04 \x03(\x0e\x32\x1e.cloudcard.approval.v1.Channel\x12\x10\n\x08passkeys\x18\x05 \x01(\x08\x12\x17\n\x0fsynced_passkeys\x18\x06 \x01(\x08\x12 \n\x18largest_commitment_batch\x18\x07 \x01(\r\x12\x16\n\x0epasskey_models\x18\x08 \x03(\t\x12\x1b\n\x13unlock_code_seconds\x18\t \x01(\r\x12\x14\n\x0csurvey_after\x18\n \x01(\r\x12\x18\n\x10portal_passwords\x18\x0b \x01(\x08\x12\x18\n\x10security_answers\x18\x0c \x01(\r\x12\x13\n\x0brefuses_puk\x18\r \x01(\x08\x12\x16\n\x0eportal_changes\x18\x0e \x01(\x08\x12\x1d\n\x15shared_device_seconds\x18\x0f \x01(\r\x12\x16\n\x0eportal_factors\x18\x10 \x03(\t\"\xdb\x01\n\rPolicyVersion\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12-\n\x06policy\x18\x04 \x01(\x0b\x32\x1d.cloudcard.registry.v1.Policy\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03own\x18\x06 \x03(\t\x12\x12\n\nhere_alone\x18\x07 \x01(\x08\x12\x0e\n\x06locked\x18\x08 \x03(\t\"\x19\n\x08OwnTerms\x12\r\n\x05names\x18\x01 \x03(\t\"c\n\nTermSource\x12\x0c\n\x04term\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x17\n\x0forganisation_id\x18\x03 \x01(\t\x12\x0e\n\x06policy\x18\x04 \x01(\t\x12\x0e\n\x06locked\x18\x05 \x01(\x08\"<\n\x19\x43reateOrganisationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\"W\n\x1a\x43reateOrganisationResponse\x12\x39\n\x0corganisation\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.Organisation\"\xa2\x01\n\x19UpdateOrganisationRequest\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tparent_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x0chelp_contact\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_parent_idB\x0f\n\r_help_contact\"W\n\x1aUpdateOrganisationResponse\x12\x39\n\x0corganisation\x18\x01 \x01(\x0b\x32#.cloudcard.registry.v1.Organisation\"y\n\x1aMigrateOrganisationRequest\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x1a\n\x12to_organisation_id\x18\x02 \x01(\t\x12\x15\n\rwith_policies\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"\xa7\x01\n\x1bMigrateOrganisationResponse\x12L\n\x05moved\x18\x01 \x03(\x0b\x32=.cloudcard.registry.v1.MigrateOrganisationResponse.MovedEntry\x12\x0c\n\x04kept\x18\x02 \x03(\t\x1a,\n\nMovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x1a\n\x18ListOrganisationsRequest\"W\n\x19ListOrganisationsResponse\x12:\n\rorganisations\x18\x01 \x03(\x0b\x32#.cloudcard.registry.v1.Organisation\"\xa9\x01\n\x10SetPolicyRequest\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12-\n\x06policy\x18\x03 \x01(\x0b\x32\x1d.cloudcard.registry.v1.Policy\x12,\n\x03own\x18\x04 \x01(\x0b\x32\x1f.cloudcard.registry.v1.OwnTerms\x12\x0e\n\x06locked\x18\x05 \x03(\t\"I\n\x11SetPolicyResponse\x12\x34\n\x06policy\x18\x01 \x01(\x0b\x32$.cloudcard.registry.v1.PolicyVersion\".\n\x13ListPoliciesRequest\x12\x17\n\x0finclude_earlier\x18\x01 \x01(\x08\"N\n\x14ListPoliciesResponse\x12\x36\n\x08policies\x18\x01 \x03(\x0b\x32$.cloudcard.registry.v1.PolicyVersion\"r\n\x14\x45xplainPolicyRequest\x12\x19\n\x0forganisation_id\x18\x01 \x01(\tH\x00\x12\x11\n\x07user_id\x18\x02 \x01(\tH\x00\x12\x10\n\x06serial\x18\x03 \x01(\tH\x00\x12\x0f\n\x07profile\x18\x04 \x01(\tB\t\n\x07subject\"\xab\x01\n\x15\x45xplainPolicyResponse\x12\x17\n\x0forganisation_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x34\n\x06policy\x18\x03 \x01(\x0b\x32$.cloudcard.registry.v1.PolicyVersion\x12\x32\n\x07sources\x18\x04 \x03(\x0b\x32!.cloudcard.registry.v1.TermSource2\xba\x06\n\x13OrganisationService\x12y\n\x12\x43reateOrganisation\x12\x30.cloudcard.registry.v1.CreateOrganisationRequest\x1a\x31.cloudcard.registry.v1.CreateOrganisationResponse\x12y\n\x12UpdateOrganisation\x12\x30.cloudcard.registry.v1.UpdateOrganisationRequest\x1a\x31.cloudcard.registry.v1.UpdateOrganisationResponse\x12|\n\x13MigrateOrganisation\x12\x31.cloudcard.registry.v1.MigrateOrganisationRequest\x1a\x32.cloudcard.registry.v1.MigrateOrganisationResponse\x12x\n\x11ListOrganisations\x12/.cloudcard.registry.v1.ListOrganisationsRequest\x1a\x30.cloudcard.registry.v1.ListOrganisationsResponse0\x01\x12^\n\tSetPolicy\x12\'.cloudcard.registry.v1.SetPolicyRequest\x1a(.cloudcard.registry.v1.SetPolicyResponse\x12i\n\x0cListPolicies\x12*.cloudcard.registry.v1.ListPoliciesRequest\x1a+.cloudcard.registry.v1.ListPoliciesResponse0\x01\x12j\n\rExplainPolicy\x12+.cloudcard.registry.v1.ExplainPolicyRequest\x1a,.cloudcard.registry.v1.ExplainPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,43 +38,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANISATION']._serialized_start=139
   _globals['_ORGANISATION']._serialized_end=220
   _globals['_POLICY']._serialized_start=223
-  _globals['_POLICY']._serialized_end=660
-  _globals['_POLICYVERSION']._serialized_start=663
-  _globals['_POLICYVERSION']._serialized_end=882
-  _globals['_OWNTERMS']._serialized_start=884
-  _globals['_OWNTERMS']._serialized_end=909
-  _globals['_TERMSOURCE']._serialized_start=911
-  _globals['_TERMSOURCE']._serialized_end=1010
-  _globals['_CREATEORGANISATIONREQUEST']._serialized_start=1012
-  _globals['_CREATEORGANISATIONREQUEST']._serialized_end=1072
-  _globals['_CREATEORGANISATIONRESPONSE']._serialized_start=1074
-  _globals['_CREATEORGANISATIONRESPONSE']._serialized_end=1161
-  _globals['_UPDATEORGANISATIONREQUEST']._serialized_start=1164
-  _globals['_UPDATEORGANISATIONREQUEST']._serialized_end=1326
-  _globals['_UPDATEORGANISATIONRESPONSE']._serialized_start=1328
-  _globals['_UPDATEORGANISATIONRESPONSE']._serialized_end=1415
-  _globals['_MIGRATEORGANISATIONREQUEST']._serialized_start=1417
-  _globals['_MIGRATEORGANISATIONREQUEST']._serialized_end=1538
-  _globals['_MIGRATEORGANISATIONRESPONSE']._serialized_start=1541
-  _globals['_MIGRATEORGANISATIONRESPONSE']._serialized_end=1708
-  _globals['_MIGRATEORGANISATIONRESPONSE_MOVEDENTRY']._serialized_start=1664
-  _globals['_MIGRATEORGANISATIONRESPONSE_MOVEDENTRY']._serialized_end=1708
-  _globals['_LISTORGANISATIONSREQUEST']._serialized_start=1710
-  _globals['_LISTORGANISATIONSREQUEST']._serialized_end=1736
-  _globals['_LISTORGANISATIONSRESPONSE']._serialized_start=1738
-  _globals['_LISTORGANISATIONSRESPONSE']._serialized_end=1825
-  _globals['_SETPOLICYREQUEST']._serialized_start=1828
-  _globals['_SETPOLICYREQUEST']._serialized_end=1997
-  _globals['_SETPOLICYRESPONSE']._serialized_start=1999
-  _globals['_SETPOLICYRESPONSE']._serialized_end=2072
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=2074
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=2120
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=2122
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=2200
-  _globals['_EXPLAINPOLICYREQUEST']._serialized_start=2202
-  _globals['_EXPLAINPOLICYREQUEST']._serialized_end=2316
-  _globals['_EXPLAINPOLICYRESPONSE']._serialized_start=2319
-  _globals['_EXPLAINPOLICYRESPONSE']._serialized_end=2490
-  _globals['_ORGANISATIONSERVICE']._serialized_start=2493
-  _globals['_ORGANISATIONSERVICE']._serialized_end=3319
+  _globals['_POLICY']._serialized_end=684
+  _globals['_POLICYVERSION']._serialized_start=687
+  _globals['_POLICYVERSION']._serialized_end=906
+  _globals['_OWNTERMS']._serialized_start=908
+  _globals['_OWNTERMS']._serialized_end=933
+  _globals['_TERMSOURCE']._serialized_start=935
+  _globals['_TERMSOURCE']._serialized_end=1034
+  _globals['_CREATEORGANISATIONREQUEST']._serialized_start=1036
+  _globals['_CREATEORGANISATIONREQUEST']._serialized_end=1096
+  _globals['_CREATEORGANISATIONRESPONSE']._serialized_start=1098
+  _globals['_CREATEORGANISATIONRESPONSE']._serialized_end=1185
+  _globals['_UPDATEORGANISATIONREQUEST']._serialized_start=1188
+  _globals['_UPDATEORGANISATIONREQUEST']._serialized_end=1350
+  _globals['_UPDATEORGANISATIONRESPONSE']._serialized_start=1352
+  _globals['_UPDATEORGANISATIONRESPONSE']._serialized_end=1439
+  _globals['_MIGRATEORGANISATIONREQUEST']._serialized_start=1441
+  _globals['_MIGRATEORGANISATIONREQUEST']._serialized_end=1562
+  _globals['_MIGRATEORGANISATIONRESPONSE']._serialized_start=1565
+  _globals['_MIGRATEORGANISATIONRESPONSE']._serialized_end=1732
+  _globals['_MIGRATEORGANISATIONRESPONSE_MOVEDENTRY']._serialized_start=1688
+  _globals['_MIGRATEORGANISATIONRESPONSE_MOVEDENTRY']._serialized_end=1732
+  _globals['_LISTORGANISATIONSREQUEST']._serialized_start=1734
+  _globals['_LISTORGANISATIONSREQUEST']._serialized_end=1760
+  _globals['_LISTORGANISATIONSRESPONSE']._serialized_start=1762
+  _globals['_LISTORGANISATIONSRESPONSE']._serialized_end=1849
+  _globals['_SETPOLICYREQUEST']._serialized_start=1852
+  _globals['_SETPOLICYREQUEST']._serialized_end=2021
+  _globals['_SETPOLICYRESPONSE']._serialized_start=2023
+  _globals['_SETPOLICYRESPONSE']._serialized_end=2096
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=2098
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=2144
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=2146
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=2224
+  _globals['_EXPLAINPOLICYREQUEST']._serialized_start=2226
+  _globals['_EXPLAINPOLICYREQUEST']._serialized_end=2340
+  _globals['_EXPLAINPOLICYRESPONSE']._serialized_start=2343
+  _globals['_EXPLAINPOLICYRESPONSE']._serialized_end=2514
+  _globals['_ORGANISATIONSERVICE']._serialized_start=2517
+  _globals['_ORGANISATIONSERVICE']._serialized_end=3343
 # @@protoc_insertion_point(module_scope)

@@ -77,6 +77,7 @@ class Policy(_message.Message):
     REFUSES_PUK_FIELD_NUMBER: _builtins.int
     PORTAL_CHANGES_FIELD_NUMBER: _builtins.int
     SHARED_DEVICE_SECONDS_FIELD_NUMBER: _builtins.int
+    PORTAL_FACTORS_FIELD_NUMBER: _builtins.int
     passwordless: _builtins.bool
     """Whether the approval alone is enough, without a passcode ("password-less")."""
     largest_batch: _builtins.int
@@ -119,6 +120,12 @@ class Policy(_message.Message):
         one of them, and no native key. At most 100.
         """
 
+    @_builtins.property
+    def portal_factors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What log-ins at the portal have to need besides the password: "phone", "sms" and "passkey". Who has chosen none of
+        them does so after the next log-in, before anything else. Empty: a mailed code is enough. Only with portal_passwords.
+        """
+
     def __init__(
         self,
         *,
@@ -137,10 +144,11 @@ class Policy(_message.Message):
         refuses_puk: _builtins.bool = ...,
         portal_changes: _builtins.bool = ...,
         shared_device_seconds: _builtins.int = ...,
+        portal_factors: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_changes", b"portal_changes", "portal_passwords", b"portal_passwords", "refuses_puk", b"refuses_puk", "security_answers", b"security_answers", "session", b"session", "shared_device_seconds", b"shared_device_seconds", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "largest_batch", b"largest_batch", "largest_commitment_batch", b"largest_commitment_batch", "passkey_models", b"passkey_models", "passkeys", b"passkeys", "passwordless", b"passwordless", "portal_changes", b"portal_changes", "portal_factors", b"portal_factors", "portal_passwords", b"portal_passwords", "refuses_puk", b"refuses_puk", "security_answers", b"security_answers", "session", b"session", "shared_device_seconds", b"shared_device_seconds", "survey_after", b"survey_after", "synced_passkeys", b"synced_passkeys", "unlock_code_seconds", b"unlock_code_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -208,7 +216,7 @@ Global___PolicyVersion: _TypeAlias = PolicyVersion  # noqa: Y015
 class OwnTerms(_message.Message):
     """OwnTerms names terms of a policy: "passwordless", "largest_batch", "largest_commitment_batch", "session", "channels",
     "passkeys" (with synced_passkeys and passkey_models), "unlock_code_seconds", "survey_after", "portal_passwords" (with
-    security_answers and portal_changes), "refuses_puk" and "shared_device_seconds".
+    security_answers, portal_changes and portal_factors), "refuses_puk" and "shared_device_seconds".
     """
 
     DESCRIPTOR: _descriptor.Descriptor

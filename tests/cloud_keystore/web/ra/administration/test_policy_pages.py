@@ -33,6 +33,8 @@ ANSWERS = {
         "portal_passwords": "yes",
         "security_answers": "2",
         "portal_changes": "yes",
+        "portal_factors-phone": "yes",
+        "portal_factors-passkey": "yes",
     },
     Term.REFUSES_PUK: {"refuses_puk": "yes"},
     Term.SHARED_DEVICES: {"shared_device_minutes": "480"},
@@ -83,6 +85,15 @@ def test_each_term_is_set_and_inherited_again(world: World, visitor: Visitor, te
         (
             Term.PASSWORDS,
             {"portal_passwords": "no", "security_answers": "1", "portal_changes": "no"},
+        ),
+        (
+            Term.PASSWORDS,
+            {
+                "portal_passwords": "no",
+                "security_answers": "0",
+                "portal_changes": "no",
+                "portal_factors-sms": "yes",
+            },
         ),
     ],
 )

@@ -76,6 +76,15 @@ class Unlocking:
         self.wake([card.user_id])
         return Asked(listing, None if agrees else waiting.expire_time)
 
+    def waiting(self, device: Identity) -> tuple[str, ...]:
+        """The serial numbers of the cards of a device's holder for whose unlock an operator has
+        asked.
+        """
+        with self.database.read() as connection:
+            found = unlocks.of_user(connection, device.user_id or "", self.clock())
+            own = [cards.find(connection, each) for each in found]
+            return tuple(each.serial for each in own if each is not None)
+
     def agree(
         self,
         serial: str,

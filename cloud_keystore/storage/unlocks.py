@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from cloud_keystore.model.cards import Card
 from cloud_keystore.model.passcodes import Unlock
@@ -41,6 +41,16 @@ def id_of(connection: Connection, card: Card, now: datetime) -> str:
     """The identifier of the unlock of a card that waits for somebody to agree; empty for none."""
     found = find(connection, card.id, now)
     return "" if found is None else found.id
+
+
+def of_user(connection: Connection, user_id: str, now: datetime) -> list[str]:
+    """The cards of somebody, oldest first, for whose unlock an operator has asked and nobody has
+    agreed.
+    """
+    own = select(t.card.c.id).where(t.card.c.user_id == user_id)
+    waits = select(t.unlock).where(u.id.is_not(None), u.card_id.in_(own), u.expire_time > now)
+    query = waits.order_by(u.card_id)
+    return [str(row["card_id"]) for row in rows.read(connection, t.unlock, query)]
 
 
 def drop(connection: Connection, card_id: str) -> None:

@@ -142,6 +142,12 @@ class Closed(BaseModel):
     state: str
 
 
+class Unlocks(BaseModel):
+    """The cards for whose unlock an operator has asked."""
+
+    cards: list[str]
+
+
 class Alert(BaseModel):
     """What the holder is warned of."""
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from cloud_keystore.cards.unlocking import Unlocking
 from cloud_keystore.model.errors import Overloaded, Stopping
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.notify.wakeups import Subscription, Wakeups
@@ -50,6 +51,7 @@ class Streams:
     held: Callable[[Hashable], AbstractContextManager[None]]
     looks: asyncio.Semaphore
     routine: asyncio.Semaphore
+    unlocking: Unlocking | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream, until the page is gone."""
@@ -92,6 +94,7 @@ class Watch:
     _ringing: dict[str, Waiting] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)  # alerts
     _asked: tuple[Question, ...] = ()
+    _unlocks: tuple[str, ...] = ()  # cards
 
     async def further(
         self, subscription: Subscription, gone: asyncio.Task[None]
@@ -119,8 +122,8 @@ class Watch:
         removed.
         """
         ringing, alerts = self.streams.ringing, self.streams.alerts
-        assents = self.streams.assents
-        found, warned, asked = await self.streams.look(
+        assents, unlocking = self.streams.assents, self.streams.unlocking
+        found, warned, asked, unlocks = await self.streams.look(
             lambda: (
                 ringing.waiting(
                     self.device,
@@ -130,6 +133,7 @@ class Watch:
                 ),
                 [] if alerts is None else alerts.told_to(self.device),
                 () if assents is None else assents.waiting(self.device),
+                () if unlocking is None else unlocking.waiting(self.device),
             )
         )
         waiting = {each.id: each for each in found}
@@ -148,6 +152,9 @@ class Watch:
         if asked != self._asked:
             events.append(_event("questions", all_asked(asked)))
             self._asked = asked
+        if unlocks != self._unlocks:
+            events.append(_event("unlocks", m.Unlocks(cards=list(unlocks))))
+            self._unlocks = unlocks
         return events
 
 

@@ -158,7 +158,8 @@ def site_of(
     pins = PinCalls(use_cases.app_pins)
     standing = StandingCalls(use_cases.callers, use_cases.renewing, use_cases.surveys, clock)
     places = (wakeups, limiter.stream, limiter.looks, limiter.routine)
-    streams = Streams(ringing, use_cases.alerts, use_cases.assents, *places)
+    unlocking = use_cases.unlocking
+    streams = Streams(ringing, use_cases.alerts, use_cases.assents, *places, unlocking)
     asked = AssentCalls(use_cases.assents)
     seated = Ringing(use_cases.seated, use_cases.admitting, clock)
     seats = SeatCalls(use_cases.seats, use_cases.seating, seated, use_cases.renewing, clock)

@@ -30,6 +30,7 @@ PHONES: Mapping[str, Access] = MappingProxyType(
         **ASKED,
         "callers.heard": DEVICE,
         "renewing.renew_same": DEVICE,
+        "unlocking.waiting": DEVICE,
         "surveys.find": DEVICE,
         "surveys.answer": DEVICE,
     }

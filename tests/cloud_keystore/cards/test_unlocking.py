@@ -63,6 +63,24 @@ def test_the_holder_agrees_once(
         world.unlocking.agree(serial, ada[1].identity)
 
 
+def test_a_phone_is_told_which_unlocks_wait_for_it(
+    world: World, ada: tuple[User, Enrolled], serial: str
+) -> None:
+    """Until somebody has agreed, or it is too late; others are told nothing."""
+    own, stranger = ada[1].identity, world.user("Mallory")[1].identity
+    assert world.unlocking.waiting(own) == ()
+    until = world.unlocking.ask(serial, actor=OPERATOR).expire_time
+    assert until is not None
+    assert (world.unlocking.waiting(own), world.unlocking.waiting(stranger)) == ((serial,), ())
+    world.unlocking.agree(serial, own)
+    assert world.unlocking.waiting(own) == ()
+    again = world.unlocking.ask(serial, actor=OPERATOR).expire_time
+    assert again is not None
+    assert world.unlocking.waiting(own) == (serial,)
+    world.clock.now = again
+    assert world.unlocking.waiting(own) == ()
+
+
 def test_a_device_alone_unlocks_nothing(
     world: World, ada: tuple[User, Enrolled], serial: str, pc: Enrolled
 ) -> None:

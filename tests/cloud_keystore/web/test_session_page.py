@@ -5,6 +5,7 @@ an unlock (AUTH-12).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import grpc
@@ -38,11 +39,15 @@ def test_the_holder_agrees_to_an_unlock(site: Site) -> None:
         expect(ada.page.get_by_text("nobody has asked to unlock card")).to_be_visible()
         asked = cards_pb2.UnlockCardRequest(card_serial=ada.serial)
         site.keystore.registry.cards.UnlockCard(asked)
+        expect(ada.page.get_by_role("heading", name="An unlock is waiting")).to_be_visible()
+        expect(ada.page).to_have_title(re.compile("^An unlock is waiting"))
+        expect(ada.page.get_by_text("asks to unlock this card")).to_be_visible()
         agree.click()
         expect(ada.page.get_by_role("heading", name="Card unlocked")).to_be_visible()
         ada.page.get_by_role("button", name="Done").click()
         expect(ada.page.get_by_text("It is in use.")).to_be_visible()
-        assert agree.is_hidden()
+        expect(agree).to_have_count(0)
+        expect(ada.page.get_by_role("heading", name="No request is waiting")).to_be_visible()
 
 
 def test_the_holder_ends_a_session(site: Site) -> None:

@@ -21,6 +21,7 @@ export class Cards {
   #passkey; // of this phone, if it has one
   #rule = "";
   #chosen = null; // the card and the way of the form
+  unlocks = []; // cards for whose unlock the registration authority has asked
 
   constructor(calls, isRemoved, pins, passkey) {
     this.#calls = calls;
@@ -50,17 +51,21 @@ export class Cards {
   }
 
   #card(card) {
+    const isAsked = this.unlocks.includes(card.serial);
     const ways = IN_USE.includes(card.state) ? OFFERED[card.passcode_state] ?? [] : [];
     return element("div", "nhsuk-inset-text", "",
       element("h3", "nhsuk-heading-s", `Card ${card.serial}`),
       element("p", "", `It is ${cardState(card)}. ${cardEnd(card)}`),
       ...ways.map((name) => button(WAYS[name].title, () => this.#open(card.serial, WAYS[name]))),
-      ...(ways.length > 0 && card.passcode_state === "locked" ? this.#unlock(card.serial) : []));
+      ...(isAsked || (ways.length > 0 && card.passcode_state === "locked") ? this.#unlock(card.serial, isAsked) : []));
   }
 
-  #unlock(serial) {
+  #unlock(serial, isAsked) {
     const pin = this.#pins.field(`unlock-${serial}`);
-    return [pin, button("Agree to an unlock", () => this.#agree(serial, pin))];
+    const asked = isAsked
+      ? [element("p", "", "Your registration authority asks to unlock this card. Agree only if you have asked them for it.")]
+      : [];
+    return [...asked, pin, button("Agree to an unlock", () => this.#agree(serial, pin))];
   }
 
   // The registration authority has asked for it; the passcode stays the same, and gets new tries.

@@ -31,6 +31,7 @@ class Authenticator {
   #waiting = new Map(); // requests that the keystore has told of, in their order
   #shown = null; // the request on the screen: what is signed is this one's bytes
   #listening = null;
+  #told = new Set(); // names of events, since the keystore was reached again
   #cards;
   #sessions;
   #survey;
@@ -89,7 +90,7 @@ class Authenticator {
     quieten();
     for (let pause = FIRST_PAUSE; ;) {
       this.#listening = new AbortController();
-      this.#questions.reached();
+      this.#told.clear();
       try {
         for await (const event of this.#calls.events("requests", this.#listening.signal)) {
           pause = FIRST_PAUSE;
@@ -119,9 +120,11 @@ class Authenticator {
   }
 
   async #heard({ name, said }) {
+    this.#told.add(name);
     if (name === "request") await this.#asked(said);
     if (name === "closed") this.#closed(said);
     if (name === "questions") this.#questions.list(said.questions);
+    if (name === "unlocks") this.#unlocks(said.cards);
     if (name === "beat") this.#allHeard();
     if (name === "alert") at("alerts").append(this.#alert(said));
   }
@@ -138,9 +141,10 @@ class Authenticator {
     }
   }
 
-  // Whatever waits was told by now: a request that ended while nobody listened is not among it.
+  // Whatever waits was told by now: what ended while nobody listened is not among it.
   #allHeard() {
-    this.#questions.allHeard();
+    if (!this.#told.has("questions") && this.#questions.count > 0) this.#questions.list([]);
+    if (!this.#told.has("unlocks") && this.#cards.unlocks.length > 0) this.#unlocks([]);
     if (this.#shown !== null && !this.#waiting.has(this.#shown.id)) this.#closed({ operation_id: this.#shown.id });
   }
 
@@ -158,8 +162,15 @@ class Authenticator {
     return made;
   }
 
+  // The cards for whose unlock the registration authority has asked.
+  #unlocks(cards) {
+    this.#cards.unlocks = cards;
+    this.#tell();
+    if (shown() === "home") this.#cards.list();
+  }
+
   #tell() {
-    tell(this.#waiting.size, this.#questions.count);
+    tell(this.#waiting.size, this.#questions.count, this.#cards.unlocks.length);
   }
 
   // Show the request that waits for longest, or none.

@@ -14,7 +14,6 @@ export class Questions {
   #pins;
   #evidence; // of what this phone has signed
   #changed; // called when others wait than before
-  #isTold = false; // since the keystore was reached again, what waits
   count = 0; // of those that wait
 
   constructor(calls, isRemoved, pins, { evidence, changed }) {
@@ -27,18 +26,7 @@ export class Questions {
 
   list(questions) {
     if (questions.length > 0) at("questions-said").textContent = "";
-    this.#isTold = true;
     this.#show(questions);
-  }
-
-  // The keystore is asked anew what waits.
-  reached() {
-    this.#isTold = false;
-  }
-
-  // Whatever waits was told by now: a question that ended while nobody listened is not among it.
-  allHeard() {
-    if (!this.#isTold) this.list([]);
   }
 
   #show(questions) {

@@ -32,6 +32,7 @@ from cloud_keystore.model.fields.app_pins import (
     CHECKED_TIME,
     CODE_TIME,
     CODE_TRIES,
+    LONGEST_REQUEST,
     PIN_TRIES,
     AppPin,
     Asked,
@@ -101,8 +102,12 @@ class AppPins:
 
     def check(self, pin: bytes, request_id: str, device: Identity) -> Tried:
         """Whether a PIN is right, which permits the approval of one request, for two minutes.
-        Raises NoAppPin if the device has none.
+        Raises InvalidInput, and NoAppPin if the device has none.
         """
+        if not (0 < len(request_id) <= LONGEST_REQUEST and request_id.isprintable()):
+            raise InvalidInput(
+                "name the request by its identifier, or the card by its serial number"
+            )
 
         def checked(connection: Connection, pin: AppPin, now: datetime) -> bool:
             return app_pins.check(connection, pin, request_id, now + CHECKED_TIME)

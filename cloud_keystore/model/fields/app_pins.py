@@ -1,4 +1,4 @@
-"""App PINs: what a phone that is a page asks its holder for before it approves."""
+"""App PINs: what a phone asks its holder for before it approves, if the holder wants that."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 PIN_TRIES = 5  # wrong ones in a row
 CHECKED_TIME = timedelta(minutes=2)  # for which a right one is good, for one request
+LONGEST_REQUEST = 64  # characters of what names one
 CODE_TIME = timedelta(hours=1)
 CODE_TRIES = 5
 

@@ -101,6 +101,14 @@ def test_five_wrong_ones_lock_it(world: World, phone: Enrolled, operation: Opera
     assert [each.details["tries_left"] for each in wrong] == list(reversed(range(PIN_TRIES)))
 
 
+@pytest.mark.parametrize("named", ["", "1" * 65, "a\0b", "a\nb"])
+def test_what_names_no_request_is_not_kept(world: World, phone: Enrolled, named: str) -> None:
+    """And no try is spent."""
+    with pytest.raises(InvalidInput):
+        world.app_pins.check(b"999999", named, phone.identity)
+    assert world.app_pins.look(phone.identity).tries_left == PIN_TRIES
+
+
 def test_it_is_chosen_once_and_changed_by_whoever_knows_it(world: World, phone: Enrolled) -> None:
     with pytest.raises(InvalidInput, match="has a PIN already"):
         world.app_pins.choose(OTHER, phone.identity)

@@ -10,7 +10,7 @@ from cloud_keystore.mail.letters import Letter
 from cloud_keystore.model.actors import Actor
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.policies import Policy
-from cloud_keystore.model.portal.assents import AssentState
+from cloud_keystore.model.portal.assents import AssentState, Subject
 from cloud_keystore.model.portal.passwords import Chosen
 from cloud_keystore.model.portal.questions import Question
 from support.keystore_world import Enrolled
@@ -66,10 +66,13 @@ class Portal:
         self.told.world.portal_passwords.forget(name, actor=self.actor)
         return self.code()
 
-    def say_yes(self, number: str, phone: Enrolled | None = None) -> AssentState:
-        """The yes of a phone, signed, to the one question that waits."""
+    def say_yes(
+        self, number: str, phone: Enrolled | None = None, *, subject: Subject | None = None
+    ) -> AssentState:
+        """The yes of a phone, signed, to the one question that waits, or that waits about this."""
         world, own = self.told.world, phone or self.phone
-        (question,) = world.assents.waiting(own.identity)
+        waiting = world.assents.waiting(own.identity)
+        (question,) = (each for each in waiting if subject in (None, each.subject))
         signature, assertion = own.evidence(statement.assent(question.id, number))
         return world.assents.answer(
             *(question.id, number, own.identity),

@@ -206,10 +206,7 @@ def test_a_yes_is_no_log_in(world: World, portal: Portal) -> None:
     step = world.portal_visits.ask(EMAIL, PASSWORD)
     assert step is not None
     mine = Reset.begun(chosen)
-    number = mine.number()
-    phone = portal.phone.identity
-    (question,) = [each for each in world.assents.waiting(phone) if each.subject is Subject.RESET]
-    world.assents.answer(question.id, number, phone, agrees=True, is_me=True)
+    portal.say_yes(mine.number(), subject=Subject.RESET)
     assert world.portal_visits.begin(step.text, "").phone is AssentState.WAITING
     assert mine.set().is_set
 

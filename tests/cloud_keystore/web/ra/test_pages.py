@@ -277,26 +277,6 @@ def test_the_administration_is_looked_at_and_changed(registry: Registry) -> None
         expect(page.get_by_role("row", name="Sessions")).to_contain_text("500 uses within 480")
 
 
-@pytest.mark.parametrize(
-    "paths",
-    [
-        ("organisations", "roles", "roles/add"),
-        ("grants", "grants/add", "domains/remove?name=example.org"),
-        ("policies", "policies/session?organisation=default&profile=", "requests?which=all"),
-        ("alerts?which=all", "unfinished", "workstations", "scores"),
-    ],
-    ids=["roles", "grants", "policies", "overviews"],
-)
-def test_the_pages_of_the_administration_are_for_everybody(
-    registry: Registry, paths: tuple[str, ...]
-) -> None:
-    with registry.page() as page:
-        for path in paths:
-            page.goto(f"{registry.site.origin}/ra/{path}")
-            expect(page.get_by_role("heading", level=1)).to_be_visible()
-            check(page)
-
-
 class Clicks:
     """The clicks that a task takes, on links and buttons alone."""
 

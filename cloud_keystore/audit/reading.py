@@ -101,13 +101,18 @@ class Reading:
             return rows.search(connection, query, before, most + 1)
 
     def sentences(
-        self, reader: Identity, query: Query, card_serial: str, before: Place | None
+        self,
+        reader: Identity,
+        query: Query,
+        card_serial: str,
+        before: Place | None,
+        most: int = MOST_ENTRIES,
     ) -> Told:
-        """What happened, in words: of the entries that search finds, at most MOST_ENTRIES. Raises
+        """What happened, in words: of the entries that search finds, at most so many. Raises
         CardNotFound, UserNotFound, NotAllowed, InvalidInput.
         """
-        found = self.search(reader, query, card_serial, before, MOST_ENTRIES)
-        shown = found[:MOST_ENTRIES]
+        found = self.search(reader, query, card_serial, before, most)
+        shown = found[:most]
         known = [decode(row.entry) for row in shown]
         with self.database.read() as connection:
             called = naming.names(connection, known)

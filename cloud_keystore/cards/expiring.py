@@ -26,7 +26,7 @@ from cloud_keystore.storage.enrolment.expiring import enrolled_until
 IDENTITY = "identity"  # of whatever role
 WHEN = "%Y-%m-%dT%H:%M:%S.%f%z"
 MOMENT = timedelta(microseconds=1)  # the least between two ends
-PORTION = 50  # rows that are read together, of each sort: a page has about twice as many
+PORTION = 25  # rows that are read together, of each sort: a page has about twice as many
 
 
 @unique

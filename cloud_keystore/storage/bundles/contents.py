@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 from cloud_keystore.model.errors import InvalidInput, StorageDamaged
-from cloud_keystore.model.journal import decode
+from cloud_keystore.model.journal import Entry, decode
 
 SIZE = 256  # entries of a bundle (C2SP tlog-tiles, "Log entries")
 LEVEL = 3  # of compression: a higher one takes several times as long for a tenth of the size
@@ -91,9 +91,9 @@ class Contents:
                 continue
             if kinds and not any(each in line for each in kinds):
                 continue
-            row = self._row(at)
-            if _matches(row, query):
-                yield row
+            told = decode(line)
+            if _matches(told, query):
+                yield Row(self.ids[at], self.first + at, line, told.time)
 
     def operations_beginning(self, beginning: str) -> set[str]:
         """The identifiers of operations that begin so, of all entries."""
@@ -116,8 +116,7 @@ def about(entry: bytes) -> list[str]:
     return [told.kind, *(each for each in found if each is not None)]
 
 
-def _matches(row: Row, query: Query) -> bool:
-    told = decode(row.entry)
+def _matches(told: Entry, query: Query) -> bool:
     if query.kinds and told.kind not in query.kinds:
         return False
     if query.since is not None and told.time < query.since:

@@ -26,7 +26,7 @@ from cloud_keystore.web.ra.views import EXPIRING, Views
 from cloud_keystore.web.rows import Row
 from cloud_keystore.web.visiting import current
 
-PORTION = 100  # things that are looked up for one page
+PORTION = 50  # things that are looked up for one page
 MOST_SORTED = 10_000  # lines of a file in another order than that of the ends
 SAID = f"A CSV file in another order than that of the ends has the first {MOST_SORTED:,} to end."
 DAYS = Choice("days", "Days to look ahead", {}, "90")

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cloud_keystore.audit.reading import Reading, Told
+from cloud_keystore.audit.reading import MOST_ENTRIES, Reading, Told
 from cloud_keystore.model.clock import Clock
 from cloud_keystore.model.errors import InvalidInput
 from cloud_keystore.model.finding import Findable, Sort
@@ -27,6 +27,7 @@ EVIDENCE = f"{JOURNAL}/evidence"
 DAY = timedelta(days=1)
 LARGEST_ID = 1 << 63
 FILE_COLUMNS = ("time", "event", "person")
+PAGE = 100  # entries
 MOST_IN_FILE = 20  # answers of the keystore
 MOST_FOUND = 20  # of which one is chosen
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
@@ -168,7 +169,7 @@ class JournalPages:
         now = self.clock()
         asked = Asked.of(request, now)
         found = meant(self.reading, asked.about)
-        told = self._told(asked, found) if len(found) <= 1 else Told(())
+        told = self._told(asked, found, PAGE) if len(found) <= 1 else Told(())
         days = asked.until - asked.day + DAY
         earlier = replace(asked, day=asked.day - days, until=asked.until - days, before=None)
         later = replace(asked, day=asked.day + days, until=asked.until + days, before=None)
@@ -195,16 +196,16 @@ class JournalPages:
     def _lines(self, asked: Asked) -> Iterator[tuple[str, str, str]]:
         found = one(meant(self.reading, asked.about))
         for _ in range(MOST_IN_FILE):
-            told = self._told(asked, found)
+            told = self._told(asked, found, MOST_ENTRIES)
             for each in told.sentences:
                 yield each.time.isoformat(timespec="seconds"), each.text, each.person
             if told.older is None:
                 return
             asked = replace(asked, before=told.older)
 
-    def _told(self, asked: Asked, found: list[tuple[Sort, Findable]]) -> Told:
+    def _told(self, asked: Asked, found: list[tuple[Sort, Findable]], most: int) -> Told:
         query, serial = conditions(asked, found)
-        return self.reading.sentences(current().visitor, query, serial, asked.before)
+        return self.reading.sentences(current().visitor, query, serial, asked.before, most)
 
 
 def meant(reading: Reading, about: str) -> list[tuple[Sort, Findable]]:

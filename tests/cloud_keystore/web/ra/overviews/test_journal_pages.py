@@ -12,6 +12,7 @@ from cloud_keystore.audit import reading
 from cloud_keystore.model.journal import Kind
 from cloud_keystore.model.people import Identity, User
 from cloud_keystore.model.rights.roles import BuiltIn
+from cloud_keystore.web.ra.overviews import journal
 from cloud_keystore.web.ra.overviews.journal import WHAT
 from support.keystore_world import OPERATOR, Enrolled, World
 from support.visitor import Visitor
@@ -82,7 +83,8 @@ def test_several_of_one_name_are_told_apart(world: World, visitor: Visitor, olga
 def test_long_days_come_by_portions_and_as_a_file(
     world: World, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(journal, "PAGE", 3)
+    monkeypatch.setattr(journal, "MOST_ENTRIES", 4)
     for each in range(5):
         world.user(f"Person {each}")
     page, seen = visitor.page("/ra/journal?what=people"), list[str]()
@@ -92,6 +94,7 @@ def test_long_days_come_by_portions_and_as_a_file(
             break
         page = visitor.page(address(page, "Older, of the same day"))
     first = visitor.page("/ra/journal?what=people")
+    assert len(re.findall(r"Person \d", first)) <= 3 < len(seen)
     told = visitor.get(address(first, "Save as a CSV file"))
     assert told.fields["content-type"].startswith("text/csv")
     assert set(seen) == {f"Person {each}" for each in range(5)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -135,7 +136,11 @@ class PeoplePages:
         asked, actor = Asked.of(request), current().visitor.actor
         page = Page(PAGE + 1, asked.after)
         found = self.people.list_users(page, asked.wanted, actor=actor)
-        numbers = self.reports.states(asked.q, actor=actor)
+        if asked.q and not asked.state and not asked.after and len(found) <= PAGE:
+            # All whom the text finds are here, and it is looked for no second time.
+            numbers: Mapping[str, int] = Counter(map(shown_state, found))
+        else:
+            numbers = self.reports.states(asked.q, actor=actor)
         more = asked.but(after=found[PAGE - 1].user.id) if len(found) > PAGE else ""
         may = self.views.visits.held(current().visitor).somewhere
         return self.views.page(

@@ -211,7 +211,7 @@ def test_what_is_done_is_asked_before_and_told_after(registry: Registry) -> None
         for menu, said in (
             ("Ending soon", "Ada Byron"),
             ("E-mail", "Nothing has failed."),
-            ("Journal", "logged in to the pages."),
+            ("Journal", "Older, of the same day"),
         ):
             page.get_by_role("navigation").get_by_role("link", name=menu).click()
             if menu == "Ending soon":

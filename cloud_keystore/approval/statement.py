@@ -97,16 +97,26 @@ def verify(payload: bytes, approval: Approval, key: ApprovalKey) -> None:
     counter of a passkey is checked by the code that takes the decision. Raises ApprovalRejected.
     """
     signed = statement(payload, approval.decision, approval.number)
-    _verify(signed, key, approval.device_signature, approval.assertion)
+    verify_signed(signed, key, approval.device_signature, approval.assertion)
 
 
-def verify_assent(
-    assent_id: str, number: str, key: ApprovalKey, signature: bytes, assertion: Assertion | None
+def verify_signed(
+    signed: bytes, key: ApprovalKey, signature: bytes, assertion: Assertion | None
 ) -> None:
-    """Check that the device has signed its yes to this question, with this number. The counter of a
-    passkey is checked by the code that takes the answer. Raises ApprovalRejected.
+    """Check that the key by which a device approves has signed these bytes. Raises
+    ApprovalRejected.
     """
-    _verify(assent(assent_id, number), key, signature, assertion)
+    match key:
+        case NativeKey():
+            if assertion is not None:
+                raise ApprovalRejected("this device has a key of its own, and no passkey")
+            _verify_native(key, signed, signature)
+        case Passkey():
+            if assertion is None:
+                raise ApprovalRejected("this device approves by its passkey alone")
+            passkeys.verify(key, challenge(signed), assertion, signature)
+        case _:
+            assert_never(key)
 
 
 def native_key(public_key: bytes, signature: bytes, signed: bytes) -> NativeKey:
@@ -121,20 +131,6 @@ def native_key(public_key: bytes, signature: bytes, signed: bytes) -> NativeKey:
             "native_key must be a P-256 or Ed25519 key that has signed the enrolment statement"
         ) from None
     return NativeKey(public_key)
-
-
-def _verify(signed: bytes, key: ApprovalKey, signature: bytes, assertion: Assertion | None) -> None:
-    match key:
-        case NativeKey():
-            if assertion is not None:
-                raise ApprovalRejected("this device has a key of its own, and no passkey")
-            _verify_native(key, signed, signature)
-        case Passkey():
-            if assertion is None:
-                raise ApprovalRejected("this device approves by its passkey alone")
-            passkeys.verify(key, challenge(signed), assertion, signature)
-        case _:
-            assert_never(key)
 
 
 def _verify_native(key: NativeKey, signed: bytes, signature: bytes) -> None:

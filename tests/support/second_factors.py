@@ -66,15 +66,8 @@ class Chosen:
     def answer(self, challenge: bytes) -> PasskeyAnswer:
         """What the passkey says."""
         assert self.passkey is not None
-        said, self.passkey = self.passkey.get(challenge)
-        return PasskeyAnswer(
-            challenge,
-            said.credential_id,
-            b"",
-            said.authenticator_data,
-            said.client_data,
-            said.signature,
-        )
+        said, self.passkey = answered(self.passkey, challenge)
+        return said
 
     def verify_number(self, number: str) -> None:
         """Let a number of the holder get codes."""
@@ -98,6 +91,22 @@ def logged_in(portal: Portal) -> Identity:
     return visits.find(found)
 
 
+def registered(own: SoftwarePasskey, challenge: bytes) -> Registration:
+    """What a browser says of a passkey that was made."""
+    made = own.create(challenge)
+    return Registration(made.attestation_object, made.client_data)
+
+
+def answered(own: SoftwarePasskey, challenge: bytes) -> tuple[PasskeyAnswer, SoftwarePasskey]:
+    """What a browser says of a passkey's answer, and the passkey after it."""
+    said, used = own.get(challenge)
+    answer = PasskeyAnswer(
+        *(challenge, said.credential_id, b""),
+        *(said.authenticator_data, said.client_data, said.signature),
+    )
+    return answer, used
+
+
 def code_in(letter: Letter) -> str:
     """The code in an SMS."""
     return letter.text.split()[0]
@@ -108,8 +117,7 @@ def _added(portal: Portal, holder: Identity) -> SoftwarePasskey:
     passkeys.send_code(holder)
     asked = passkeys.ask_new(holder).asked
     own = passkey.new(asked.rp_id, asked.origin, holder.id.encode())
-    made = own.create(asked.challenge)
-    registered = Registration(made.attestation_object, made.client_data)
-    added = passkeys.add("Laptop", portal.code(), asked.challenge, registered, holder)
+    made = registered(own, asked.challenge)
+    added = passkeys.add("Laptop", portal.code(), asked.challenge, made, holder)
     assert added.is_done
     return own

@@ -51,19 +51,20 @@ def check_credential(key: ApprovalKey, assertion: Assertion | None) -> None:
 def check_answer(
     connection: Connection,
     device: Identity,
-    key: Passkey,
+    key: ApprovalKey,
     signed: bytes,
     signature: bytes,
     assertion: Assertion | None,
 ) -> None:
-    """Raise ApprovalRejected unless a device's passkey has answered to some bytes, with its holder
-    verified; counts the use.
+    """Raise ApprovalRejected unless the key by which a device approves has signed some bytes;
+    counts a passkey's use.
     """
-    if assertion is None:
-        raise ApprovalRejected("this phone agrees by its passkey alone: load the page again")
+    if not signature:
+        raise ApprovalRejected("this phone has not signed its yes: load the page again")
     check_credential(key, assertion)
-    passkeys.verify(key, statement.challenge(signed), assertion, signature)
-    count_use(connection, device, assertion)
+    statement.verify_signed(signed, key, signature, assertion)
+    if assertion is not None:
+        count_use(connection, device, assertion)
 
 
 def check_policy(policy: Policy, key: ApprovalKey) -> None:

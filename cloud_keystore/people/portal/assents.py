@@ -15,10 +15,8 @@ from cloud_keystore.approval import statement
 from cloud_keystore.audit import entries, journal
 from cloud_keystore.custody.credentials import accepting, app_pins
 from cloud_keystore.model.actors import KEYSTORE
-from cloud_keystore.model.approval_keys import Passkey
 from cloud_keystore.model.clock import Clock, Random, new_id
 from cloud_keystore.model.errors import (
-    ApprovalRejected,
     InvalidInput,
     OperationClosed,
     OperationNotFound,
@@ -154,7 +152,10 @@ class Assents:
                 raise OperationClosed("too late: begin again at the portal")
             if agrees and is_me:
                 app_pins.check_given(connection, device, assent_id, now)
-                _check_signed(connection, made, number, device, signature, assertion)
+                accepting.check_number_form(number)
+                key = accepting.key_of(connection, device)
+                signed = statement.assent(made.id, number)
+                accepting.check_answer(connection, device, key, signed, signature, assertion)
             fits = compare_digest(made.number.encode(), number.encode(errors="replace"))
             state = AssentState.AGREED if agrees and is_me and fits else AssentState.DENIED
             if not assents.move(connection, made, state, device.id):
@@ -213,25 +214,6 @@ def _phone_owner(connection: Connection, device: Identity, now: datetime) -> Use
     if device.role is not Role.DEVICE:
         raise OperationNotFound("you are asked no such thing")
     return owner(connection, device, now)
-
-
-def _check_signed(
-    connection: Connection,
-    made: Assent,
-    number: str,
-    device: Identity,
-    signature: bytes,
-    assertion: Assertion | None,
-) -> None:
-    """Raise ApprovalRejected unless the key by which a phone decides has signed this yes."""
-    key = accepting.key_of(connection, device)
-    if not signature:
-        raise ApprovalRejected("this phone has not signed its yes: load the page again")
-    accepting.check_number_form(number)
-    accepting.check_credential(key, assertion)
-    statement.verify_assent(made.id, number, key, signature, assertion)
-    if isinstance(key, Passkey) and assertion is not None:
-        accepting.count_use(connection, device, assertion)
 
 
 def _question(connection: Connection, made: Assent) -> Question:

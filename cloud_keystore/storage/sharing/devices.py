@@ -10,7 +10,7 @@ from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.people import Identity, Role
 from cloud_keystore.storage import tables as t
 from cloud_keystore.storage.authentic import rows
-from cloud_keystore.storage.databases.indexes import number
+from cloud_keystore.storage.databases.indexes import has_role, number
 from cloud_keystore.storage.people import to_identity
 
 
@@ -19,7 +19,7 @@ def listed(
 ) -> list[Identity]:
     """The shared devices of some organisations, or of all, oldest first; or a page of them."""
     i = t.identity.c
-    query = select(t.identity).where(i.role == Role.SHARED_DEVICE).order_by(i.id)
+    query = select(t.identity).where(has_role(i.role, Role.SHARED_DEVICE)).order_by(i.id)
     if within is not None:
         query = query.where(i.organisation_id.in_(within))
     if page is not None:

@@ -21,6 +21,7 @@ from cloud_keystore.custody.sealing.holder import Holder
 from cloud_keystore.mail.push.rings import Rings
 from cloud_keystore.model.cards import CardState
 from cloud_keystore.model.errors import SessionClosed
+from cloud_keystore.model.fields.pages import Page
 from cloud_keystore.model.limits import RATES, budgets
 from cloud_keystore.model.operations import STALLED_TIME, Channel, Decision, State
 from cloud_keystore.model.people import Role
@@ -300,6 +301,7 @@ def test_what_is_shown_of_one_person_reads_few_rows(ward: Ward) -> None:
         assert world.showing.show(user_id, ward.operator.identity).devices
         assert world.devices.list_of(user_id, actor=world.actor)
         assert world.identities.list_of(Role.OPERATOR, actor=world.actor)
+        assert world.shared_devices.list_all(Page(50), actor=world.actor) == []
     _check(plans)
 
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_keystore.approval.passkeys import Registration
 from cloud_keystore.custody.credentials.challenges import LATE
 from cloud_keystore.model.errors import (
     AddressUnreachable,
@@ -34,6 +33,7 @@ from cloudcard_tools.authenticator.passkey import USER_PRESENT, SoftwarePasskey
 from support.keystore_world import RELYING_PARTY, World
 from support.outbox import Told
 from support.portal import EMAIL, PASSWORD, Portal, other_than
+from support.second_factors import answered, registered
 
 GRACE = "grace@example.org"
 
@@ -65,25 +65,12 @@ class Key:
         return self.answer_to(self.world.portal_visits.ask_passkey(step).asked.challenge)
 
     def answer_to(self, challenge: bytes) -> PasskeyAnswer:
-        said, self.own = self.own.get(challenge)
-        return PasskeyAnswer(
-            challenge,
-            said.credential_id,
-            b"",
-            said.authenticator_data,
-            said.client_data,
-            said.signature,
-        )
+        said, self.own = answered(self.own, challenge)
+        return said
 
     def log_in(self, email: str = EMAIL) -> Entered:
         step = step_of(self.world, email)
         return self.world.portal_visits.begin(step, "", self.answer(step))
-
-
-def registered(own: SoftwarePasskey, challenge: bytes) -> Registration:
-    """What a browser says of a passkey that was made."""
-    made = own.create(challenge)
-    return Registration(made.attestation_object, made.client_data)
 
 
 def step_of(world: World, email: str = EMAIL) -> str:

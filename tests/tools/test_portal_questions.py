@@ -16,12 +16,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloud_keystore.approval import statement
+from cloud_keystore.model.portal.assents import Subject
 from cloudcard.authenticator.v1 import holder_pb2, holder_pb2_grpc, pins_pb2, pins_pb2_grpc
+from cloudcard.authenticator.v1.authenticator_pb2 import PortalQuestion
 from cloudcard.registry.v1 import identities_pb2, organisations_pb2
 from cloudcard.workstation.v1 import workstation_pb2_grpc
 from cloudcard_tools.__main__ import cloudcard
 from cloudcard_tools.authenticator.approving import Choice, register, sign
 from cloudcard_tools.authenticator.phone import Phone
+from cloudcard_tools.authenticator.questions import not_me
 from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.enrolment import spending
 from cloudcard_tools.shared import identity
@@ -265,6 +268,14 @@ def test_not_me_logs_everybody_out(ada: Ada) -> None:
     done = type_(ada.phone, "questions", "not-me", "factor")
     assert json.loads(done.output)["state"] == "denied"
     assert visit.send("GET", "/me/phones")[0] == 303
+
+
+@pytest.mark.parametrize("subject", list(Subject))
+def test_who_was_not_it_is_told_what_somebody_knows(subject: Subject) -> None:
+    """Who has caused a reset has the mail, and anybody else the password."""
+    told = not_me(PortalQuestion(subject=subject))
+    assert ("reads your e-mail" in told) == (subject is Subject.RESET)
+    assert ("knows your password" in told) == (subject is not Subject.RESET)
 
 
 def test_tries_at_the_pin_are_counted_and_limited(ada: Ada) -> None:

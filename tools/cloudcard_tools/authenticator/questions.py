@@ -11,6 +11,7 @@ import click
 
 from cloud_keystore.model import finding
 from cloud_keystore.model.finding import Findable, Sort
+from cloud_keystore.model.portal.assents import Subject
 from cloudcard.authenticator.v1.authenticator_pb2 import PortalQuestion
 from cloudcard_tools.authenticator.phone import ROLE, Phone
 from cloudcard_tools.authenticator.pin import permit, pin_stdin_option
@@ -30,12 +31,13 @@ SAID = {
     "agreed": "You have agreed. Go on at the portal.",
     "wrong": "that was another number than the portal's: it counts as a no. Begin again there",
     "denied": "You have said no.",
-    "not me": "Everybody is logged out at the portal. Somebody knows your password: set another "
-    "one (cloudcard authenticator portal password), and tell your registration authority.",
-    "not me: reset": "Everybody is logged out at the portal. Somebody reads your e-mail: the code "
-    "there is good no longer. Set another password for your e-mail, and tell your registration "
-    "authority.",
 }
+LOGGED_OUT = "Everybody is logged out at the portal. {}, and tell your registration authority."
+KNOWS = "Somebody knows your password: set another one (cloudcard authenticator portal password)"
+READS = (
+    "Somebody reads your e-mail: the code there is good no longer. Set another password for your "
+    "e-mail"
+)
 WAITING = Words("question", "questions", "cloudcard authenticator questions list")
 
 
@@ -50,7 +52,8 @@ Examples:
 )
 def questions() -> None:
     """What you do at the portal, and this phone is asked about. QUESTION is what it is about
-    (log-in, factor, passcode, renewal), a card's serial number, or an identifier's beginning.
+    (log-in, factor, passcode, renewal, reset), a card's serial number, or an identifier's
+    beginning.
     """
 
 
@@ -115,12 +118,16 @@ def row(question: PortalQuestion) -> Row:
     }
 
 
+def not_me(question: PortalQuestion) -> str:
+    """What has happened, and what to do, after somebody else has caused a question."""
+    return LOGGED_OUT.format(READS if question.subject == Subject.RESET else KNOWS)
+
+
 def _deny(caller: Caller, question: str, *, is_me: bool) -> None:
     with service(own := load(caller.folder), partial(Phone, own)) as phone:
         asked = _found(phone, question)
         phone.say_no(asked.id, is_me=is_me)
-    text = SAID.get(f"not me: {asked.subject}", SAID["not me"])
-    _told(caller, asked, "denied", SAID["denied"] if is_me else text)
+    _told(caller, asked, "denied", SAID["denied"] if is_me else not_me(asked))
 
 
 def _told(caller: Caller, asked: PortalQuestion, state: str, text: str) -> None:

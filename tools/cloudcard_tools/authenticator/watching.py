@@ -234,7 +234,7 @@ class Watch:
             return ("agreed" if agreed else "denied"), f" {said}"
         is_me = typed not in NOT_ME
         self.phone.say_no(current.id, is_me=is_me)
-        return "denied", "" if is_me else f" {questions.SAID['not me']}"
+        return "denied", "" if is_me else f" {questions.not_me(current)}"
 
     def _drop(self, operation_id: str) -> None:
         if self.waiting and _id(self.waiting[-1]) == operation_id:

@@ -17,6 +17,7 @@ from cloudcard_tools.demo.stage import PASSCODE, Stage, wait_for_card
 from cloudcard_tools.shared.processes import Nursery
 
 SUCCEEDED = 6
+PIN = "246802"
 
 
 @pytest.fixture
@@ -61,6 +62,21 @@ def test_the_keystore_is_killed_while_the_holder_thinks(stage: Stage) -> None:
         stage.ringing(prompt)
         restart_keystore(stage)
         stage.type_number(prompt)
+
+    assert sign(stage, decide).code == 0
+    assert uses(stage) == [(SUCCEEDED, True)]
+
+
+def test_the_keystore_is_killed_before_the_holder_gives_the_pin_of_the_phone(stage: Stage) -> None:
+    stage.ask("authenticator", "pin", "--choose", "--pin-stdin", stdin=PIN)
+
+    def decide() -> None:
+        prompt = stage.prompt(0)
+        stage.ringing(prompt)
+        for typed, event in ((str(prompt["number"]), "pin"), (PIN, "decided")):
+            restart_keystore(stage)
+            stage.nursery["phone"].send(typed)
+            stage.nursery["phone"].wait_for_json(event=event, operation=prompt["operation"])
 
     assert sign(stage, decide).code == 0
     assert uses(stage) == [(SUCCEEDED, True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import grpc
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -81,6 +81,8 @@ class Asked:
     questions: tuple[pb.PortalQuestion, ...]
 
 
+Sent = TypeVar("Sent")
+Received = TypeVar("Received")
 Event: TypeAlias = Ringing | Closed | Warned | Asked
 
 
@@ -170,7 +172,7 @@ class Phone:
             question_id=question_id, answer=holder_pb2.PORTAL_ANSWER_YES, number=number
         )
         self._approver.decide(request, statement)
-        agreed: bool = self._own.AnswerPortalQuestion(request, timeout=TIMEOUT_SECONDS).is_agreed
+        agreed: bool = _patiently(self._own.AnswerPortalQuestion, request).is_agreed
         return agreed
 
     def say_no(self, question_id: str, *, is_me: bool) -> None:
@@ -179,14 +181,12 @@ class Phone:
         """
         answer = holder_pb2.PORTAL_ANSWER_NO if is_me else holder_pb2.PORTAL_ANSWER_NOT_ME
         request = holder_pb2.AnswerPortalQuestionRequest(question_id=question_id, answer=answer)
-        self._own.AnswerPortalQuestion(request, timeout=TIMEOUT_SECONDS)
+        _patiently(self._own.AnswerPortalQuestion, request)
 
     def asks_for_pin(self) -> bool:
         """Whether this phone asks for a PIN before a yes."""
         try:
-            is_set: bool = self._pins.GetAppPin(
-                pins_pb2.GetAppPinRequest(), timeout=TIMEOUT_SECONDS
-            ).is_set
+            is_set: bool = _repeated(self._pins.GetAppPin, pins_pb2.GetAppPinRequest()).is_set
         except grpc.RpcError as error:
             # A keystore from before programs could ask for one does not know the call.
             if code(error) is not grpc.StatusCode.UNIMPLEMENTED:
@@ -197,7 +197,8 @@ class Phone:
     def check_pin(self, pin: str, request_id: str) -> None:
         """Give the PIN for a yes to something. Raises Failure if it is wrong."""
         request = pins_pb2.CheckAppPinRequest(pin=pin.encode(), request_id=request_id)
-        result = self._pins.CheckAppPin(request, timeout=TIMEOUT_SECONDS).result
+        # Not repeated, because the keystore counts each try.
+        result = _patiently(self._pins.CheckAppPin, request).result
         if result.is_right:
             return
         if result.tries_left:
@@ -258,21 +259,7 @@ class Phone:
             sign_in=ringing.is_sign_in,
         )
         self._approver.decide(request, statement)
-        try:
-            response = self._send(request)
-        except grpc.RpcError as error:
-            if code(error) is not grpc.StatusCode.UNAVAILABLE:
-                raise
-            # The answer was perhaps lost: the keystore gives it again.
-            response = self._send(request)
-        return state_name(response.state)
-
-    def _send(self, request: pb.DecideRequest) -> pb.DecideResponse:
-        """Waits for a keystore that is just coming back, as long as the decision is not sent."""
-        response: pb.DecideResponse = self._stub.Decide(
-            request, timeout=TIMEOUT_SECONDS, wait_for_ready=True
-        )
-        return response
+        return state_name(_repeated(self._stub.Decide, request).state)
 
     def _checked(self, request: pb.Request) -> Ringing:
         """The request, checked. Raises Failure if the keystore did not sign it, or if this version
@@ -300,6 +287,23 @@ class Phone:
                 "this request carries another one's payload: tell your registration authority"
             )
         return Ringing(request.operation_id, request.payload, payload)
+
+
+def _patiently(call: grpc.UnaryUnaryMultiCallable[Sent, Received], request: Sent) -> Received:
+    """The answer to what a person says to a request. The call waits, unsent, for a keystore that is
+    just coming back.
+    """
+    return call(request, timeout=TIMEOUT_SECONDS, wait_for_ready=True)
+
+
+def _repeated(call: grpc.UnaryUnaryMultiCallable[Sent, Received], request: Sent) -> Received:
+    """The same, sent again if the answer was perhaps lost: the keystore gives it again."""
+    try:
+        return _patiently(call, request)
+    except grpc.RpcError as error:
+        if code(error) is not grpc.StatusCode.UNAVAILABLE:
+            raise
+        return _patiently(call, request)
 
 
 def _version(payload: approval_pb2.Payload) -> int:

@@ -104,6 +104,10 @@ class Card:
     organisation_id: str = "default"
     replaces_id: str | None = None  # the card in whose place it is
 
+    def is_in_use(self, now: datetime) -> bool:
+        """Whether its keys can be used."""
+        return self.state is CardState.ACTIVE and now < self.expire_time
+
 
 def days_left(card: Card, now: datetime) -> int:
     """In how many whole days a card ends; 0 if it has ended."""

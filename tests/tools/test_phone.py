@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -25,10 +25,17 @@ from cloud_keystore.model.approval_keys import NativeKey
 from cloud_keystore.model.operations import Approval, Decision
 from cloudcard.approval.v1 import approval_pb2
 from cloudcard.authenticator.v1 import authenticator_pb2 as pb
-from cloudcard.authenticator.v1 import authenticator_pb2_grpc
+from cloudcard.authenticator.v1 import (
+    authenticator_pb2_grpc,
+    holder_pb2,
+    holder_pb2_grpc,
+    pins_pb2,
+    pins_pb2_grpc,
+)
 from cloudcard_tools.authenticator.phone import Asked, Phone, Ringing
 from cloudcard_tools.authenticator.screen import facts, show_documents
 from cloudcard_tools.authenticator.watching import Finished, Typed, Watch
+from cloudcard_tools.demo.stage import free_ports
 from cloudcard_tools.shared.failures import Failure
 from cloudcard_tools.shared.identity import Identity
 from private_files import writing
@@ -50,6 +57,9 @@ def payload(
     return message.SerializeToString()
 
 
+RINGING = Ringing(OPERATION, payload(), approval_pb2.Payload.FromString(payload()))
+
+
 def request(
     raw: bytes, signer: ec.EllipticCurvePrivateKey = KEYSTORE, domain: bytes | None = None
 ) -> pb.Request:
@@ -62,7 +72,11 @@ def request(
 
 
 @dataclass
-class FakeKeystore(authenticator_pb2_grpc.AuthenticatorServiceServicer):
+class FakeKeystore(
+    authenticator_pb2_grpc.AuthenticatorServiceServicer,
+    holder_pb2_grpc.HolderServiceServicer,
+    pins_pb2_grpc.AppPinServiceServicer,
+):
     """Answers with what it is given, and keeps decisions."""
 
     request: pb.Request = field(default_factory=pb.Request)
@@ -75,6 +89,29 @@ class FakeKeystore(authenticator_pb2_grpc.AuthenticatorServiceServicer):
         self.decisions.append(request)
         return pb.DecideResponse(state=approval_pb2.OPERATION_STATE_APPROVED)
 
+    def AnswerPortalQuestion(
+        self, request: holder_pb2.AnswerPortalQuestionRequest, context: object
+    ) -> holder_pb2.AnswerPortalQuestionResponse:
+        return holder_pb2.AnswerPortalQuestionResponse(is_agreed=True)
+
+    def GetAppPin(
+        self, request: pins_pb2.GetAppPinRequest, context: object
+    ) -> pins_pb2.GetAppPinResponse:
+        return pins_pb2.GetAppPinResponse(is_set=True)
+
+    def CheckAppPin(
+        self, request: pins_pb2.CheckAppPinRequest, context: object
+    ) -> pins_pb2.CheckAppPinResponse:
+        return pins_pb2.CheckAppPinResponse(result=pins_pb2.TriedAppPin(is_right=True))
+
+    def serve(self, port: int) -> tuple[grpc.Server, int]:
+        """A server at a port of this computer, which has not begun, and the port; 0: any."""
+        server = grpc.server(ThreadPoolExecutor(1))
+        authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(self, server)
+        holder_pb2_grpc.add_HolderServiceServicer_to_server(self, server)
+        pins_pb2_grpc.add_AppPinServiceServicer_to_server(self, server)
+        return server, server.add_insecure_port(f"127.0.0.1:{port}")
+
 
 @dataclass
 class Wired:
@@ -85,18 +122,23 @@ class Wired:
     public_key: bytes
 
 
-@pytest.fixture
-def wired(tmp_path: Path) -> Iterator[Wired]:
+def own_identity(folder: Path) -> Identity:
+    """The identity of a phone, whose key is in a folder."""
     private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    writing.write_new(tmp_path / "key.pem", pem)
+    writing.write_new(folder / "key.pem", pem)
     pinned = KEYSTORE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    own = Identity(tmp_path, "authenticator", "id", "phone", "address", pinned)
-    keystore, server = FakeKeystore(), grpc.server(ThreadPoolExecutor(1))
-    authenticator_pb2_grpc.add_AuthenticatorServiceServicer_to_server(keystore, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    return Identity(folder, "authenticator", "id", "phone", "address", pinned)
+
+
+@pytest.fixture
+def wired(tmp_path: Path) -> Iterator[Wired]:
+    keystore, own = FakeKeystore(), own_identity(tmp_path)
+    server, port = keystore.serve(0)
     server.start()
-    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    public = (
+        own.first_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Wired(keystore, Phone(own, channel), public)
     server.stop(None)
@@ -109,6 +151,36 @@ def test_it_signs_the_very_bytes_that_it_was_sent(wired: Wired) -> None:
     (decision,) = wired.keystore.decisions
     approval = Approval("id", Decision.APPROVE, "42", decision.device_signature)
     statement.verify(raw, approval, NativeKey(wired.public_key))
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda phone: phone.asks_for_pin(),
+        lambda phone: phone.check_pin("246802", OPERATION),
+        lambda phone: phone.say_yes(OPERATION, "42"),
+        lambda phone: phone.say_no(OPERATION, is_me=True),
+        lambda phone: phone.approve(RINGING, "42"),
+        lambda phone: phone.deny(RINGING),
+        lambda phone: phone.not_me(RINGING),
+    ],
+    ids=["asks for the PIN", "PIN", "yes", "no", "approve", "deny", "not me"],
+)
+def test_what_a_person_says_waits_for_a_keystore_that_is_just_coming_back(
+    tmp_path: Path, say: Callable[[Phone], object]
+) -> None:
+    """Everything else fails at once, and tells why."""
+    (port,) = free_ports(1)
+    with ThreadPoolExecutor(1) as person, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        phone = Phone(own_identity(tmp_path), channel)
+        with pytest.raises(grpc.RpcError):
+            phone.cards()
+        said = person.submit(say, phone)
+        assert wait([said], 0.2).not_done
+        server, _ = FakeKeystore().serve(port)
+        server.start()
+        said.result(timeout=60)
+        server.stop(None)
 
 
 @pytest.mark.parametrize(

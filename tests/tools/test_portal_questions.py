@@ -165,23 +165,6 @@ def test_a_phone_in_a_terminal_agrees_to_log_ins(ada: Ada) -> None:
     assert "Your cards" in guest.send("GET", "/me")[1]
 
 
-def test_an_answer_waits_for_a_keystore_that_is_just_coming_back(ada: Ada) -> None:
-    """The PIN is asked for, checked, and the yes said, each at a keystore that has just begun."""
-    asked = ("--identity", str(ada.phone.folder), "--json")
-    nursery, visit = ada.town.keystore.nursery, ada.visit()
-    assert type_(ada.phone, "pin", "--choose", "--pin-stdin", given=f"{PIN}\n").exit_code == 0
-    number = visit.ask_phone_always()
-    watch = nursery.start_python(
-        "typing", "-m", "cloudcard_tools", "authenticator", "watch", *asked
-    )
-    rung = watch.wait_for_json(event="question", title=FACTOR, timeout=60)
-    for typed, event in ((number, "pin"), (PIN, "decided")):
-        ada.town.keystore.kill_and_restart()
-        watch.send(typed)
-        watch.wait_for_json(event=event, operation=rung["id"], timeout=60)
-    assert visit.settle()
-
-
 def test_the_pin_of_the_phone_is_for_one_yes(ada: Ada) -> None:
     """AUTH-06: the attack: a found terminal, which is open. A no needs no PIN."""
     phone, visit = ada.another_phone(), ada.visit()

@@ -46,6 +46,7 @@ class Visit:
     begin_time: datetime | None = None
     seen_time: datetime | None = None
     end_time: datetime | None = None
+    card_id: str | None = None  # by which an operator has logged in, and as long as it is in use
 
     def can_begin(self, now: datetime) -> bool:
         """Whether its code is good."""

@@ -163,7 +163,7 @@ class Assents:
             kind = Kind.ASSENT_AGREED if state is AssentState.AGREED else Kind.ASSENT_DENIED
             self._tell(connection, kind, made, user, device, now, is_me=is_me)
             if not is_me:
-                visits.end_all(connection, user.id, now)
+                visits.end_all(connection, Role.HOLDER, user.id, now)
                 code_rows.end_all(connection, user.id, Purpose.PASSWORD, now)
         # Its other phones are asked no longer.
         self.wake([user.id])

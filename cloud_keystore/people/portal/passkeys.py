@@ -31,7 +31,7 @@ from cloud_keystore.model.fields.texts import text_field
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.operations import Assertion
 from cloud_keystore.model.outbox.notifications import Template
-from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.portal.codes import Purpose
 from cloud_keystore.model.portal.factors import Factor
 from cloud_keystore.model.portal.passkeys import MOST_PASSKEYS, PortalPasskey
@@ -171,7 +171,7 @@ class PortalPasskeys:
             rows.end(connection, found.id, now)
             said: dict[str, Detail] = {"name": found.display_name}
             _tell(connection, Kind.PORTAL_PASSKEY_REMOVED, user, found, holder, now, said)
-            visits.end_all(connection, user.id, now)
+            visits.end_all(connection, Role.HOLDER, user.id, now)
         return PasskeyChange(is_done=True)
 
     def asked(
@@ -223,7 +223,7 @@ class PortalPasskeys:
         said: dict[str, Detail] = {"name": known.display_name}
         _tell(connection, Kind.PORTAL_PASSKEY_COPIED, user, known, None, now, said)
         outbox.put(connection, Template.PASSKEY_COPIED, user.id, now)
-        visits.end_all(connection, user.id, now)
+        visits.end_all(connection, Role.HOLDER, user.id, now)
         return ""
 
     def _asked(self, use: ChallengeUse, who: str, now: datetime) -> Asked:

@@ -22,7 +22,7 @@ from cloud_keystore.model.clock import new_id
 from cloud_keystore.model.errors import InvalidInput, PortalClosed, RecordDamaged, TooManyGuesses
 from cloud_keystore.model.journal import Detail, Kind
 from cloud_keystore.model.outbox.notifications import Template
-from cloud_keystore.model.people import Identity, User
+from cloud_keystore.model.people import Identity, Role, User
 from cloud_keystore.model.portal.codes import MailedCode, Purpose
 from cloud_keystore.model.portal.factors import Unproven
 from cloud_keystore.model.portal.passwords import (
@@ -389,7 +389,7 @@ class Passwords:
         code_rows.end_all(connection, user.id, Purpose.PASSWORD, now)
         # Whoever has logged in by the password before is logged out.
         code_rows.end_all(connection, user.id, Purpose.VISIT, now)
-        visits.end_all(connection, user.id, now)
+        visits.end_all(connection, Role.HOLDER, user.id, now)
         outbox.put(connection, Template.PASSWORD_CHANGED, user.id, now)
 
     def _hashed(self, user_id: str, password: str) -> str:

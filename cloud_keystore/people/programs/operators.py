@@ -24,6 +24,7 @@ from cloud_keystore.people.roles import check_other, soonest_end
 from cloud_keystore.storage import organisations, people
 from cloud_keystore.storage.directories import mappings
 from cloud_keystore.storage.engine import Database
+from cloud_keystore.storage.rights import visits
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,9 @@ class Operators:
         return self.issuer
 
     def forget(self, operator_id: str, *, actor: Actor) -> OperatorListing:
-        """Say no more which person another operator is, and end the roles that groups have given.
-        Raises IdentityNotFound, NotAllowed, LastOperator.
+        """Say no more which person another operator is, and end the roles that groups have given,
+        and all visits: the person can have begun one by a card, or at an OpenID provider. Raises
+        IdentityNotFound, NotAllowed, LastOperator.
         """
         with acting.changing(self.database, actor, self.clock()) as by:
             by.need_somewhere(Right.ROLES)
@@ -128,6 +130,7 @@ class Operators:
             for each in mappings.given_to(by.connection, operator.id):
                 giving.take(by, each, forget=True)
             mappings.forget(by.connection, operator.id)
+            visits.end_all(by.connection, Role.OPERATOR, operator.id, by.now)
             tell(by, Kind.OPERATOR_FORGOTTEN, said, operator)
         return listing
 

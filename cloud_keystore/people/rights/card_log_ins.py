@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from card_os.piv.names import KeyRef
 from cloud_keystore.audit import acting
 from cloud_keystore.custody.sealing.seal import Seal
-from cloud_keystore.model.cards import Card, CardState, Key
+from cloud_keystore.model.cards import Card, Key
 from cloud_keystore.model.errors import TokenRejected
 from cloud_keystore.model.people import Identity
 from cloud_keystore.model.profiles import PROFILES
@@ -106,7 +106,9 @@ class CardLogIns:
                 if shown.operator.id != operator.id:
                     raise TokenRejected(LATE)
                 how = {"by": "card", "card": shown.card.id}
-                return enter(by, own.random, shown.operator, found.sha256, how)
+                return enter(
+                    by, own.random, shown.operator, found.sha256, how, card_id=shown.card.id
+                )
         # There is a visit, which has begun with the same code.
         except IntegrityError:
             raise TokenRejected(LATE) from None
@@ -136,7 +138,7 @@ class CardLogIns:
             raise TokenRejected(FOREIGN)
         if PROFILES[card.profile].developer:
             raise TokenRejected(FOREIGN)
-        if card.state is not CardState.ACTIVE or now >= card.expire_time:
+        if not card.is_in_use(now):
             raise TokenRejected(NOT_IN_USE)
         if issued.revoked is not None or not compare_digest(key.certificate, der):
             raise TokenRejected(OVER)

@@ -38,7 +38,6 @@ from cloud_keystore.model.rights.log_ins import (
     LogInPasskey,
 )
 from cloud_keystore.model.rights.roles import Right
-from cloud_keystore.model.rights.visits import CODE_TIME, LONGEST_VISIT
 from cloud_keystore.people.rights.visits import Visits, enter
 from cloud_keystore.storage import people
 from cloud_keystore.storage.rights import log_in_passkeys as rows
@@ -99,7 +98,8 @@ class LogInPasskeys:
 
     def begin(self, answer: PasskeyAnswer) -> str:
         """Begin the visit of an operator whose passkey has answered; returns its secret, which is
-        new. A passkey that shows to have been copied is removed. Raises TokenRejected, NotAllowed.
+        new. A passkey that shows to have been copied is removed, and all visits end. Raises
+        TokenRejected, NotAllowed.
         """
         own, now = self.visits, self.visits.clock()
         challenge = challenges.checked(self.seal, answer.challenge, ChallengeUse.LOG_IN, "", now)
@@ -187,9 +187,7 @@ class LogInPasskeys:
             rows.end(by.connection, found.id, by.now)
             said: dict[str, Detail] = {"name": found.display_name}
             _tell(by, Kind.LOG_IN_PASSKEY_REMOVED, operator, found, said)
-            since = by.now - LONGEST_VISIT - CODE_TIME
-            for each in visits.unended(by.connection, Role.OPERATOR, operator.id, since):
-                visits.end(by.connection, each, by.now)
+            visits.end_all(by.connection, Role.OPERATOR, operator.id, by.now)
 
     def _entered(
         self,
@@ -199,8 +197,9 @@ class LogInPasskeys:
         sign_count: int,
         challenge: Challenge,
     ) -> str:
-        """The secret of a visit; empty if there is a copy of the passkey, which is then removed.
-        Raises TokenRejected, and IntegrityError, for an answer that was taken before.
+        """The secret of a visit; empty if there is a copy of the passkey, which is then removed,
+        and all visits end. Raises TokenRejected, and IntegrityError, for an answer that was taken
+        before.
         """
         if rows.count_use(by.connection, passkey, sign_count, by.now):
             said: dict[str, Detail] = {"by": "passkey", "passkey": passkey.id}
@@ -210,6 +209,7 @@ class LogInPasskeys:
         if rows.end(by.connection, passkey.id, by.now):
             named: dict[str, Detail] = {"name": passkey.display_name}
             _tell(by, Kind.LOG_IN_PASSKEY_COPIED, operator, passkey, named)
+            visits.end_all(by.connection, Role.OPERATOR, operator.id, by.now)
         return ""
 
     def _asked(self, use: ChallengeUse, who: str) -> Asked:

@@ -31,7 +31,7 @@ from cloud_keystore.model.rights.visits import (
     text_sha256,
 )
 from cloud_keystore.people.portal.knowing import OVER
-from cloud_keystore.storage import organisations, people
+from cloud_keystore.storage import cards, organisations, people
 from cloud_keystore.storage.engine import Database
 from cloud_keystore.storage.rights import visits
 
@@ -108,8 +108,8 @@ class Visits:
         return secret
 
     def find(self, secret_sha256: bytes) -> Identity:
-        """The operator whose visit it is; raises IdentityRejected if it is over, or if the operator
-        is not active any more.
+        """The operator whose visit it is; raises IdentityRejected if it is over, if the operator is
+        not active any more, or if the card by which it was begun is not in use any more.
         """
         now = self.clock()
         with self.database.read() as connection:
@@ -117,7 +117,10 @@ class Visits:
             if made is None or not made.is_open(now):
                 raise IdentityRejected(OVER)
             operator = people.find_identity(connection, made.visitor_id)
+            card = None if made.card_id is None else cards.find(connection, made.card_id)
         if operator is None or not operator.is_active(now):
+            raise IdentityRejected(OVER)
+        if made.card_id is not None and (card is None or not card.is_in_use(now)):
             raise IdentityRejected(OVER)
         note_seen(self.database, made, now)
         return operator
@@ -168,9 +171,11 @@ def enter(
     operator: Identity,
     proof_sha256: bytes,
     how: Mapping[str, Detail],
+    card_id: str | None = None,
 ) -> str:
-    """Begin the visit of an operator who has proved without a code who that is; returns its secret,
-    which is new. Raises IntegrityError if the proof has begun one before.
+    """Begin the visit of an operator who has proved without a code who that is, by a card or by
+    something else; returns its secret, which is new. Raises IntegrityError if the proof has begun
+    one before.
     """
     secret = new_text(SECRET_PREFIX, random)
     begun = Visit(
@@ -182,6 +187,7 @@ def enter(
         secret_sha256=sha256_of(SECRET_PREFIX, secret),
         begin_time=by.now,
         seen_time=by.now,
+        card_id=card_id,
     )
     visits.add(by.connection, begun)
     facts: dict[str, Detail] = {"visit": begun.id, **how}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from datetime import datetime
 from types import MappingProxyType
@@ -28,7 +28,7 @@ from cloud_keystore.storage.authentic.declaring import authentic
 from cloud_keystore.storage.databases.instants import Instant
 
 
-def _table(name: str, visitor: str, of: str) -> Table:
+def _table(name: str, visitor: str, of: str, *more: Column[str]) -> Table:
     """A table of visits; `visitor` is the column of who visits, in the table `of`."""
     return authentic(
         name,
@@ -40,24 +40,30 @@ def _table(name: str, visitor: str, of: str) -> Table:
         Column("begin_time", Instant),
         Column("seen_time", Instant),
         Column("end_time", Instant),
+        *more,
         Index(f"{name}_by_code", "code_sha256", unique=True),
         Index(f"{name}_by_secret", "secret_sha256", unique=True),
         Index(f"{name}_of_{visitor.removesuffix('_id')}", visitor, "create_time"),
     )
 
 
-visit = _table("visit", "operator_id", "identity")
+visit = _table("visit", "operator_id", "identity", Column("card_id", String))
 portal_visit = _table("portal_visit", "user_id", "user")
 TABLES: Mapping[Role, Table] = MappingProxyType({Role.OPERATOR: visit, Role.HOLDER: portal_visit})
 VISITOR: Mapping[Role, str] = MappingProxyType(
     {Role.OPERATOR: "operator_id", Role.HOLDER: "user_id"}
 )
-_KNOWN = Visit.__dataclass_fields__.keys() - {"role", "visitor_id"}
+_KNOWN: Mapping[Role, Set[str]] = MappingProxyType(
+    {
+        role: Visit.__dataclass_fields__.keys() & table.columns.keys()
+        for role, table in TABLES.items()
+    }
+)
 
 
 def add(connection: Connection, made: Visit) -> None:
     known = asdict(made)
-    values: Values = {name: known[name] for name in _KNOWN}
+    values: Values = {name: known[name] for name in _KNOWN[made.role]}
     rows.add(connection, TABLES[made.role], {**values, VISITOR[made.role]: made.visitor_id})
 
 
@@ -102,11 +108,11 @@ def end(connection: Connection, made: Visit, now: datetime) -> bool:
     return bool(rows.change(connection, TABLES[made.role], this, {"end_time": now}))
 
 
-def end_all(connection: Connection, user_id: str, now: datetime) -> None:
-    """Let all visits of a holder be over, and those that have not begun."""
-    v = portal_visit.c
-    this = [v.user_id == user_id, v.end_time.is_(None)]
-    rows.change(connection, portal_visit, this, {"end_time": now})
+def end_all(connection: Connection, role: Role, visitor_id: str, now: datetime) -> None:
+    """Let all visits of a visitor be over, and those that have not begun."""
+    table = TABLES[role]
+    this = [table.c[VISITOR[role]] == visitor_id, table.c.end_time.is_(None)]
+    rows.change(connection, table, this, {"end_time": now})
 
 
 def _find(connection: Connection, role: Role, condition: ColumnElement[bool]) -> Visit | None:
@@ -115,5 +121,5 @@ def _find(connection: Connection, role: Role, condition: ColumnElement[bool]) ->
 
 
 def _visit(role: Role, row: RowMapping) -> Visit:
-    known = {name: row[name] for name in _KNOWN}
+    known = {name: row[name] for name in _KNOWN[role]}
     return Visit(role=role, visitor_id=row[VISITOR[role]], **known)

@@ -281,6 +281,35 @@ def test_a_card_has_to_be_in_use_to_the_last(world: World, olga: Holder) -> None
     assert world.journal(Kind.VISIT_BEGUN) == []
 
 
+def test_a_visit_is_over_with_the_card_that_began_it(world: World, olga: Holder) -> None:
+    """The attack: a card that was lost, and whoever has found it has logged in before somebody
+    reported it. A visit that was begun by something else goes on.
+    """
+    secret = world.card_log_ins.begin(olga.code(), BROWSER)
+    other = world.visits.begin(world.visits.make_code(olga.operator).text)
+    world.cards.suspend(olga.serial, actor=world.actor)
+    for over in (lambda: None, lambda: world.cards.revoke(olga.serial, "lost", actor=world.actor)):
+        over()
+        with pytest.raises(IdentityRejected):
+            whose(world, secret)
+    assert whose(world, other) == olga.operator
+
+
+def test_a_visit_lasts_no_longer_than_its_card(world: World) -> None:
+    olga = Holder.of(world)
+    ends = world.find(olga.serial).card.expire_time
+    world.clock.forward(days=7)
+    olga.operator = world.operator().identity  # who is so for longer
+    olga.identify()
+    world.clock.forward(seconds=(ends - world.clock()).total_seconds() - 90)
+    olga.use()
+    secret = world.card_log_ins.begin(olga.code(), BROWSER)
+    assert whose(world, secret) == olga.operator
+    world.clock.forward(seconds=90)
+    with pytest.raises(IdentityRejected):
+        whose(world, secret)
+
+
 def test_a_replaced_certificate_logs_in_nobody(world: World, olga: Holder) -> None:
     before = olga.certificate()
     world.clock.forward(days=680)
@@ -301,14 +330,16 @@ def test_a_card_that_has_ended_logs_in_nobody(world: World, olga: Holder) -> Non
 
 
 def test_a_person_who_is_no_operator_is_refused(world: World) -> None:
-    """Until somebody has said it, and no longer."""
+    """Until somebody has said it, and no longer: who is logged in by it is logged out."""
     made = Holder.of(world)
     made.use()
     made.refused(NOBODY)
     made.identify()
-    code = made.code()
+    code, secret = made.code(), world.card_log_ins.begin(made.code(), BROWSER)
     world.operators.forget(made.operator.id, actor=world.actor)
     made.refused(NOBODY)
+    with pytest.raises(IdentityRejected):
+        whose(world, secret)
     with pytest.raises(TokenRejected, match="is no operator"):
         world.card_log_ins.begin(code, BROWSER)
 

@@ -241,13 +241,17 @@ def test_nobody_learns_which_passkeys_there_are(world: World, olga: Identity, ke
 
 
 def test_a_copied_passkey_is_removed(world: World, olga: Identity, key: Key) -> None:
-    """A counter that goes back is that of a copy: neither logs in any more."""
+    """A counter that goes back is that of a copy: neither logs in any more, and whoever has logged
+    in by it is logged out.
+    """
     copy = Key(world, key.own)
-    key.log_in()
+    secret = key.log_in()
     with pytest.raises(TokenRejected) as refused:
         copy.log_in()
     assert str(refused.value) == COPIED
     assert world.log_in_passkeys.list_own(olga) == []
+    with pytest.raises(IdentityRejected):
+        whose(world, secret)
     with pytest.raises(TokenRejected):
         key.log_in()
     (told,) = world.journal(Kind.LOG_IN_PASSKEY_COPIED)

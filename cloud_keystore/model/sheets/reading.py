@@ -51,7 +51,13 @@ _WHOLE_WORD = re.compile(r"[\W_]+")
 
 
 class SheetUnusable(Exception):
-    """The file as a whole cannot be read; the text says why, and what to do."""
+    """The file as a whole cannot be read; the text says why, and what to do. A command can be told
+    `option` instead, if that is not empty.
+    """
+
+    def __init__(self, text: str, option: str = "") -> None:
+        super().__init__(text)
+        self.option = option
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +151,8 @@ def decoded(raw: bytes, encoding: str | None = None) -> str:
         raise SheetUnusable(f"the file is UTF-32: {SAVE_AS}")
     if encoding is None and marked is None and b"\0" in raw[:1000]:
         raise SheetUnusable(
-            f"the file holds NUL bytes, as UTF-16 without a byte order mark does: {SAVE_AS}, or "
-            "say --encoding utf-16"
+            f"the file holds NUL bytes, as UTF-16 without a byte order mark does: {SAVE_AS}",
+            "--encoding utf-16",
         )
     try:
         text = raw.decode(marked or encoding or "utf-8")
@@ -154,7 +160,8 @@ def decoded(raw: bytes, encoding: str | None = None) -> str:
         if encoding is None and marked is None:
             raise SheetUnusable(
                 "the file is not UTF-8; probably it is Windows-1252, in which older programs save: "
-                f"{SAVE_AS}, or say --encoding cp1252"
+                f"{SAVE_AS}",
+                "--encoding cp1252",
             ) from None
         raise SheetUnusable(f"the file is not {marked or encoding}: {SAVE_AS}") from None
     if "\0" in text:
@@ -208,7 +215,7 @@ def _places(headers: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int
             raise SheetUnusable(f"there is no column {column}: name one of {', '.join(COLUMNS)}")
         if words.count(_word(header)) != 1:
             there = "several headers are" if _word(header) in words else "no header is"
-            raise SheetUnusable(f'{there} "{header}": the headers are {_listed(headers)}')
+            raise SheetUnusable(f"{there} {_quoted(header)}: the headers are {_listed(headers)}")
         places[column] = words.index(_word(header))
     mapped = set(places.values())
     for place, word in enumerate(words):
@@ -217,15 +224,16 @@ def _places(headers: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int
             continue
         if column in places:
             raise SheetUnusable(
-                f'the headers "{headers[places[column]]}" and "{headers[place]}" are both the '
-                f"{column}: remove one, or say --map {column}=HEADER"
+                f"the headers {_quoted(headers[places[column]])} and {_quoted(headers[place])} are "
+                f"both the {column}: remove one",
+                f"--map {column}=HEADER",
             )
         places[column] = place
     for column in REQUIRED:
         if column not in places:
             raise SheetUnusable(
-                f"no header is the {column}: the headers are {_listed(headers)}; name one "
-                f"{column}, or say --map {column}=HEADER"
+                f"no header is the {column}: the headers are {_listed(headers)}; name one {column}",
+                f"--map {column}=HEADER",
             )
     return places
 
@@ -252,4 +260,12 @@ def _word(header: str) -> str:
 
 
 def _listed(headers: Sequence[str]) -> str:
-    return ", ".join(f'"{each[:40]}"' for each in headers[:20])
+    return ", ".join(_quoted(each[:40]) for each in headers[:20])
+
+
+def _quoted(header: str) -> str:
+    """A header as messages have it: what would not be seen, or would turn the text around it, is
+    escaped.
+    """
+    seen = (each if each.isprintable() else ascii(each)[1:-1] for each in header)
+    return f'"{"".join(seen)}"'

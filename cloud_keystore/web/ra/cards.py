@@ -133,6 +133,8 @@ class CardPages:
         """Issue a card in the place of another."""
         serial = str(request.path_params["serial"])
         try:
+            if not given("why"):
+                raise InvalidInput("say why: choose one of the reasons")  # noqa: TRY301
             self.replacing.replace(serial, given("why"), actor=current().visitor.actor)
         except InvalidInput as error:
             return self.ask("replace", request, str(error))

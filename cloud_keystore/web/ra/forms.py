@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
@@ -54,6 +55,17 @@ class Field(NamedTuple):
             return given(self.name)
         return " ".join(each for each in self.choices if given(f"{self.name}-{each}"))
 
+    @property
+    def at(self) -> str:
+        """The id of what is typed into, or chosen first."""
+        return f"{self.name}-1" if self.form in (Shape.ONE, Shape.SEVERAL) else self.name
+
+    def is_named(self, wrong: str) -> bool:
+        """Whether a text that says what is wrong begins with this, by its label or its name."""
+        said = wrong.removeprefix("say ").casefold()
+        called = (self.label.rstrip("?"), self.name, self.name.replace("_", " "))
+        return any(re.match(rf"{re.escape(each.casefold())}\b", said) for each in called)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -67,6 +79,12 @@ class Question:
     hidden: Mapping[str, str] = field(default_factory=dict)
     warns: bool = False  # whether it cannot be undone
 
+    def mistaken(self, wrong: str) -> Field | None:
+        """The field that a text says to be wrong; None if it is about something else."""
+        if not wrong or len(self.fields) == 1:
+            return self.fields[0] if wrong else None
+        return next((each for each in self.fields if each.is_named(wrong)), None)
+
 
 def ask(views: Views, question: Question, wrong: str = "") -> Response:
     """The page of a question; after an answer that was wrong, with what was given and why."""
@@ -75,4 +93,7 @@ def ask(views: Views, question: Question, wrong: str = "") -> Response:
         for each in question.fields
     ]
     status = HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
-    return views.page("question", status, question=question, fields_=filled, wrong=wrong)
+    mistaken = question.mistaken(wrong)
+    return views.page(
+        "question", status, question=question, fields_=filled, wrong=wrong, mistaken=mistaken
+    )

@@ -239,6 +239,18 @@ def test_a_file_that_is_no_use_is_told(
     assert told in done.output
 
 
+def test_a_file_is_told_the_option_that_reads_it(desk: Desk) -> None:
+    """USER-20."""
+    path = desk.folder / "old.csv"
+    path.write_bytes("name,Post\r\nZo\u00eb,zoe@example.org\r\n".encode("cp1252"))
+    first = " ".join(desk.run("import", path).output.split())
+    assert "or say --encoding cp1252" in first
+    second = " ".join(desk.run("import", path, "--encoding", "cp1252").output.split())
+    assert "or say --map email=HEADER" in second
+    told = desk.told("import", path, "--encoding", "cp1252", "--map", "email=Post")
+    assert counts(told) == (1, 1, 0, 0)
+
+
 def test_domains_by_command(desk: Desk) -> None:
     """USER-18."""
     assert desk.run("domain", "add", "Example.ORG").exit_code == 0

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,6 +41,22 @@ LEADS = """() => [
     .map((each) => `${each.action.split("?")[0]}?${new URLSearchParams(new FormData(each))}`),
 ]"""
 PARTS = 6  # tests, each of which looks at some of the pages
+# Where something is typed or chosen, by their places on the page
+FORMS = """() => [...document.forms].flatMap((form, place) =>
+  form.querySelector("input:not([type=hidden]), select, textarea") ? [place] : [])"""
+# Sends one with what nobody means, as a browser does that knows no bounds.
+NONSENSE = """(place) => {
+  const form = document.forms[place];
+  for (const each of form.elements) {
+    if (["checkbox", "radio"].includes(each.type)) each.checked = false;
+    if (!["text", "search", "number", "date", "textarea"].includes(each.type)) continue;
+    if (each.tagName === "INPUT") each.type = "text";
+    each.value = "\\u00e9\\u202e".repeat(600);
+  }
+  form.submit();
+}"""
+# Pages with more than a question, which say above it what is wrong
+TOLD_ABOVE = {"/ra/import", "/ra/my-log-in"}
 # Questions like others, which need what takes long to make: other tests look at them.
 ELSEWHERE = {
     "/ra/alerts/{alert_id}/acknowledge",
@@ -153,6 +170,28 @@ def fill(site: Site) -> None:
     tablet = shared_devices_pb2.AddSharedDeviceRequest(display_name="Tablet of ward 7")
     registry.shared_devices.AddSharedDevice(tablet)
     registry.feedback.AddFeedback(feedback_pb2.AddFeedbackRequest(text="It is quick."))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_nonsense_is_refused_where_it_was_typed(full: Pages, part: int) -> None:
+    """PORT-01: each form comes back, with what is wrong beside the field, and a link to it. A card
+    is issued with the first profile if none is chosen.
+    """
+    with full.site.page(DESK["width"]) as page:
+        log_in(full.site, page)
+        for route in sorted(full.found.keys() - {"/ra/people/{user_id}/issue"})[part::PARTS]:
+            page.goto(full.found[route])
+            for place in page.evaluate(FORMS):
+                page.goto(full.found[route])
+                with page.expect_navigation() as sent:
+                    page.evaluate(NONSENSE, place)
+                assert sent.value.status == HTTPStatus.UNPROCESSABLE_ENTITY, route
+                check(page)
+                if page.title().startswith("Error: ") and route not in TOLD_ABOVE:
+                    told = page.get_by_role("alert").get_by_role("link")
+                    field = page.locator(str(told.get_attribute("href")))
+                    group = page.locator(".nhsuk-form-group--error").filter(has=field)
+                    expect(group).to_contain_text(told.inner_text())
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -147,7 +147,8 @@ def _read(file: Path, mapping: Mapping[str, str], encoding: str | None) -> Sheet
     try:
         return reading.read(raw, mapping, encoding)
     except SheetUnusable as error:
-        raise SheetRefused(f"{file}: {error}") from None
+        instead = f", or say {error.option}" if error.option else ""
+        raise SheetRefused(f"{file}: {error}{instead}") from None
 
 
 def _mapping(said: Sequence[str]) -> Mapping[str, str]:

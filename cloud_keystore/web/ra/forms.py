@@ -81,8 +81,10 @@ class Question:
 
     def mistaken(self, wrong: str) -> Field | None:
         """The field that a text says to be wrong; None if it is about something else."""
-        if not wrong or len(self.fields) == 1:
-            return self.fields[0] if wrong else None
+        if not wrong:
+            return None
+        if len(self.fields) == 1:
+            return self.fields[0]
         return next((each for each in self.fields if each.is_named(wrong)), None)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -16,6 +17,7 @@ from cloudcard_tools.authenticator.phone import Phone
 from cloudcard_tools.shared import identity
 from support import mail_server, pictures
 from support.accessibility import check
+from support.crawling import addresses, crawl, sent_nonsense
 from support.fingers import Finger, enrol
 from support.mail_server import MailServer, options_to
 from support.pages import DESK, Site, serving
@@ -24,6 +26,18 @@ from support.portal import EMAIL, OTHER, PASSWORD, code_in
 SUBJECT = "Your code to log in"
 
 APP_PIN = "246802"  # of a phone
+# Steps on a way, and questions that need more: other tests look at them.
+ELSEWHERE = {
+    "/me/begin/email",
+    "/me/begin/passcode",
+    "/me/begin/password",
+    "/me/begin/phone",
+    "/me/begin/tasks",
+    "/me/cards/{serial}/renew",
+    "/me/code",
+    "/me/passkeys/{passkey_id}/remove",
+}
+REFUSED = {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.FORBIDDEN}
 
 
 @dataclass
@@ -391,6 +405,26 @@ def test_it_is_whole_without_scripts(ada: Ada) -> None:
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         page.goto(f"{ada.site.origin}/me")
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_every_page_is_for_everybody(ada: Ada, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As it is, and with what is wrong with each form: it comes back, and links to the field."""
+    email, routes = "emmy@example.org", addresses(tmp_path_factory.mktemp("routes"), "/me")
+    user_id, phone = ada.site.keystore.holder("Emmy Noether", email)
+    ada.site.keystore.card(user_id, phone)
+    set_password(ada, phone)
+    with ada.page(email=email) as page:
+        found = crawl(page, ada.site.origin, "/me", routes)
+        assert routes - found.keys() == ELSEWHERE
+        for route in sorted(found):
+            page.goto(found[route])
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            check(page)
+            for status in sent_nonsense(page, found[route]):
+                assert status in REFUSED, route
+                told = page.get_by_role("alert").get_by_role("link").get_attribute("href")
+                assert page.locator(str(told)).is_visible(), route
+                check(page)
 
 
 def test_whoever_cannot_use_the_authenticator_is_led_on(ada: Ada) -> None:

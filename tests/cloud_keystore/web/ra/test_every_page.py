@@ -4,21 +4,13 @@ that has some of everything.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 
-from cloud_keystore.run.faces import web
-from cloud_keystore.web.application import Part
 from cloudcard.registry.v1 import (
     accounts_pb2,
     cards_pb2,
@@ -30,31 +22,10 @@ from cloudcard.registry.v1 import (
     shared_devices_pb2,
 )
 from support.accessibility import check
-from support.keystore_world import new_world
+from support.crawling import addresses, crawl, says_where, sent_nonsense
 from support.pages import DESK, Site, serving
-from support.site import site as site_of
 
-# What leads on from a page without changing anything, except files
-LEADS = """() => [
-  ...[...document.querySelectorAll("a[href]")].map((each) => each.href),
-  ...[...document.querySelectorAll("form")].filter((each) => each.method === "get")
-    .map((each) => `${each.action.split("?")[0]}?${new URLSearchParams(new FormData(each))}`),
-]"""
 PARTS = 6  # tests, each of which looks at some of the pages
-# Where something is typed or chosen, by their places on the page
-FORMS = """() => [...document.forms].flatMap((form, place) =>
-  form.querySelector("input:not([type=hidden]), select, textarea") ? [place] : [])"""
-# Sends one with what nobody means, as a browser does that knows no bounds.
-NONSENSE = """(place) => {
-  const form = document.forms[place];
-  for (const each of form.elements) {
-    if (["checkbox", "radio"].includes(each.type)) each.checked = false;
-    if (!["text", "search", "number", "date", "textarea"].includes(each.type)) continue;
-    if (each.tagName === "INPUT") each.type = "text";
-    each.value = "\\u00e9\\u202e".repeat(600);
-  }
-  form.submit();
-}"""
 # Pages with more than a question, which say above it what is wrong
 TOLD_ABOVE = {"/ra/import", "/ra/my-log-in"}
 # Questions like others, which need what takes long to make: other tests look at them.
@@ -82,49 +53,11 @@ class Pages:
     def of(cls, site: Site, routes: set[str]) -> Pages:
         with site.page(DESK["width"]) as page:
             log_in(site, page)
-            return cls(site, routes, crawl(page, site.origin, routes))
+            return cls(site, routes, crawl(page, site.origin, "/ra", routes))
 
     def missed(self) -> set[str]:
         """The routes to which nothing has led."""
         return self.routes - self.found.keys() - ELSEWHERE - AFTER
-
-
-def addresses(folder: Path) -> set[str]:
-    """The routes of all pages of operators, without files."""
-    found, made = list[Part](), web.application
-
-    def noted(*given: Any) -> FastAPI:
-        found.extend(given[-1])
-        return made(*given)
-
-    world = new_world(folder)
-    with closing(world.database), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(web, "application", noted)
-        site_of(world)
-    rows = [row for part in found for row in part.rows if row.method == "GET"]
-    return {row.path for row in rows if row.path.startswith("/ra") and "." not in row.path}
-
-
-def kind(path: str, routes: set[str]) -> str:
-    """The route of an address; empty for none of them."""
-    for route in sorted(routes, key=lambda each: each.count("{")):
-        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/.]+", re.escape(route)), path):
-            return route
-    return ""
-
-
-def crawl(page: Page, origin: str, routes: set[str]) -> dict[str, str]:
-    """An address of each kind of page that something leads to, by kind."""
-    found, left = dict[str, str](), [f"{origin}/ra"]
-    while left:
-        address = left.pop(0)
-        route = kind(urlsplit(address).path, routes)
-        if not address.startswith(origin) or not route or route in found:
-            continue
-        found[route] = address
-        page.goto(address)
-        left += page.evaluate(LEADS)
-    return found
 
 
 def log_in(site: Site, page: Page) -> None:
@@ -140,7 +73,7 @@ def log_in(site: Site, page: Page) -> None:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     folder = tmp_path_factory.mktemp("pages")
     with serving(folder / "keystore") as site:
-        yield Pages.of(site, addresses(folder))
+        yield Pages.of(site, addresses(folder, "/ra"))
 
 
 @pytest.fixture(scope="module")
@@ -180,18 +113,11 @@ def test_nonsense_is_refused_where_it_was_typed(full: Pages, part: int) -> None:
     with full.site.page(DESK["width"]) as page:
         log_in(full.site, page)
         for route in sorted(full.found.keys() - {"/ra/people/{user_id}/issue"})[part::PARTS]:
-            page.goto(full.found[route])
-            for place in page.evaluate(FORMS):
-                page.goto(full.found[route])
-                with page.expect_navigation() as sent:
-                    page.evaluate(NONSENSE, place)
-                assert sent.value.status == HTTPStatus.UNPROCESSABLE_ENTITY, route
+            for status in sent_nonsense(page, full.found[route]):
+                assert status == HTTPStatus.UNPROCESSABLE_ENTITY, route
                 check(page)
                 if page.title().startswith("Error: ") and route not in TOLD_ABOVE:
-                    told = page.get_by_role("alert").get_by_role("link")
-                    field = page.locator(str(told.get_attribute("href")))
-                    group = page.locator(".nhsuk-form-group--error").filter(has=field)
-                    expect(group).to_contain_text(told.inner_text())
+                    assert says_where(page), route
 
 
 @pytest.mark.parametrize("part", range(PARTS))

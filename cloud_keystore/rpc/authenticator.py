@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -58,14 +58,18 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             sign_ins = pb.CAPABILITY_SIGN_IN in request.capabilities
             documents = pb.CAPABILITY_DOCUMENTS in request.capabilities
             asks = pb.CAPABILITY_PORTAL_QUESTIONS in request.capabilities
-            ringing, told, questions = dict[str, Waiting](), set[str](), tuple[Question, ...]()
+            unlocks = pb.CAPABILITY_UNLOCKS in request.capabilities
+            ringing, told = dict[str, Waiting](), set[str]()
+            questions: Sequence[Question] | None = None
+            unlocking: Sequence[str] | None = None
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
-                    found, alerts, waits = await self.door.look(
+                    found, alerts, waits, locked = await self.door.look(
                         lambda: (
                             self._ringing.waiting(device, sign_ins=sign_ins, documents=documents),
                             self.alerts.told_to(device),
-                            self.assents.waiting(device) if asks else (),
+                            self.assents.waiting(device) if asks else None,
+                            self.unlocking.waiting(device) if unlocks else None,
                         )
                     )
                     waiting = {each.id: each for each in found}
@@ -80,9 +84,12 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                         if each.alert.id not in told:
                             yield pb.WatchRequestsResponse(alert=_alert(each))
                     told = {each.alert.id for each in alerts}
-                    if waits != questions:
+                    if waits is not None and waits != questions:
                         yield pb.WatchRequestsResponse(questions=asked.all_of(waits))
-                    questions = waits
+                    if locked is not None and locked != unlocking:
+                        told_of = pb.WaitingUnlocks(card_serials=locked)
+                        yield pb.WatchRequestsResponse(unlocks=told_of)
+                    questions, unlocking = waits, locked
                     await subscription.wait(patience())
 
     async def GetRequest(

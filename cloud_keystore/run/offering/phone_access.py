@@ -11,7 +11,8 @@ from cloud_keystore.border.table import Access
 from cloud_keystore.model.people import Role
 
 DEVICE = Role.DEVICE
-# What a phone is asked about the portal, its PIN, and cards that it has let into readers: on both.
+# What a phone is asked about the portal and unlocks, its PIN, and cards that it has let into
+# readers: on both.
 ASKED: Mapping[str, Access] = MappingProxyType(
     {
         "admitting.list_open": DEVICE,
@@ -23,6 +24,7 @@ ASKED: Mapping[str, Access] = MappingProxyType(
         "app_pins.reset": DEVICE,
         "assents.waiting": DEVICE,
         "assents.answer": DEVICE,
+        "unlocking.waiting": DEVICE,
     }
 )
 PHONES: Mapping[str, Access] = MappingProxyType(
@@ -30,7 +32,6 @@ PHONES: Mapping[str, Access] = MappingProxyType(
         **ASKED,
         "callers.heard": DEVICE,
         "renewing.renew_same": DEVICE,
-        "unlocking.waiting": DEVICE,
         "surveys.find": DEVICE,
         "surveys.answer": DEVICE,
     }

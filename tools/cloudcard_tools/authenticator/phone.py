@@ -40,6 +40,7 @@ CAPABILITIES = (
     pb.CAPABILITY_SIGN_IN,
     pb.CAPABILITY_DOCUMENTS,
     pb.CAPABILITY_PORTAL_QUESTIONS,
+    pb.CAPABILITY_UNLOCKS,
 )
 
 
@@ -81,9 +82,16 @@ class Asked:
     questions: tuple[pb.PortalQuestion, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """All cards for whose unlock the registration authority has asked now."""
+
+    serials: tuple[str, ...]
+
+
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
-Event: TypeAlias = Ringing | Closed | Warned | Asked
+Event: TypeAlias = Ringing | Closed | Warned | Asked | Locked
 
 
 class Phone:
@@ -121,6 +129,8 @@ class Phone:
                     yield Warned(alert.id, alert.card_serial, alert.text)
                 case "questions":
                     yield Asked(tuple(response.questions.questions))
+                case "unlocks":
+                    yield Locked(tuple(response.unlocks.card_serials))
 
     def find(self, operation_id: str) -> Ringing:
         """One request that waits, by its operation or the beginning of its identifier. Raises

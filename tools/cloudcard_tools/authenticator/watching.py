@@ -16,7 +16,7 @@ import grpc
 from cloudcard.authenticator.v1.authenticator_pb2 import PortalQuestion
 from cloudcard_tools.authenticator import questions
 from cloudcard_tools.authenticator.hiding import hide, show_again
-from cloudcard_tools.authenticator.phone import Asked, Closed, Phone, Ringing, Warned
+from cloudcard_tools.authenticator.phone import Asked, Closed, Locked, Phone, Ringing, Warned
 from cloudcard_tools.authenticator.screen import facts, reported, show, show_documents
 from cloudcard_tools.shared.calling import explain, explained
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
@@ -33,6 +33,10 @@ PORTAL_HINT = (
 )
 PIN_HINT = "Type the PIN of this phone, or Enter alone to leave it: "
 MORE_HINT = "… and {} more: m shows the next ones."
+UNLOCK = (
+    "The registration authority has asked to unlock card {0}. If you have asked for it, agree: "
+    "cloudcard authenticator unlock {0}"
+)
 AT_ONCE = 20  # documents
 DENY = ("d", "deny")
 NOT_ME = ("n", "not me")
@@ -65,7 +69,7 @@ class Finished:
 
 Waiting: TypeAlias = Ringing | PortalQuestion
 Happening: TypeAlias = (
-    "Ringing | Closed | Warned | Asked | Typed | Lost | Found | Failure | Finished"
+    "Ringing | Closed | Warned | Asked | Locked | Typed | Lost | Found | Failure | Finished"
 )
 
 
@@ -79,6 +83,7 @@ class Watch:
     seen: set[str] = field(
         default_factory=set
     )  # a reconnected stream repeats what waits: ring once
+    unlocks: tuple[str, ...] = ()  # cards for whose unlock the registration authority has asked
     listed: int = 0  # documents of the newest request
     lost: bool = False
     number: str = ""  # which was typed for the newest, and waits for the PIN
@@ -115,6 +120,8 @@ class Watch:
                 self._say("alert", f"{bell}{text}", alert=alert_id, card=card)
             case Asked(asked):
                 self._asked(asked)
+            case Locked(serials):
+                self._locked(serials)
             case Typed(line):
                 self._answer(line.strip())
             case Lost(text):
@@ -159,6 +166,13 @@ class Watch:
                 continue
             click.echo(f"\a\nThe portal asks: {question.title}\n{question.text}")
             click.echo(PORTAL_HINT, nl=False)
+
+    def _locked(self, serials: tuple[str, ...]) -> None:
+        """Tell of each card whose unlock waits, and did not before."""
+        bell = "" if self.as_json else "\a\n"
+        for serial in sorted(set(serials) - set(self.unlocks)):
+            self._say("unlock", f"{bell}{UNLOCK.format(serial)}", card=serial)
+        self.unlocks = serials
 
     def _put(self, waiting: Waiting) -> None:
         """What is newest is on the screen: a PIN that was typed would be for that."""

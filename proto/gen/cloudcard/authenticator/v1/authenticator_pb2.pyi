@@ -67,6 +67,8 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     """Requests whose payload lists documents (version 4)."""
     CAPABILITY_PORTAL_QUESTIONS: _Capability.ValueType  # 3
     """What the holder does at the portal and this device is asked about (PortalQuestions)."""
+    CAPABILITY_UNLOCKS: _Capability.ValueType  # 4
+    """For which cards of the holder's an operator has asked for an unlock (WaitingUnlocks)."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """Capability is something that a client understands and earlier ones do not. The keystore sends nothing of the kind to a
@@ -81,6 +83,8 @@ CAPABILITY_DOCUMENTS: Capability.ValueType  # 2
 """Requests whose payload lists documents (version 4)."""
 CAPABILITY_PORTAL_QUESTIONS: Capability.ValueType  # 3
 """What the holder does at the portal and this device is asked about (PortalQuestions)."""
+CAPABILITY_UNLOCKS: Capability.ValueType  # 4
+"""For which cards of the holder's an operator has asked for an unlock (WaitingUnlocks)."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
 
 @_typing.final
@@ -147,6 +151,7 @@ class WatchRequestsResponse(_message.Message):
     CLOSED_FIELD_NUMBER: _builtins.int
     ALERT_FIELD_NUMBER: _builtins.int
     QUESTIONS_FIELD_NUMBER: _builtins.int
+    UNLOCKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> Global___Request:
         """A request waits for the holder: ring."""
@@ -161,7 +166,11 @@ class WatchRequestsResponse(_message.Message):
 
     @_builtins.property
     def questions(self) -> Global___PortalQuestions:
-        """What the device is asked about the portal has changed."""
+        """What the device is asked about the portal: at first, and when it has changed."""
+
+    @_builtins.property
+    def unlocks(self) -> Global___WaitingUnlocks:
+        """The unlocks that wait for the holder: at first, and when they have changed."""
 
     def __init__(
         self,
@@ -170,16 +179,43 @@ class WatchRequestsResponse(_message.Message):
         closed: Global___ClosedRequest | None = ...,
         alert: Global___HolderAlert | None = ...,
         questions: Global___PortalQuestions | None = ...,
+        unlocks: Global___WaitingUnlocks | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "questions", b"questions", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "questions", b"questions", "request", b"request", "unlocks", b"unlocks"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "questions", b"questions", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "closed", b"closed", "event", b"event", "questions", b"questions", "request", b"request", "unlocks", b"unlocks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["request", "closed", "alert", "questions"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["request", "closed", "alert", "questions", "unlocks"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WatchRequestsResponse: _TypeAlias = WatchRequestsResponse  # noqa: Y015
+
+@_typing.final
+class WaitingUnlocks(_message.Message):
+    """WaitingUnlocks is all cards of the holder's for whose unlock an operator has asked, and the holder has not agreed
+    (AgreeToUnlock).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SERIALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card_serials(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their serial numbers."""
+
+    def __init__(
+        self,
+        *,
+        card_serials: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_serials", b"card_serials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitingUnlocks: _TypeAlias = WaitingUnlocks  # noqa: Y015
 
 @_typing.final
 class PortalQuestions(_message.Message):

@@ -190,8 +190,8 @@ def test_operator_and_holder_unlock_a_card_and_both_are_told_when_it_is_repeated
         *("-m", "cloudcard_tools", "authenticator", "watch", "--json"),
         *("--identity", str(town.ada.folder)),
     )
-    child.wait_for_json(event="watching", timeout=60)
-    for before in ("locked", "3 tries left"):
+    for said, before in (("watching", "locked"), ("closed", "3 tries left")):
+        child.wait_for_json(event=said, timeout=60)
         asked = json.loads(town.ra("card", "unlock", pc.serial).output)
         assert (asked["passcode"], bool(asked["agree_until"])) == (before, True)
         rung = child.wait_for_json(event="unlock", card=pc.serial, timeout=60)

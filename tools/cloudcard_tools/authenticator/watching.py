@@ -168,10 +168,12 @@ class Watch:
             click.echo(PORTAL_HINT, nl=False)
 
     def _locked(self, serials: tuple[str, ...]) -> None:
-        """Tell of each card whose unlock waits, and did not before."""
+        """Tell of each card whose unlock waits, and did not before, or waits no longer."""
         bell = "" if self.as_json else "\a\n"
         for serial in sorted(set(serials) - set(self.unlocks)):
             self._say("unlock", f"{bell}{UNLOCK.format(serial)}", card=serial)
+        for serial in sorted(set(self.unlocks) - set(serials)):
+            self._say("closed", f"The unlock of card {serial} waits no longer.", card=serial)
         self.unlocks = serials
 
     def _put(self, waiting: Waiting) -> None:

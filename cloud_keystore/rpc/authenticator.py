@@ -58,18 +58,18 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
             sign_ins = pb.CAPABILITY_SIGN_IN in request.capabilities
             documents = pb.CAPABILITY_DOCUMENTS in request.capabilities
             asks = pb.CAPABILITY_PORTAL_QUESTIONS in request.capabilities
-            unlocks = pb.CAPABILITY_UNLOCKS in request.capabilities
+            tells_unlocks = pb.CAPABILITY_UNLOCKS in request.capabilities
             ringing, told = dict[str, Waiting](), set[str]()
             questions: Sequence[Question] | None = None
-            unlocking: Sequence[str] | None = None
+            unlocks: Sequence[str] | None = None
             with self.wakeups.subscribe(device.user_id or device.id) as subscription:
                 while True:
-                    found, alerts, waits, locked = await self.door.look(
+                    found, alerts, waits, to_unlock = await self.door.look(
                         lambda: (
                             self._ringing.waiting(device, sign_ins=sign_ins, documents=documents),
                             self.alerts.told_to(device),
                             self.assents.waiting(device) if asks else None,
-                            self.unlocking.waiting(device) if unlocks else None,
+                            self.unlocking.waiting(device) if tells_unlocks else None,
                         )
                     )
                     waiting = {each.id: each for each in found}
@@ -86,10 +86,10 @@ class AuthenticatorServicer(authenticator_pb2_grpc.AuthenticatorServiceServicer)
                     told = {each.alert.id for each in alerts}
                     if waits is not None and waits != questions:
                         yield pb.WatchRequestsResponse(questions=asked.all_of(waits))
-                    if locked is not None and locked != unlocking:
-                        told_of = pb.WaitingUnlocks(card_serials=locked)
-                        yield pb.WatchRequestsResponse(unlocks=told_of)
-                    questions, unlocking = waits, locked
+                    if to_unlock is not None and to_unlock != unlocks:
+                        named = pb.WaitingUnlocks(card_serials=to_unlock)
+                        yield pb.WatchRequestsResponse(unlocks=named)
+                    questions, unlocks = waits, to_unlock
                     await subscription.wait(patience())
 
     async def GetRequest(

@@ -190,14 +190,16 @@ def test_operator_and_holder_unlock_a_card_and_both_are_told_when_it_is_repeated
         *("-m", "cloudcard_tools", "authenticator", "watch", "--json"),
         *("--identity", str(town.ada.folder)),
     )
-    for said, before in (("watching", "locked"), ("closed", "3 tries left")):
-        child.wait_for_json(event=said, timeout=60)
+    child.wait_for_json(event="watching", timeout=60)
+    for before in ("locked", "3 tries left"):
         asked = json.loads(town.ra("card", "unlock", pc.serial).output)
         assert (asked["passcode"], bool(asked["agree_until"])) == (before, True)
         rung = child.wait_for_json(event="unlock", card=pc.serial, timeout=60)
         assert f"cloudcard authenticator unlock {pc.serial}" in str(rung["text"])
         done = CliRunner().invoke(authenticator, agree)
         assert json.loads(done.output)["passcode_state"] == "ok"
+        if before == "locked":
+            child.wait_for_json(event="closed", card=pc.serial, timeout=60)
     (alert,) = town.alerts(pc.serial)
     assert alert["kind"] == "repeated-unlocks"
     warned = child.wait_for_json(event="alert", alert=alert["id"], timeout=60)

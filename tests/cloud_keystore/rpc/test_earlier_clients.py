@@ -17,7 +17,7 @@ from cloudcard.authenticator.v1 import authenticator_pb2
 from cloudcard.workstation.v1 import workstation_pb2
 from cloudcard.workstation.v1.workstation_pb2_grpc import WorkstationServiceStub
 from cloudcard_tools.authenticator.approving import Approver
-from cloudcard_tools.authenticator.phone import Asked, Locked, Phone, Ringing
+from cloudcard_tools.authenticator.phone import Asked, Phone, Ringing, Unlocks
 from cloudcard_tools.shared import identity
 from cloudcard_tools.shared.processes import Nursery
 from support.keystore_process import KeystoreProcess, Workstation
@@ -90,8 +90,10 @@ def test_a_workstation_asks_and_a_phone_decides_as_before(place: Place, sessions
     assert state == approval_pb2.OPERATION_STATE_APPROVED
 
 
-@pytest.mark.parametrize("nothing", [Asked(()), Locked(())], ids=["questions", "unlocks"])
-def test_a_phone_is_told_at_first_that_nothing_waits(place: Place, nothing: Asked | Locked) -> None:
+@pytest.mark.parametrize("nothing", [Asked(()), Unlocks(())], ids=["questions", "unlocks"])
+def test_a_phone_is_told_at_first_that_nothing_waits(
+    place: Place, nothing: Asked | Unlocks
+) -> None:
     """So it drops what waited when its connection broke; earlier phones are sent nothing of it."""
     told = next(each for each in place.phone.watch() if isinstance(each, type(nothing)))
     assert told == nothing

@@ -83,7 +83,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
+class Unlocks:
     """All cards for whose unlock the registration authority has asked now."""
 
     serials: tuple[str, ...]
@@ -91,7 +91,7 @@ class Locked:
 
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
-Event: TypeAlias = Ringing | Closed | Warned | Asked | Locked
+Event: TypeAlias = Ringing | Closed | Warned | Asked | Unlocks
 
 
 class Phone:
@@ -130,7 +130,7 @@ class Phone:
                 case "questions":
                     yield Asked(tuple(response.questions.questions))
                 case "unlocks":
-                    yield Locked(tuple(response.unlocks.card_serials))
+                    yield Unlocks(tuple(response.unlocks.card_serials))
 
     def find(self, operation_id: str) -> Ringing:
         """One request that waits, by its operation or the beginning of its identifier. Raises

@@ -16,7 +16,7 @@ import grpc
 from cloudcard.authenticator.v1.authenticator_pb2 import PortalQuestion
 from cloudcard_tools.authenticator import questions
 from cloudcard_tools.authenticator.hiding import hide, show_again
-from cloudcard_tools.authenticator.phone import Asked, Closed, Locked, Phone, Ringing, Warned
+from cloudcard_tools.authenticator.phone import Asked, Closed, Phone, Ringing, Unlocks, Warned
 from cloudcard_tools.authenticator.screen import facts, reported, show, show_documents
 from cloudcard_tools.shared.calling import explain, explained
 from cloudcard_tools.shared.failures import Failure, Refused, sentence
@@ -69,7 +69,7 @@ class Finished:
 
 Waiting: TypeAlias = Ringing | PortalQuestion
 Happening: TypeAlias = (
-    "Ringing | Closed | Warned | Asked | Locked | Typed | Lost | Found | Failure | Finished"
+    "Ringing | Closed | Warned | Asked | Unlocks | Typed | Lost | Found | Failure | Finished"
 )
 
 
@@ -120,8 +120,8 @@ class Watch:
                 self._say("alert", f"{bell}{text}", alert=alert_id, card=card)
             case Asked(asked):
                 self._asked(asked)
-            case Locked(serials):
-                self._locked(serials)
+            case Unlocks(serials):
+                self._tell_unlocks(serials)
             case Typed(line):
                 self._answer(line.strip())
             case Lost(text):
@@ -167,7 +167,7 @@ class Watch:
             click.echo(f"\a\nThe portal asks: {question.title}\n{question.text}")
             click.echo(PORTAL_HINT, nl=False)
 
-    def _locked(self, serials: tuple[str, ...]) -> None:
+    def _tell_unlocks(self, serials: tuple[str, ...]) -> None:
         """Tell of each card whose unlock waits, and did not before, or waits no longer."""
         bell = "" if self.as_json else "\a\n"
         for serial in sorted(set(serials) - set(self.unlocks)):

@@ -133,7 +133,9 @@ Examples:
 )
 @click.argument("operator")
 @click.argument("person", required=False)
-@click.option("--nobody", is_flag=True, help="Take it back, and end what groups have given.")
+@click.option(
+    "--nobody", is_flag=True, help="Take it back, and end what groups have given, and visits."
+)
 @click.option(
     "--subject",
     default="",
